@@ -1,0 +1,139 @@
+//! Guest to host.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Named event counts of a phase (`lookups`, `misses`, `removes`, `enoents`,
+/// `registers`, `overlaps`, ...), each from the phase's start.
+pub type Counters = BTreeMap<String, u64>;
+
+/// What the guest agent says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum GuestMessage {
+    /// The first message of a boot.
+    Hello(Hello),
+    /// A phase of the plan has begun.
+    PhaseStarted {
+        /// The phase's position in the plan, from 0.
+        index: usize,
+        /// The load's name, as in a scenario.
+        phase: String,
+    },
+    /// Sent at least once a second, in a phase and between phases.
+    Heartbeat {
+        /// The phase's name; empty between phases.
+        phase: String,
+        /// What the phase has done so far; the host tells progress by their change.
+        counters: Counters,
+    },
+    /// Something wrong that the agent itself saw.
+    Finding(GuestFinding),
+    /// fio's own report.
+    FioResult(FioResult),
+    /// How a command of the user's ended.
+    ExecResult(ExecResult),
+    /// Which detectors were still on at the end of the boot.
+    Detectors(Detectors),
+    /// A phase has ended by itself.
+    PhaseEnded {
+        /// The phase's position in the plan, from 0.
+        index: usize,
+        /// The load's name.
+        phase: String,
+        /// Its final counts.
+        counters: Counters,
+    },
+    /// The plan is done; the guest powers off next.
+    Finished,
+    /// The agent cannot go on (a mount failed, a device is missing): the
+    /// host's or harness's fault unless base managed the same step.
+    Fatal {
+        /// The step and its error.
+        message: String,
+    },
+}
+
+/// The agent's introduction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`crate::PROTOCOL`] of the agent.
+    pub protocol: u32,
+    /// `uname -r` and `uname -v` of the running kernel.
+    pub kernel: String,
+    /// The agent's version.
+    pub agent: String,
+}
+
+/// Which kind of wrong the agent saw.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingKind {
+    /// An opener read another file's stamp, or a live id was handed out twice.
+    WrongData,
+    /// kmemleak reported an object twice in a row.
+    Leak,
+    /// Threads of a load did not come back in time.
+    Hang,
+    /// A command's exit code was not the expected one.
+    CommandFailed,
+}
+
+/// Something wrong that the agent saw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestFinding {
+    /// Which kind.
+    pub kind: FindingKind,
+    /// Stable from run to run: no ids, addresses or PIDs.
+    pub title: String,
+    /// The particulars, for a reader.
+    pub detail: String,
+    /// How often it was seen since the last message with this title.
+    pub count: u64,
+}
+
+/// fio's own report.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FioResult {
+    /// fio's exit code.
+    pub code: i32,
+    /// The output of `fio --output-format=json`, whole; null where it was not JSON.
+    pub json: serde_json::Value,
+    /// The end of what fio wrote to stderr.
+    pub stderr: String,
+}
+
+/// How a command of the user's ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExecResult {
+    /// The command line that ran.
+    pub command: Vec<String>,
+    /// Its exit code; none where a signal ended it or it could not start.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// Why it could not start.
+    pub error: Option<String>,
+    /// The end of its stdout and stderr, interleaved as they came, lossily as UTF-8.
+    pub output: String,
+    /// Whether the beginning of the output was dropped.
+    pub truncated: bool,
+    /// How long it ran, in seconds.
+    pub seconds: f64,
+}
+
+/// Is a detector on?
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DetectorState {
+    /// Built in and still watching.
+    On,
+    /// Built in, and it stopped (after its first report, or by itself).
+    Off,
+    /// Not built into this kernel.
+    Absent,
+}
+
+/// Detector name (`lockdep`, `kasan`, `kcsan`, `kmemleak`) to its state.
+pub type Detectors = BTreeMap<String, DetectorState>;

@@ -1,0 +1,3 @@
+//! Judging: what the findings of base and variant, side by side, say about the patch.
+
+pub mod verdict;

@@ -1,0 +1,215 @@
+//! The verdict: the shape of `verdict.json`. Fields may be added; none is renamed.
+
+use std::collections::BTreeMap;
+
+use protocol::DetectorState;
+use serde::{Deserialize, Serialize};
+
+/// The `schema` of this shape.
+pub const SCHEMA: u32 = 1;
+
+/// How a comparison, or a whole run, ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// Nothing new on the variant, and everything was exercised.
+    Pass,
+    /// Something new on the variant.
+    Regression,
+    /// No verdict either way; the reasons say why.
+    Inconclusive,
+    /// The host's or the harness's fault.
+    Infrastructure,
+    /// The patch does not apply, or its kernel does not build or boot.
+    Untestable,
+    /// Stopped by the user; what had ended by then is in the verdict.
+    Interrupted,
+}
+
+/// What a run says about a patch.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Over all comparisons, see [`crate::exit::combine`].
+    pub outcome: Outcome,
+    /// The base kernel.
+    pub kernel: Kernel,
+    /// The patch (of the first variant, where there are several).
+    pub patch: Patch,
+    /// Where it ran.
+    pub host: Host,
+    /// The seed of every random choice.
+    pub seed: u64,
+    /// When the run began, RFC 3339 in UTC.
+    pub started: String,
+    /// How long it took, in seconds.
+    pub elapsed_s: f64,
+    /// One for each variant, config and scenario.
+    pub comparisons: Vec<Comparison>,
+}
+
+/// The base kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kernel {
+    /// `make kernelversion`, e.g. `7.3.4`.
+    pub version: String,
+    /// Where it came from, e.g. `linux-source-7.3 7.3.4-1~bpo13+1`.
+    pub source: String,
+    /// The content hash that keys the cache.
+    pub tree_hash: String,
+}
+
+/// The patch under test.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Patch {
+    /// The files it touches, relative to the kernel's top.
+    pub files: Vec<String>,
+    /// SHA-256 of the series, in hex; empty without a patch.
+    pub sha256: String,
+}
+
+/// Where it ran.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Processors online.
+    pub cpus: u32,
+    /// `kvm` or `tcg`.
+    pub accel: String,
+    /// QEMU's version.
+    pub qemu: String,
+}
+
+/// Base against one variant, in one config and scenario.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The config's name.
+    pub config: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// The base's name.
+    pub base: String,
+    /// The variant's name.
+    pub variant: String,
+    /// How this comparison ended.
+    pub outcome: Outcome,
+    /// Everything wrong that either side showed.
+    pub findings: Vec<Finding>,
+    /// What the loads did on the variant (`lookups`, `removes`, `overlaps`, ...), over all boots.
+    pub exercise: BTreeMap<String, u64>,
+    /// The same on base.
+    #[serde(default)]
+    pub exercise_base: BTreeMap<String, u64>,
+    /// Which detectors were still on at the variant's end.
+    pub detectors: BTreeMap<String, DetectorState>,
+    /// Costs, base and variant side by side.
+    pub measures: Vec<Measure>,
+    /// Why it is inconclusive, infrastructure's fault or untestable, in words.
+    pub reasons: Vec<String>,
+}
+
+/// What kind of wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// A kernel report on the console.
+    Splat,
+    /// A reader got another file's data, or a live id was handed out twice.
+    WrongData,
+    /// Memory that nothing points to any more.
+    Leak,
+    /// More memory for the same work.
+    Memory,
+    /// The guest, or a load, stopped making progress.
+    Hang,
+    /// Lower throughput or more instructions.
+    Slower,
+    /// The kernel did not reach the agent's hello.
+    BootFailed,
+    /// The kernel did not compile.
+    BuildFailed,
+    /// The patch does not apply.
+    PatchRejected,
+    /// A command's exit code was not the expected one.
+    CommandFailed,
+}
+
+/// On which side a finding was seen, and what follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// On the variant only, and the patch's.
+    New,
+    /// On the variant only, and it may be chance.
+    Unconfirmed,
+    /// On both sides.
+    Common,
+    /// On base only.
+    Fixed,
+}
+
+/// Something wrong that a cell showed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What kind.
+    pub kind: Kind,
+    /// The splat's class (`kasan`, `kcsan`, `lockdep`, ...); for other kinds the kind's name.
+    pub class: String,
+    /// Stable from run to run.
+    pub title: String,
+    /// Where it was seen.
+    pub status: Status,
+    /// How often, over all boots of the side that `status` speaks of (the variant's for `common`).
+    pub count: u64,
+    /// Seconds from QEMU's start to the first; null where no time is known.
+    pub first_s: Option<f64>,
+    /// A path in the run directory.
+    pub evidence: String,
+    /// Why this status, in words.
+    #[serde(default)]
+    pub why: String,
+}
+
+/// A cost, base and variant side by side.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// e.g. `fio read iops`.
+    pub name: String,
+    /// e.g. `1/s`, `B/s`, `us`.
+    pub unit: String,
+    /// Base's figures.
+    pub base: Sample,
+    /// The variant's.
+    pub variant: Sample,
+    /// Variant over base, of the medians; null where base is zero or missing.
+    pub ratio: Option<f64>,
+    /// The ratio's 95 % interval, where it was judged.
+    pub ci95: Option<[f64; 2]>,
+    /// The declared margin, e.g. 0.05.
+    pub margin: Option<f64>,
+    /// Null where it is shown and not judged.
+    pub judgement: Option<Judgement>,
+}
+
+/// One side's figures: a value for each boot, and their median.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sample {
+    /// One for each boot.
+    pub values: Vec<f64>,
+    /// Their median; null for none.
+    pub median: Option<f64>,
+}
+
+/// What a measure's figures allow to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Judgement {
+    /// The interval lies within the margin.
+    Equivalent,
+    /// Cheaper beyond the margin.
+    Better,
+    /// Dearer beyond the margin.
+    Worse,
+    /// The figures do not say.
+    Unclear,
+}

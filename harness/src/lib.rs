@@ -1,0 +1,26 @@
+//! ktwin's engine: boots a kernel with and without a patch, and says what the patch changes.
+//!
+//! The data goes one way:
+//!
+//! | step | module | may touch |
+//! |---|---|---|
+//! | scenario | [`scenario`] | nothing (pure) |
+//! | plan | [`plan`] | nothing (pure) |
+//! | source, patch | [`source`], [`patch`] | disk, apt, git |
+//! | build | [`build`] | disk, compiler |
+//! | boot | [`boot`] | QEMU |
+//! | drive | [`drive`] | the machine |
+//! | collect | [`collect`], [`splat`] | the run directory |
+//! | judge | [`judge`] | nothing (pure) |
+//! | report | [`report`] | files |
+//!
+//! [`engine`] runs the steps in this order; whoever watches implements
+//! [`event::Watcher`]. Nothing in here prints.
+
+pub mod error;
+pub mod exit;
+pub mod event;
+pub mod judge;
+pub mod splat;
+
+pub use error::{Error, Fault, Result};

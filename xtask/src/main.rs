@@ -1,0 +1,3 @@
+//! ktwin's command line: parse, dispatch, print the error chain, exit code.
+
+fn main() {}
