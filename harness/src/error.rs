@@ -31,7 +31,12 @@ pub struct Error {
 impl Error {
     /// An error of the given fault.
     pub fn new(fault: Fault, message: impl Into<String>) -> Self {
-        Self { fault, message: message.into(), mend: None, source: None }
+        Self {
+            fault,
+            message: message.into(),
+            mend: None,
+            source: None,
+        }
     }
 
     /// Bad input.
@@ -134,7 +139,9 @@ mod tests {
     #[test]
     fn the_chain_reads_from_outside_in() {
         let inner = std::io::Error::other("no such device");
-        let error: Error = Err::<(), _>(inner).host(|| "failed to open the port".into()).unwrap_err();
+        let error: Error = Err::<(), _>(inner)
+            .host(|| "failed to open the port".into())
+            .unwrap_err();
         assert_eq!(error.chain(), "failed to open the port: no such device");
         assert_eq!(error.fault(), Fault::Infrastructure);
     }

@@ -90,6 +90,9 @@ mod tests {
 
     #[test]
     fn bisect_skips_what_says_nothing() {
-        assert_eq!([0, 1, 2, 3, 4, 5, 130].map(for_bisect), [0, 1, 2, 125, 125, 125, 130]);
+        assert_eq!(
+            [0, 1, 2, 3, 4, 5, 130].map(for_bisect),
+            [0, 1, 2, 125, 125, 125, 130]
+        );
     }
 }

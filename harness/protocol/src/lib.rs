@@ -10,7 +10,8 @@ mod line;
 mod plan;
 
 pub use guest::{
-    Counters, DetectorState, Detectors, ExecResult, FindingKind, FioResult, GuestFinding, GuestMessage, Hello,
+    Counters, DetectorState, Detectors, ExecResult, FindingKind, FioResult, GuestFinding,
+    GuestMessage, Hello,
 };
 pub use line::{LineError, decode, encode};
 pub use plan::{BackingRace, Exec, Fio, HostMessage, Load, Phase, Plan, Store};

@@ -22,7 +22,11 @@ pub enum LineError {
 pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, LineError> {
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
-    if line.len() > MAX_LINE { Err(LineError::TooLong(line.len())) } else { Ok(line) }
+    if line.len() > MAX_LINE {
+        Err(LineError::TooLong(line.len()))
+    } else {
+        Ok(line)
+    }
 }
 
 /// The message in a line, with or without its newline.
@@ -43,19 +47,36 @@ mod tests {
 
     #[test]
     fn messages_survive_the_way() {
-        let beat = GuestMessage::Heartbeat { phase: "fio".into(), counters: Counters::from([("ios".into(), 7)]) };
+        let beat = GuestMessage::Heartbeat {
+            phase: "fio".into(),
+            counters: Counters::from([("ios".into(), 7)]),
+        };
         let line = encode(&beat).unwrap();
         assert_eq!(line.iter().filter(|&&b| b == b'\n').count(), 1);
         assert_eq!(decode::<GuestMessage>(&line).unwrap(), beat);
-        let plan = HostMessage::Plan(Plan { seed: u64::MAX, phases: vec![] });
-        assert_eq!(decode::<HostMessage>(&encode(&plan).unwrap()).unwrap(), plan);
+        let plan = HostMessage::Plan(Plan {
+            seed: u64::MAX,
+            phases: vec![],
+        });
+        assert_eq!(
+            decode::<HostMessage>(&encode(&plan).unwrap()).unwrap(),
+            plan
+        );
     }
 
     #[test]
     fn long_and_foreign_lines_are_refused() {
-        let fatal = GuestMessage::Fatal { message: "x".repeat(MAX_LINE) };
+        let fatal = GuestMessage::Fatal {
+            message: "x".repeat(MAX_LINE),
+        };
         assert!(matches!(encode(&fatal), Err(LineError::TooLong(_))));
-        assert!(matches!(decode::<GuestMessage>(&vec![b' '; MAX_LINE + 1]), Err(LineError::TooLong(_))));
-        assert!(matches!(decode::<GuestMessage>(b"{\"type\":\"greeting\"}"), Err(LineError::Json(_))));
+        assert!(matches!(
+            decode::<GuestMessage>(&vec![b' '; MAX_LINE + 1]),
+            Err(LineError::TooLong(_))
+        ));
+        assert!(matches!(
+            decode::<GuestMessage>(b"{\"type\":\"greeting\"}"),
+            Err(LineError::Json(_))
+        ));
     }
 }

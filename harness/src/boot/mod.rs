@@ -1,0 +1,1 @@
+//! Booting: QEMU's command line, the choice of the accelerator, a running machine.

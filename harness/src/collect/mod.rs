@@ -1,0 +1,3 @@
+//! Collecting: what a boot said, on disk and as a record.
+
+pub mod record;

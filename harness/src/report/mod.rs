@@ -1,0 +1,1 @@
+//! Reports: a verdict for the terminal, as Markdown, as JSON.

@@ -1,0 +1,1 @@
+//! Kernel sources: a tree, a tarball or a Debian package, unpacked once into the cache.
