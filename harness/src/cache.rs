@@ -1,0 +1,465 @@
+//! The cache: folders keyed by content, filled aside and renamed into place when whole.
+//!
+//! `$KTWIN_CACHE`, else `$XDG_CACHE_HOME/ktwin`, else `~/.cache/ktwin`. Two runs
+//! at once share it: whoever fills an entry holds its lock, the other waits and
+//! then finds it. A folder that was cut off while being filled never gets its
+//! final name, so it is never used; [`Cache::sweep`] removes it later.
+
+use std::{
+    env, fs,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::{Error, Result, cancel::Cancel, error::Context};
+
+/// What an entry holds; each kind has a folder of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// apt's own state and downloaded packages.
+    Deb,
+    /// An unpacked or exported kernel tree.
+    Source,
+    /// A kernel tree with a series applied, hard-linked to its source.
+    Tree,
+    /// A kernel's build folder.
+    BuildDir,
+    /// A built kernel.
+    Kernel,
+    /// The guest agent's initramfs.
+    Initramfs,
+    /// A disk image with programs.
+    Tools,
+    /// What is known about this host.
+    Host,
+}
+
+/// Folder names, and how many entries are kept: large, easily rebuilt things go first.
+const KINDS: [(Kind, &str, usize); 8] = [
+    (Kind::BuildDir, "build", 8),
+    (Kind::Tree, "tree", 16),
+    (Kind::Initramfs, "initramfs", 8),
+    (Kind::Tools, "tools", 8),
+    (Kind::Source, "source", 6),
+    (Kind::Deb, "deb", 4),
+    (Kind::Kernel, "kernel", 60),
+    (Kind::Host, "host", 16),
+];
+
+impl Kind {
+    /// The kind's folder.
+    pub fn folder(self) -> &'static str {
+        KINDS
+            .iter()
+            .find(|(kind, ..)| *kind == self)
+            .map_or("other", |(_, folder, _)| folder)
+    }
+
+    /// Every kind, in the order in which the cache is cleared.
+    pub fn all() -> impl Iterator<Item = Kind> {
+        KINDS.iter().map(|(kind, ..)| *kind)
+    }
+
+    fn kept(self) -> usize {
+        KINDS
+            .iter()
+            .find(|(kind, ..)| *kind == self)
+            .map_or(usize::MAX, |(.., kept)| *kept)
+    }
+}
+
+/// The cache's folder.
+#[derive(Debug, Clone)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+/// A whole entry.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its folder.
+    pub path: PathBuf,
+    /// Was it filled just now?
+    pub fresh: bool,
+    // Held shared, so that nobody clears the entry while it is in use.
+    _lock: Flock<File>,
+}
+
+/// A line of `cache list`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// What it holds.
+    pub kind: Kind,
+    /// Its key.
+    pub key: String,
+    /// Its size on disk, in bytes; hard links count once in each entry.
+    pub bytes: u64,
+    /// When it was last used.
+    pub used: SystemTime,
+}
+
+impl Cache {
+    /// Opens the cache, making its folder.
+    ///
+    /// # Errors
+    /// No home directory is known, or the folder cannot be made.
+    pub fn open() -> Result<Self> {
+        let set = |key: &str| {
+            env::var_os(key)
+                .filter(|v| !v.is_empty())
+                .map(PathBuf::from)
+        };
+        let root = set("KTWIN_CACHE")
+            .or_else(|| set("XDG_CACHE_HOME").map(|d| d.join("ktwin")))
+            .or_else(|| set("HOME").map(|d| d.join(".cache/ktwin")))
+            .ok_or_else(|| {
+                Error::infrastructure("no folder for the cache").mend("set KTWIN_CACHE to a folder")
+            })?;
+        Self::at(
+            &std::path::absolute(&root).host(|| format!("failed to resolve {}", root.display()))?,
+        )
+    }
+
+    /// The cache in a folder of the caller's.
+    ///
+    /// # Errors
+    /// The folder cannot be made.
+    pub fn at(root: &Path) -> Result<Self> {
+        let failed = || format!("failed to make the cache's folder {}", root.display());
+        for folder in KINDS
+            .iter()
+            .map(|(_, folder, _)| *folder)
+            .chain(["tmp", "lock"])
+        {
+            fs::create_dir_all(root.join(folder)).host(failed)?;
+        }
+        Ok(Self {
+            root: root.to_owned(),
+        })
+    }
+
+    /// The cache's folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of a kind, for state that is kept in place (apt's own).
+    pub fn folder(&self, kind: Kind) -> PathBuf {
+        self.root.join(kind.folder())
+    }
+
+    /// A temporary folder on the cache's file system, removed when dropped.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn temp(&self) -> Result<tempfile::TempDir> {
+        let made = tempfile::Builder::new()
+            .prefix("t-")
+            .tempdir_in(self.root.join("tmp"));
+        made.host(|| {
+            format!(
+                "failed to make a temporary folder in {}",
+                self.root.display()
+            )
+        })
+    }
+
+    /// The entry, if it is whole.
+    ///
+    /// # Errors
+    /// Its lock cannot be had.
+    pub fn get(&self, kind: Kind, key: &str) -> Result<Option<Entry>> {
+        let path = self.place(kind, key)?;
+        let lock = self.lock(kind, key, FlockArg::LockShared, &Cancel::new())?;
+        Ok(whole(path, lock))
+    }
+
+    /// The entry, filled by `fill` where it is missing.
+    ///
+    /// # Errors
+    /// `fill`'s own, an interruption while waiting for another run, or the file system's.
+    pub fn entry(
+        &self,
+        kind: Kind,
+        key: &str,
+        cancel: &Cancel,
+        fill: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<Entry> {
+        if let Some(entry) = self.get_unless_busy(kind, key)? {
+            return Ok(entry);
+        }
+        let path = self.place(kind, key)?;
+        let lock = self.lock(kind, key, FlockArg::LockExclusive, cancel)?;
+        let fresh = !path.is_dir();
+        if fresh {
+            let temp = self.temp()?;
+            let whole = temp.path().join("entry");
+            let failed = || format!("failed to put {} into the cache", path.display());
+            fs::create_dir(&whole).host(failed)?;
+            fill(&whole)?;
+            fs::rename(&whole, &path).host(failed)?;
+        }
+        touch(&path);
+        // Converting may let another waiter in between; it only finds the entry whole.
+        lock.relock(FlockArg::LockShared)
+            .host(|| "failed to share a lock".into())?;
+        Ok(Entry {
+            path,
+            fresh,
+            _lock: lock,
+        })
+    }
+
+    /// Removes an entry, unless it is in use; says whether it is gone.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn remove(&self, kind: Kind, key: &str) -> Result<bool> {
+        let path = self.place(kind, key)?;
+        let Some(_lock) = self.try_lock(kind, key, FlockArg::LockExclusiveNonblock)? else {
+            return Ok(false);
+        };
+        if path.exists() {
+            let temp = self.temp()?;
+            let aside = temp.path().join("removed");
+            fs::rename(&path, &aside).host(|| format!("failed to remove {}", path.display()))?;
+        }
+        Ok(true)
+    }
+
+    /// What lies in the cache, newest first within each kind.
+    ///
+    /// # Errors
+    /// A folder cannot be read.
+    pub fn list(&self) -> Result<Vec<Listed>> {
+        let mut all = Vec::new();
+        for kind in Kind::all() {
+            let mut listed = self.keys(kind)?;
+            for (used, key) in listed.drain(..) {
+                let bytes = size_on_disk(&self.folder(kind).join(&key));
+                all.push(Listed {
+                    kind,
+                    key,
+                    bytes,
+                    used,
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    /// Removes what is past each kind's number of entries, oldest first, and folders that were cut
+    /// off while being filled.
+    ///
+    /// # Errors
+    /// The file system's.
+    pub fn sweep(&self) -> Result<()> {
+        for kind in Kind::all() {
+            for (_, key) in self.keys(kind)?.into_iter().skip(kind.kept()) {
+                self.remove(kind, &key)?;
+            }
+        }
+        // A build may fill a folder for hours; a day is past any.
+        let old = SystemTime::now() - Duration::from_secs(24 * 3600);
+        for temp in read_dir(&self.root.join("tmp"))? {
+            if modified(&temp).is_some_and(|t| t < old) {
+                // Somebody else's, perhaps: what cannot be removed stays.
+                let _ = fs::remove_dir_all(&temp);
+            }
+        }
+        Ok(())
+    }
+
+    fn keys(&self, kind: Kind) -> Result<Vec<(SystemTime, String)>> {
+        let mut keys: Vec<_> = read_dir(&self.folder(kind))?
+            .into_iter()
+            .filter_map(|p| Some((modified(&p)?, p.file_name()?.to_str()?.to_owned())))
+            .collect();
+        keys.sort_by(|a, b| b.cmp(a));
+        Ok(keys)
+    }
+
+    fn place(&self, kind: Kind, key: &str) -> Result<PathBuf> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+~".contains(c);
+        if key.is_empty() || key.starts_with('.') || key.len() > 200 || !key.chars().all(plain) {
+            return Err(Error::infrastructure(format!(
+                "{key:?} cannot be a key of the cache"
+            )));
+        }
+        Ok(self.folder(kind).join(key))
+    }
+
+    fn get_unless_busy(&self, kind: Kind, key: &str) -> Result<Option<Entry>> {
+        let path = self.place(kind, key)?;
+        let lock = self.try_lock(kind, key, FlockArg::LockSharedNonblock)?;
+        Ok(lock.and_then(|lock| whole(path, lock)))
+    }
+
+    fn try_lock(&self, kind: Kind, key: &str, how: FlockArg) -> Result<Option<Flock<File>>> {
+        let path = self
+            .root
+            .join("lock")
+            .join(format!("{}-{key}", kind.folder()));
+        let failed = || format!("failed to lock {}", path.display());
+        let file = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .host(failed)?;
+        match Flock::lock(file, how) {
+            Ok(lock) => Ok(Some(lock)),
+            Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(Error::infrastructure(failed()).because(io::Error::from(errno))),
+        }
+    }
+
+    /// Waits for a lock in small steps, so that the user can stop it.
+    fn lock(&self, kind: Kind, key: &str, how: FlockArg, cancel: &Cancel) -> Result<Flock<File>> {
+        let how = match how {
+            FlockArg::LockShared => FlockArg::LockSharedNonblock,
+            FlockArg::LockExclusive => FlockArg::LockExclusiveNonblock,
+            other => other,
+        };
+        loop {
+            cancel.check()?;
+            if let Some(lock) = self.try_lock(kind, key, how)? {
+                return Ok(lock);
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+/// An entry that is there, and so whole.
+fn whole(path: PathBuf, lock: Flock<File>) -> Option<Entry> {
+    if !path.is_dir() {
+        return None;
+    }
+    touch(&path);
+    Some(Entry {
+        path,
+        fresh: false,
+        _lock: lock,
+    })
+}
+
+/// Marks an entry as used now; a cache on a read-only file system still serves.
+fn touch(path: &Path) {
+    if let Ok(folder) = File::open(path) {
+        let _ = folder.set_modified(SystemTime::now());
+    }
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    path.symlink_metadata().and_then(|m| m.modified()).ok()
+}
+
+fn read_dir(path: &Path) -> Result<Vec<PathBuf>> {
+    let read = fs::read_dir(path).and_then(|d| d.map(|e| e.map(|e| e.path())).collect());
+    read.host(|| format!("failed to list {}", path.display()))
+}
+
+fn size_on_disk(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let Ok(meta) = path.symlink_metadata() else {
+        return 0;
+    };
+    let own = meta.blocks() * 512;
+    if !meta.is_dir() {
+        return own;
+    }
+    own + read_dir(path)
+        .unwrap_or_default()
+        .iter()
+        .map(|p| size_on_disk(p))
+        .sum::<u64>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cache() -> (tempfile::TempDir, Cache) {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path()).unwrap();
+        (dir, cache)
+    }
+
+    #[test]
+    fn an_entry_is_filled_once() {
+        let (_dir, cache) = cache();
+        let fill = |dir: &Path| fs::write(dir.join("x"), "1").host(|| "write".into());
+        assert!(
+            cache
+                .entry(Kind::Kernel, "k", &Cancel::new(), fill)
+                .unwrap()
+                .fresh
+        );
+        let again = cache
+            .entry(Kind::Kernel, "k", &Cancel::new(), |_| {
+                panic!("filled twice")
+            })
+            .unwrap();
+        assert!(!again.fresh);
+        assert_eq!(fs::read(again.path.join("x")).unwrap(), b"1");
+    }
+
+    #[test]
+    fn a_cut_off_entry_is_never_used() {
+        let (_dir, cache) = cache();
+        let cut = cache.entry(Kind::Kernel, "k", &Cancel::new(), |dir| {
+            fs::write(dir.join("half"), "").unwrap();
+            Err(Error::interrupted())
+        });
+        assert!(cut.is_err());
+        assert!(cache.get(Kind::Kernel, "k").unwrap().is_none());
+        assert!(
+            cache
+                .entry(Kind::Kernel, "k", &Cancel::new(), |_| Ok(()))
+                .unwrap()
+                .fresh
+        );
+    }
+
+    #[test]
+    fn an_entry_in_use_stays() {
+        let (_dir, cache) = cache();
+        let entry = cache
+            .entry(Kind::Tree, "t", &Cancel::new(), |_| Ok(()))
+            .unwrap();
+        assert!(!cache.remove(Kind::Tree, "t").unwrap());
+        drop(entry);
+        assert!(cache.remove(Kind::Tree, "t").unwrap());
+        assert!(cache.get(Kind::Tree, "t").unwrap().is_none());
+    }
+
+    #[test]
+    fn the_oldest_go_first() {
+        let (_dir, cache) = cache();
+        for n in 0..Kind::BuildDir.kept() + 2 {
+            let entry = cache
+                .entry(Kind::BuildDir, &format!("b{n}"), &Cancel::new(), |_| Ok(()))
+                .unwrap();
+            let age = SystemTime::now() - Duration::from_secs(1000 - n as u64);
+            File::open(&entry.path).unwrap().set_modified(age).unwrap();
+        }
+        cache.sweep().unwrap();
+        let keys: Vec<String> = cache.list().unwrap().into_iter().map(|l| l.key).collect();
+        assert_eq!(keys.len(), Kind::BuildDir.kept());
+        assert!(!keys.contains(&"b0".to_owned()) && !keys.contains(&"b1".to_owned()));
+    }
+
+    #[test]
+    fn keys_cannot_leave_the_cache() {
+        let (_dir, cache) = cache();
+        for key in ["", "..", "a/b", ".x", "a\0b"] {
+            assert!(cache.get(Kind::Tree, key).is_err(), "{key:?}");
+        }
+    }
+}

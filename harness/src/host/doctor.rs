@@ -1,0 +1,541 @@
+//! What ktwin needs of this host, what is missing, and the one command that mends it.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{Error, Result, cancel::Cancel, host::Cmd};
+
+/// Disk space that a first run of all configs takes, in bytes.
+const DISK_WANTED: u64 = 16 << 30;
+/// Disk space without which not even one config can be built, in bytes: a source and a build folder.
+const DISK_NEEDED: u64 = 4 << 30;
+/// Memory under which two guests' worth of work swaps, in bytes.
+const MEMORY_WANTED: u64 = 4 << 30;
+
+/// How a need is looked for.
+#[derive(Debug, Clone, Copy)]
+enum Probe {
+    /// A program in `PATH` or the system's own folders.
+    Program(&'static str),
+    /// Any of these files.
+    File(&'static [&'static str]),
+    /// A static C library that the compiler finds.
+    StaticLib(&'static str),
+}
+
+/// One thing that must be there: a row a need.
+struct Need {
+    what: &'static str,
+    why: &'static str,
+    probe: Probe,
+    /// Packages for apt, dnf and pacman.
+    packages: [&'static str; 3],
+}
+
+const NEEDS: &[Need] = &[
+    need(
+        "gcc",
+        "compiles the kernel",
+        Probe::Program("gcc"),
+        ["gcc", "gcc", "gcc"],
+    ),
+    need(
+        "make",
+        "builds the kernel",
+        Probe::Program("make"),
+        ["make", "make", "make"],
+    ),
+    need(
+        "ld",
+        "links the kernel",
+        Probe::Program("ld"),
+        ["binutils", "binutils", "binutils"],
+    ),
+    need(
+        "git",
+        "applies patches",
+        Probe::Program("git"),
+        ["git", "git", "git"],
+    ),
+    need(
+        "flex",
+        "kbuild's parser",
+        Probe::Program("flex"),
+        ["flex", "flex", "flex"],
+    ),
+    need(
+        "bison",
+        "kbuild's parser",
+        Probe::Program("bison"),
+        ["bison", "bison", "bison"],
+    ),
+    need(
+        "bc",
+        "kbuild's constants",
+        Probe::Program("bc"),
+        ["bc", "bc", "bc"],
+    ),
+    need(
+        "perl",
+        "kbuild's scripts",
+        Probe::Program("perl"),
+        ["perl-base", "perl", "perl"],
+    ),
+    need(
+        "tar",
+        "unpacks sources",
+        Probe::Program("tar"),
+        ["tar", "tar", "tar"],
+    ),
+    need(
+        "xz",
+        "unpacks sources",
+        Probe::Program("xz"),
+        ["xz-utils", "xz", "xz"],
+    ),
+    need(
+        "libelf headers",
+        "objtool",
+        Probe::File(&["/usr/include/gelf.h", "/usr/include/libelf/gelf.h"]),
+        ["libelf-dev", "elfutils-libelf-devel", "libelf"],
+    ),
+    need(
+        "libc.a",
+        "the static guest agent",
+        Probe::StaticLib("libc.a"),
+        ["libc6-dev", "glibc-static", "glibc"],
+    ),
+    need(
+        "qemu-system-x86_64",
+        "runs the guests",
+        Probe::Program("qemu-system-x86_64"),
+        ["qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86"],
+    ),
+    need(
+        "bubblewrap",
+        "confines builds and guests",
+        Probe::Program("bwrap"),
+        ["bubblewrap", "bubblewrap", "bubblewrap"],
+    ),
+    need(
+        "fio",
+        "the throughput load",
+        Probe::Program("fio"),
+        ["fio", "fio", "fio"],
+    ),
+    need(
+        "mke2fs",
+        "makes disk images",
+        Probe::Program("mke2fs"),
+        ["e2fsprogs", "e2fsprogs", "e2fsprogs"],
+    ),
+];
+
+const fn need(
+    what: &'static str,
+    why: &'static str,
+    probe: Probe,
+    packages: [&'static str; 3],
+) -> Need {
+    Need {
+        what,
+        why,
+        probe,
+        packages,
+    }
+}
+
+/// A package manager that we know how to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manager {
+    /// Debian and its kin.
+    Apt,
+    /// Fedora and its kin.
+    Dnf,
+    /// Arch and its kin.
+    Pacman,
+}
+
+impl Manager {
+    const ALL: [(Manager, &'static str); 3] = [
+        (Manager::Apt, "apt-get"),
+        (Manager::Dnf, "dnf"),
+        (Manager::Pacman, "pacman"),
+    ];
+
+    /// This host's.
+    pub fn here() -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|(_, program)| find(program).is_some())
+            .map(|(manager, _)| *manager)
+    }
+
+    /// The commands that install packages, without `sudo`.
+    fn install(self, packages: &[&str]) -> Vec<Vec<String>> {
+        let words = |fixed: &[&str]| {
+            fixed
+                .iter()
+                .chain(packages)
+                .map(|s| (*s).to_owned())
+                .collect()
+        };
+        match self {
+            Manager::Apt => vec![
+                vec!["apt-get".into(), "update".into()],
+                words(&["apt-get", "install", "--yes", "--no-install-recommends"]),
+            ],
+            Manager::Dnf => vec![words(&["dnf", "install", "--assumeyes"])],
+            Manager::Pacman => vec![words(&["pacman", "-S", "--needed", "--noconfirm"])],
+        }
+    }
+}
+
+/// How a line of the doctor's came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// There, and it works.
+    Good,
+    /// Works, with less than one would wish.
+    Poor,
+    /// Missing; nothing runs without it.
+    Missing,
+}
+
+/// One line of the doctor's.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// What was looked for.
+    pub what: String,
+    /// How it came out.
+    pub health: Health,
+    /// What was found, or what it is for.
+    pub detail: String,
+    /// The one command that mends it.
+    pub mend: Option<String>,
+}
+
+/// Everything that the doctor looked at.
+#[derive(Debug)]
+pub struct Report {
+    /// Line by line.
+    pub lines: Vec<Line>,
+    /// Packages that are missing, in this host's own names.
+    pub packages: Vec<&'static str>,
+    manager: Option<Manager>,
+}
+
+impl Report {
+    /// Does everything needed work?
+    pub fn healthy(&self) -> bool {
+        self.lines.iter().all(|l| l.health != Health::Missing)
+    }
+
+    /// The command that installs what is missing, for a person to type.
+    pub fn mend(&self) -> Option<String> {
+        install_line(self.manager?, &self.packages)
+    }
+
+    /// The commands that install what is missing, in order; the last one counts. A host may have a
+    /// broken source among its good ones, so a failing update need not end it.
+    ///
+    /// # Errors
+    /// No package manager is known.
+    pub fn commands(&self) -> Result<Vec<Vec<String>>> {
+        if self.packages.is_empty() {
+            return Ok(Vec::new());
+        }
+        let missing = || {
+            format!(
+                "no apt-get, dnf or pacman to install {}",
+                self.packages.join(" ")
+            )
+        };
+        let manager = self
+            .manager
+            .ok_or_else(|| Error::infrastructure(missing()).mend("install them by hand"))?;
+        Ok(manager
+            .install(&self.packages)
+            .into_iter()
+            .map(privileged)
+            .collect())
+    }
+}
+
+/// Looks at everything. `cache` is where the disk space is wanted.
+pub fn examine(cache: &Path, cancel: &Cancel) -> Report {
+    let manager = Manager::here();
+    let mut lines = vec![architecture(), toolchain(cancel)];
+    let mut packages = Vec::new();
+    for need in NEEDS {
+        let package = manager.map(|m| need.packages[m as usize]);
+        let line = match found(need.probe, cancel) {
+            Some(detail) => line(need.what, Health::Good, detail, None),
+            None => {
+                packages.extend(package.filter(|p| !packages.contains(p)));
+                let mend = manager
+                    .zip(package)
+                    .and_then(|(m, p)| install_line(m, &[p]));
+                line(
+                    need.what,
+                    Health::Missing,
+                    format!("not found: {}", need.why),
+                    mend,
+                )
+            }
+        };
+        lines.push(line);
+    }
+    lines.extend(
+        [
+            qemu(cancel),
+            sandbox(cancel),
+            disk(cache),
+            memory(),
+            accelerator(),
+        ]
+        .into_iter()
+        .flatten(),
+    );
+    Report {
+        lines,
+        packages,
+        manager,
+    }
+}
+
+fn line(what: &str, health: Health, detail: impl Into<String>, mend: Option<String>) -> Line {
+    Line {
+        what: what.into(),
+        health,
+        detail: detail.into(),
+        mend,
+    }
+}
+
+fn architecture() -> Line {
+    let health = if env::consts::ARCH == "x86_64" {
+        Health::Good
+    } else {
+        Health::Missing
+    };
+    line(
+        "architecture",
+        health,
+        format!("{} (guests are x86_64)", env::consts::ARCH),
+        None,
+    )
+}
+
+fn toolchain(cancel: &Cancel) -> Line {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    match Cmd::new(cargo).arg("--version").run_ok(cancel) {
+        Ok(output) => line("cargo", Health::Good, output.text(), None),
+        Err(error) => line(
+            "cargo",
+            Health::Missing,
+            error.chain(),
+            Some("install Rust with rustup".into()),
+        ),
+    }
+}
+
+fn found(probe: Probe, cancel: &Cancel) -> Option<String> {
+    match probe {
+        Probe::Program(name) => find(name).map(|p| p.display().to_string()),
+        Probe::File(paths) => paths
+            .iter()
+            .find(|p| Path::new(p).exists())
+            .map(|p| (*p).to_owned()),
+        Probe::StaticLib(name) => {
+            let output = Cmd::new("gcc")
+                .arg(format!("-print-file-name={name}"))
+                .run_ok(cancel)
+                .ok()?;
+            // gcc echoes the bare name where it finds nothing.
+            Some(output.text()).filter(|path| path != name)
+        }
+    }
+}
+
+fn qemu(cancel: &Cancel) -> Option<Line> {
+    const NAME: &str = "QEMU's version";
+    let output = Cmd::new(find("qemu-system-x86_64")?)
+        .arg("--version")
+        .run_ok(cancel);
+    let (health, detail) = match output.map(|o| o.text()) {
+        Ok(text) => {
+            let first = text.lines().next().unwrap_or_default().to_owned();
+            match version(&first) {
+                Some(v) if v >= (7, 2) => (Health::Good, first),
+                _ => (Health::Missing, format!("{first}: 7.2 or later is needed")),
+            }
+        }
+        Err(error) => (Health::Missing, error.chain()),
+    };
+    Some(line(NAME, health, detail, None))
+}
+
+/// Major and minor in `QEMU emulator version 7.2.22 (...)`.
+fn version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text
+        .split_once("version ")?
+        .1
+        .split(|c: char| !c.is_ascii_digit());
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn sandbox(cancel: &Cancel) -> Option<Line> {
+    let bwrap = find("bwrap")?;
+    let trial = Cmd::new(bwrap).args([
+        "--unshare-all",
+        "--die-with-parent",
+        "--ro-bind",
+        "/",
+        "/",
+        "true",
+    ]);
+    Some(match trial.run_ok(cancel) {
+        Ok(_) => line("sandbox", Health::Good, "bubblewrap makes namespaces", None),
+        Err(error) => line(
+            "sandbox",
+            Health::Missing,
+            error.chain(),
+            Some("allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
+                  kernel.apparmor_restrict_unprivileged_userns=0), or set KTWIN_NO_SANDBOX=1 for patches that you trust"
+                .into()),
+        ),
+    })
+}
+
+fn disk(cache: &Path) -> Option<Line> {
+    let stat = nix::sys::statvfs::statvfs(cache).ok()?;
+    let free = stat.blocks_available() * stat.fragment_size();
+    let health = match free {
+        DISK_WANTED.. => Health::Good,
+        DISK_NEEDED.. => Health::Poor,
+        _ => Health::Missing,
+    };
+    let mend = (health != Health::Good)
+        .then(|| "cargo xtask cache gc, or set KTWIN_CACHE to a larger disk".into());
+    let detail = format!(
+        "{} free for the cache, {} wanted",
+        gib(free),
+        gib(DISK_WANTED)
+    );
+    Some(line("disk", health, detail, mend))
+}
+
+fn memory() -> Option<Line> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let kib = text.lines().find_map(|l| l.strip_prefix("MemAvailable:"))?;
+    let free = kib.trim().trim_end_matches(" kB").parse::<u64>().ok()? << 10;
+    let health = if free >= MEMORY_WANTED {
+        Health::Good
+    } else {
+        Health::Poor
+    };
+    Some(line(
+        "memory",
+        health,
+        format!("{} available, {} wanted", gib(free), gib(MEMORY_WANTED)),
+        None,
+    ))
+}
+
+fn accelerator() -> Option<Line> {
+    let (health, detail) = match fs::File::options().read(true).write(true).open("/dev/kvm") {
+        Ok(_) => (
+            Health::Good,
+            "/dev/kvm opens; a timed trial boot decides at the first run".to_owned(),
+        ),
+        Err(error) => (
+            Health::Poor,
+            format!("/dev/kvm: {error}; guests run under TCG, some ten times slower"),
+        ),
+    };
+    Some(line("accelerator", health, detail, None))
+}
+
+fn gib(bytes: u64) -> String {
+    format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
+}
+
+/// A program in `PATH`, or where distributions keep programs for root.
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let extra = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
+    env::split_paths(&path)
+        .chain(extra)
+        .map(|d| d.join(program))
+        .find(|p| is_program(p))
+}
+
+fn is_program(path: &Path) -> bool {
+    nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok() && path.is_file()
+}
+
+fn install_line(manager: Manager, packages: &[&str]) -> Option<String> {
+    let words = manager
+        .install(packages)
+        .pop()
+        .filter(|_| !packages.is_empty())?;
+    Some(privileged(words).join(" "))
+}
+
+fn privileged(words: Vec<String>) -> Vec<String> {
+    if nix::unistd::geteuid().is_root() {
+        words
+    } else {
+        [vec!["sudo".into()], words].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        for (text, expected) in [
+            (
+                "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7)",
+                Some((7, 2)),
+            ),
+            ("QEMU emulator version 10.0.2", Some((10, 0))),
+            ("no such thing", None),
+        ] {
+            assert_eq!(version(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn missing_packages_are_named_in_one_command() {
+        let report = Report {
+            lines: vec![],
+            packages: vec!["fio", "bc"],
+            manager: Some(Manager::Dnf),
+        };
+        assert!(
+            report
+                .mend()
+                .unwrap()
+                .ends_with("dnf install --assumeyes fio bc")
+        );
+        let none = Report {
+            lines: vec![],
+            packages: vec![],
+            manager: Some(Manager::Apt),
+        };
+        assert_eq!(none.mend(), None);
+    }
+
+    #[test]
+    fn every_need_has_a_package_everywhere() {
+        for need in NEEDS {
+            assert!(need.packages.iter().all(|p| !p.is_empty()), "{}", need.what);
+        }
+    }
+}
