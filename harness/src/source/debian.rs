@@ -1,0 +1,207 @@
+//! The locked Debian `linux-source-N` package, or the newest that fits.
+//!
+//! Package lists are fetched at most once a day, packages once.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Lock, SourceTree, Ways,
+    apt::{Apt, FETCH_LIMIT},
+    folder,
+};
+use crate::{
+    Error, Result, cache::Kind, error::Context, event::Event, hash::hex_sha256, host::Cmd,
+};
+
+/// Changes whenever the same package would give another tree.
+const RECIPE: &str = "debian-1";
+
+/// Whether a source will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fit {
+    /// It will.
+    Yes,
+    /// It will not; says why.
+    No(String),
+}
+
+/// The locked package, or the newest that fits.
+pub(super) fn newest(
+    lock: Option<&Lock>,
+    ways: Ways<'_>,
+    fits: &dyn Fn(&SourceTree) -> Result<Fit>,
+) -> Result<SourceTree> {
+    if let Some(lock) = lock {
+        match locked(lock, ways)? {
+            Some(tree) => return Ok(tree),
+            None => {
+                let Lock { package, version } = lock;
+                let text = format!(
+                    "no mirror has {package} {version} any more; taking the newest that fits"
+                );
+                ways.watcher.event(&Event::Note(text));
+            }
+        }
+    }
+    let apt = Apt::new(ways)?;
+    let mut first = None;
+    for candidate in candidates(&apt)? {
+        let tree = tree(&apt, &candidate, ways)?;
+        match fits(&tree)? {
+            Fit::Yes => return Ok(tree),
+            Fit::No(why) => {
+                let text = format!("{} will not do: {why}; trying the next older", tree.origin);
+                ways.watcher.event(&Event::Note(text));
+                first = first.or(Some(tree));
+            }
+        }
+    }
+    // Nothing fits: the newest shows best why.
+    first.ok_or_else(|| {
+        Error::infrastructure("the mirror has no linux-source package")
+            .mend("give a kernel of your own: --kernel TREE|TARBALL")
+    })
+}
+
+fn locked(lock: &Lock, ways: Ways<'_>) -> Result<Option<SourceTree>> {
+    if let Some(tree) = cached(lock, ways)? {
+        return Ok(Some(tree));
+    }
+    let apt = Apt::new(ways)?;
+    let has = |apt: &Apt<'_>, fresh| {
+        Ok::<_, Error>(apt.versions(&lock.package, fresh)?.contains(&lock.version))
+    };
+    if has(&apt, false)? || has(&apt, true)? {
+        tree(&apt, lock, ways).map(Some)
+    } else {
+        Ok(None)
+    }
+}
+
+fn key(package: &Lock) -> String {
+    // Of the characters that versions have, a cache key lacks the epoch's colon.
+    format!("{}_{}", package.package, package.version.replace(':', "+"))
+}
+
+fn cached(package: &Lock, ways: Ways<'_>) -> Result<Option<SourceTree>> {
+    let entry = ways.cache.get(Kind::Source, &key(package))?;
+    entry
+        .map(|entry| SourceTree::new(entry, origin(package), hash(package)))
+        .transpose()
+}
+
+fn origin(package: &Lock) -> String {
+    format!("{} {}", package.package, package.version)
+}
+
+fn hash(package: &Lock) -> String {
+    hex_sha256(&[
+        RECIPE.as_bytes(),
+        package.package.as_bytes(),
+        package.version.as_bytes(),
+    ])
+}
+
+/// Every package with its newest version, newest first.
+fn candidates(apt: &Apt<'_>) -> Result<Vec<Lock>> {
+    let names = apt.names("linux-source-")?;
+    let mut found: Vec<_> = names
+        .into_iter()
+        .filter_map(|name| Some((number(&name)?, name)))
+        .collect();
+    found.sort_by(|a, b| b.cmp(a));
+    let mut candidates = Vec::new();
+    for (_, package) in found {
+        let newest = apt.versions(&package, false)?.into_iter().next();
+        candidates.extend(newest.map(|version| Lock { package, version }));
+    }
+    Ok(candidates)
+}
+
+/// A package's kernel, unpacked once.
+fn tree(apt: &Apt<'_>, package: &Lock, ways: Ways<'_>) -> Result<SourceTree> {
+    if let Some(tree) = cached(package, ways)? {
+        return Ok(tree);
+    }
+    ways.step(&origin(package), || {
+        let fill = |to: &Path| unpack(apt, package, to, ways);
+        let entry = ways
+            .cache
+            .entry(Kind::Source, &key(package), ways.cancel, fill)?;
+        SourceTree::new(entry, origin(package), hash(package))
+    })
+}
+
+fn unpack(apt: &Apt<'_>, package: &Lock, to: &Path, ways: Ways<'_>) -> Result<()> {
+    let temp = ways.cache.temp()?;
+    apt.download(package, temp.path())?;
+    let deb = only(temp.path(), ".deb")?;
+    let inside = temp.path().join("package");
+    let extract = Cmd::new("dpkg-deb").arg("--extract").arg(&deb).arg(&inside);
+    extract.limit(FETCH_LIMIT).run_ok(ways.cancel)?;
+    let tarball = only(&inside.join("usr/src"), ".tar.xz")?;
+    let unpacked = temp.path().join("tree");
+    fs::create_dir(&unpacked).host(|| format!("failed to make {}", unpacked.display()))?;
+    folder::extract(&tarball, &unpacked, ways, false)?;
+    let top = only(&unpacked, "")?;
+    let failed = || format!("failed to list {}", top.display());
+    for entry in fs::read_dir(&top).host(failed)? {
+        let entry = entry.host(failed)?;
+        let target = to.join(entry.file_name());
+        fs::rename(entry.path(), &target)
+            .host(|| format!("failed to move {}", target.display()))?;
+    }
+    Ok(())
+}
+
+/// The one file of a folder whose name ends so.
+fn only(dir: &Path, end: &str) -> Result<PathBuf> {
+    let entries = fs::read_dir(dir).host(|| format!("failed to list {}", dir.display()))?;
+    let fits = |p: &PathBuf| {
+        p.file_name()
+            .is_some_and(|n| n.to_string_lossy().ends_with(end))
+    };
+    let mut found = entries
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .filter(fits);
+    found
+        .next()
+        .ok_or_else(|| Error::infrastructure(format!("no file *{end} in {}", dir.display())))
+}
+
+/// `linux-source-7.3` → (7, 3); other packages of that name (`linux-source-7.3-xyz`) do not count.
+fn number(package: &str) -> Option<(u32, u32)> {
+    let (major, minor) = package.strip_prefix("linux-source-")?.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_ordered_by_number() {
+        let table = [
+            ("linux-source-7.3", Some((7, 3))),
+            ("linux-source-7.10", Some((7, 10))),
+        ];
+        for (name, expected) in table {
+            assert_eq!(number(name), expected);
+        }
+        assert_eq!(number("linux-source"), None);
+        assert_eq!(number("linux-source-7.3-rt"), None);
+        assert!(number("linux-source-7.10") > number("linux-source-7.3"));
+    }
+
+    #[test]
+    fn keys_hold_versions() {
+        let lock = Lock {
+            package: "linux-source-7.3".into(),
+            version: "1:7.3~rc7-1~exp1".into(),
+        };
+        assert_eq!(key(&lock), "linux-source-7.3_1+7.3~rc7-1~exp1");
+    }
+}

@@ -1,0 +1,377 @@
+//! A git checkout, exported through a repository of our own that only borrows its objects.
+//!
+//! The tree's own configuration, hooks, filters and file-system monitors are never used, and nothing
+//! is written into it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{SourceTree, Ways, folder};
+use crate::{
+    Error, Result, cache::Kind, error::Context, event::Event, hash::hex_sha256, host::Cmd,
+};
+
+/// Changes whenever the same git tree would give another folder.
+const RECIPE: &str = "git-1";
+/// Hashing a whole tree on a slow disk takes minutes.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// Files of a git folder that name revisions.
+const REFS: [&str; 4] = ["HEAD", "packed-refs", "refs", "shallow"];
+
+pub(super) fn export(tree: &Path, ways: Ways<'_>) -> Result<SourceTree> {
+    let shadow = Shadow::new(tree, ways)?;
+    ways.step(&tree.display().to_string(), || {
+        let id = shadow.work_tree()?;
+        shadow.export(&id, tree.display().to_string())
+    })
+}
+
+/// A bare repository of ours, with the tree's objects, revisions and index.
+pub(super) struct Shadow<'a> {
+    pub(super) dir: tempfile::TempDir,
+    tree: PathBuf,
+    ways: Ways<'a>,
+}
+
+impl<'a> Shadow<'a> {
+    pub(super) fn new(tree: &Path, ways: Ways<'a>) -> Result<Self> {
+        let tree = tree
+            .canonicalize()
+            .input(|| format!("failed to resolve {}", tree.display()))?;
+        let (own, common) = git_folders(&tree)?;
+        let dir = ways.cache.temp()?;
+        let shadow = Self { dir, tree, ways };
+        let format = if is_sha256(&common) { "sha256" } else { "sha1" };
+        let init = clean(Cmd::new("git")).args(["init", "--quiet", "--bare", "--template="]);
+        init.arg(format!("--object-format={format}"))
+            .arg(shadow.repo())
+            .run_ok(ways.cancel)?;
+        let failed = || format!("failed to borrow the objects of {}", common.display());
+        let info = shadow.repo().join("objects/info");
+        fs::create_dir_all(&info).host(failed)?;
+        fs::write(
+            info.join("alternates"),
+            format!("{}\n", common.join("objects").display()),
+        )
+        .host(failed)?;
+        for folder in [&common, &own] {
+            for name in REFS {
+                copy(&folder.join(name), &shadow.repo().join(name)).host(failed)?;
+            }
+        }
+        // With the tree's own index git need not read every file again.
+        copy(&own.join("index"), &shadow.index()).host(failed)?;
+        Ok(shadow)
+    }
+
+    fn repo(&self) -> PathBuf {
+        self.dir.path().join("git")
+    }
+
+    fn index(&self) -> PathBuf {
+        self.dir.path().join("index")
+    }
+
+    pub(super) fn git(&self) -> Cmd {
+        let config = [
+            "core.fsmonitor=false",
+            "core.hooksPath=/dev/null",
+            "core.untrackedCache=false",
+            "gc.auto=0",
+        ];
+        clean(Cmd::new("git"))
+            .args(config.iter().flat_map(|c| ["-c", c]))
+            .env("GIT_DIR", self.repo())
+            .env("GIT_WORK_TREE", &self.tree)
+            .env("GIT_INDEX_FILE", self.index())
+            .cwd(&self.tree)
+            .limit(LIMIT)
+    }
+
+    pub(super) fn resolve(&self, rev: &str) -> Result<String> {
+        let parse = self
+            .git()
+            .args(["rev-parse", "--quiet", "--verify", "--end-of-options"]);
+        let output = parse
+            .arg(format!("{rev}^{{commit}}"))
+            .run(self.ways.cancel)?;
+        if output.success() {
+            return Ok(output.text());
+        }
+        let error = Error::input(format!("{} has no revision {rev:?}", self.tree.display()));
+        Err(error.mend("give a branch, a tag or a commit of that tree"))
+    }
+
+    /// The tracked files as they are now, as a git tree.
+    pub(super) fn work_tree(&self) -> Result<String> {
+        let head = self.resolve("HEAD")?;
+        let add = || {
+            self.git()
+                .args(["add", "--update", "--", "."])
+                .run(self.ways.cancel)
+        };
+        if !self.index().exists() || !add()?.success() {
+            // No index, or one of a kind that we did not copy whole: start from the commit.
+            self.git()
+                .args(["read-tree", &head])
+                .run_ok(self.ways.cancel)?;
+            let added = add()?;
+            if !added.success() {
+                return Err(self.git().args(["add", "--update"]).failed(&added));
+            }
+        }
+        let tree = self
+            .git()
+            .arg("write-tree")
+            .run_ok(self.ways.cancel)?
+            .text();
+        let committed = self
+            .git()
+            .args(["rev-parse", &format!("{head}^{{tree}}")])
+            .run_ok(self.ways.cancel)?;
+        if committed.text() != tree {
+            let text = format!(
+                "{} has uncommitted changes; they are taken along",
+                self.tree.display()
+            );
+            self.ways.watcher.event(&Event::Note(text));
+        }
+        Ok(tree)
+    }
+
+    pub(super) fn export(&self, treeish: &str, origin: String) -> Result<SourceTree> {
+        let id = self
+            .git()
+            .args(["rev-parse", "--verify", treeish])
+            .run_ok(self.ways.cancel)?
+            .text();
+        let hash = hex_sha256(&[RECIPE.as_bytes(), id.as_bytes()]);
+        let entry = self.ways.cache.entry(
+            Kind::Source,
+            &format!("git-{hash}"),
+            self.ways.cancel,
+            |to| {
+                let git = || {
+                    self.git()
+                        .env("GIT_INDEX_FILE", self.dir.path().join("export"))
+                };
+                git().args(["read-tree", &id]).run_ok(self.ways.cancel)?;
+                let prefix = format!("--prefix={}/", to.display());
+                let checkout = git().env("GIT_WORK_TREE", to).cwd(to).args([
+                    "checkout-index",
+                    "--all",
+                    "--quiet",
+                    &prefix,
+                ]);
+                checkout.run_ok(self.ways.cancel)?;
+                links_inside(to)
+            },
+        )?;
+        SourceTree::new(entry, origin, hash)
+    }
+}
+
+/// git without anybody's configuration, also none that the environment carries (`GIT_CONFIG_COUNT`,
+/// `GIT_EXTERNAL_DIFF`, or all that git itself sets where `git bisect run` or a hook calls us).
+fn clean(git: Cmd) -> Cmd {
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    git.clear_env()
+        .env("PATH", path)
+        .env("HOME", "/nonexistent")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_ATTR_NOSYSTEM", "1")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("LC_ALL", "C")
+}
+
+/// The folder of a checkout's own state, and the one that its repository's checkouts share.
+fn git_folders(tree: &Path) -> Result<(PathBuf, PathBuf)> {
+    let git = tree.join(".git");
+    let failed = || format!("failed to read {}", git.display());
+    let own = if git.is_file() {
+        let text = fs::read_to_string(&git).input(failed)?;
+        let path = text.trim().strip_prefix("gitdir: ").ok_or_else(|| {
+            Error::input(format!("{} names no git folder", git.display()))
+                .mend("is this a git worktree?")
+        })?;
+        tree.join(path)
+    } else {
+        git.clone()
+    };
+    let common = match fs::read_to_string(own.join("commondir")) {
+        Ok(text) => own.join(text.trim()),
+        Err(_) => own.clone(),
+    };
+    let resolve = |path: PathBuf| {
+        path.canonicalize()
+            .input(|| format!("failed to resolve {}", path.display()))
+    };
+    Ok((resolve(own)?, resolve(common)?))
+}
+
+/// Read as text: git itself would follow what else the file says.
+fn is_sha256(common: &Path) -> bool {
+    let text = fs::read_to_string(common.join("config")).unwrap_or_default();
+    text.lines()
+        .any(|l| l.to_ascii_lowercase().replace(char::is_whitespace, "") == "objectformat=sha256")
+}
+
+/// Copies a file or a folder of files, links left out; nothing where there is nothing.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    let Ok(meta) = from.symlink_metadata() else {
+        return Ok(());
+    };
+    if meta.is_file() {
+        return fs::copy(from, to).map(drop);
+    }
+    if meta.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy(&entry.path(), &to.join(entry.file_name()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a tree whose links lead out of it.
+fn links_inside(top: &Path) -> Result<()> {
+    for entry in ignore::WalkBuilder::new(top)
+        .standard_filters(false)
+        .build()
+    {
+        let entry = entry.host(|| format!("failed to read {}", top.display()))?;
+        if entry.path_is_symlink() {
+            let to = fs::read_link(entry.path())
+                .host(|| format!("failed to read {}", entry.path().display()))?;
+            folder::inside(entry.path().strip_prefix(top).unwrap_or(entry.path()), &to)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cache::Cache, cancel::Cancel, event::Unwatched, source::since::since};
+
+    fn git(tree: &Path, args: &[&str]) {
+        let identity = [
+            "-c",
+            "user.name=T",
+            "-c",
+            "user.email=t@example.org",
+            "-c",
+            "init.defaultBranch=main",
+        ];
+        clean(Cmd::new("git"))
+            .args(identity)
+            .args(args)
+            .cwd(tree)
+            .run_ok(&Cancel::new())
+            .unwrap();
+    }
+
+    /// A checkout with two commits, an uncommitted edit, and a hostile configuration.
+    fn checkout(dir: &Path) -> PathBuf {
+        let tree = dir.join("tree");
+        for folder in ["arch/x86", "kernel", "fs"] {
+            fs::create_dir_all(tree.join(folder)).unwrap();
+        }
+        fs::write(tree.join("Makefile"), "VERSION = 7\nPATCHLEVEL = 3\n").unwrap();
+        fs::write(tree.join("Kconfig"), "").unwrap();
+        fs::write(tree.join("arch/x86/Kconfig"), "").unwrap();
+        fs::write(tree.join("kernel/fork.c"), "one\n").unwrap();
+        fs::write(tree.join("fs/Kconfig"), "").unwrap();
+        git(&tree, &["init", "--quiet"]);
+        git(&tree, &["add", "."]);
+        git(&tree, &["commit", "--quiet", "-m", "one"]);
+        git(&tree, &["tag", "v1"]);
+        fs::write(tree.join("kernel/fork.c"), "two\n").unwrap();
+        git(&tree, &["commit", "--quiet", "-am", "two"]);
+        fs::write(tree.join("kernel/logo.png"), b"\x89PNG\0").unwrap();
+        std::os::unix::fs::symlink("fork.c", tree.join("kernel/link.c")).unwrap();
+        git(&tree, &["add", "kernel"]);
+        fs::write(tree.join("kernel/fork.c"), "three\n").unwrap();
+        fs::write(tree.join("kernel/untracked.c"), "x\n").unwrap();
+        let evil = format!("touch {}/ran", dir.display());
+        fs::write(tree.join(".gitattributes"), "*.c filter=evil\n").unwrap();
+        fs::write(
+            tree.join(".git/config"),
+            format!("[core]\n\tfsmonitor = {evil}\n[filter \"evil\"]\n\tclean = {evil}\n\tsmudge = {evil}\n"),
+        )
+        .unwrap();
+        tree
+    }
+
+    #[test]
+    fn a_hostile_checkout_is_exported_and_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = checkout(dir.path());
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        let ways = Ways {
+            cache: &cache,
+            cancel: &Cancel::new(),
+            watcher: &Unwatched,
+        };
+        let before = fs::read(tree.join(".git/index")).unwrap();
+
+        let now = export(&tree, ways).unwrap();
+        assert_eq!(
+            fs::read_to_string(now.path.join("kernel/fork.c")).unwrap(),
+            "three\n"
+        );
+        assert!(!now.path.join("kernel/untracked.c").exists());
+        assert!(!now.path.join(".git").exists());
+
+        let since = since(&tree, "v1", ways).unwrap();
+        assert_eq!(
+            fs::read_to_string(since.base.path.join("kernel/fork.c")).unwrap(),
+            "one\n"
+        );
+        let diff = String::from_utf8(since.diff).unwrap();
+        assert!(diff.contains("-one\n+three\n"), "{diff}");
+        // No patch carries these.
+        assert!(
+            !diff.contains("logo.png") && !diff.contains("link.c"),
+            "{diff}"
+        );
+        assert!(now.path.join("kernel/link.c").exists());
+
+        assert_eq!(fs::read(tree.join(".git/index")).unwrap(), before);
+        assert!(
+            !dir.path().join("ran").exists(),
+            "the tree's own configuration was used"
+        );
+        assert_eq!(
+            super::super::since::since(&tree, "v9", ways)
+                .unwrap_err()
+                .fault(),
+            crate::Fault::Input
+        );
+    }
+
+    #[test]
+    fn a_worktree_is_a_checkout_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = checkout(dir.path());
+        fs::write(tree.join(".git/config"), "").unwrap();
+        git(&tree, &["worktree", "add", "--quiet", "../other", "v1"]);
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        let ways = Ways {
+            cache: &cache,
+            cancel: &Cancel::new(),
+            watcher: &Unwatched,
+        };
+        let other = export(&dir.path().join("other"), ways).unwrap();
+        assert_eq!(
+            fs::read_to_string(other.path.join("kernel/fork.c")).unwrap(),
+            "one\n"
+        );
+    }
+}
