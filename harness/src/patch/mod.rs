@@ -1,5 +1,35 @@
 //! Patches: every form that a user may hand in, read into one series.
+//!
+//! | step | module |
+//! |---|---|
+//! | bytes to mails | `mbox`, `mail`, `flowed`, `html`, `page`, `subject` |
+//! | mails to one series | `candidate`, `choose`, `load` |
+//! | text to changes | `reader`, `hunk`, `name`, `diff` |
+//! | changes to a tree | `apply`, `farm`, `reject` |
+//! | line numbers of base and variant | `lines` |
 
+mod apply;
+mod candidate;
+mod choose;
+mod diff;
+mod farm;
+mod flowed;
+mod html;
+mod hunk;
+mod lines;
+mod load;
+mod mail;
+mod mbox;
+mod name;
+mod page;
+mod reader;
+mod reject;
 mod series;
+mod subject;
 
+pub use apply::{apply, check};
+pub use choose::{Ambiguous, Choice, Chooser};
+pub use lines::{Place, Touched, backward, forward, map_line, map_line_back, touched_lines};
+pub use load::{load, load_choosing};
+pub use reject::{Misfit, Rejection};
 pub use series::{FileChange, Hunk, Patch, Series};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::hash::hex_sha256;
+
 /// One variant's patches, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Series {
@@ -52,4 +54,94 @@ pub struct Hunk {
     pub added: Vec<(u32, String)>,
     /// Line numbers before the patch of removed lines, with their text.
     pub removed: Vec<(u32, String)>,
+}
+
+impl Series {
+    /// The series of these patches, hashed by what they change (not by where they came from).
+    pub fn new(patches: Vec<Patch>) -> Self {
+        let diffs: Vec<&[u8]> = patches.iter().map(|p| p.diff.as_slice()).collect();
+        let sha256 = hex_sha256(&diffs);
+        Self { patches, sha256 }
+    }
+
+    /// Every path that the series touches, before or after, sorted and once each.
+    pub fn paths(&self) -> Vec<&str> {
+        let files = self.patches.iter().flat_map(|p| &p.files);
+        let mut paths: Vec<&str> = files
+            .flat_map(|f| [f.old.as_deref(), f.new.as_deref()])
+            .flatten()
+            .collect();
+        paths.sort_unstable();
+        paths.dedup();
+        paths
+    }
+
+    /// Does everything that it touches lie under one of these paths of the kernel tree?
+    pub fn covers(&self, paths: &[String]) -> bool {
+        self.outside(paths).is_empty()
+    }
+
+    /// What it touches outside these paths.
+    pub fn outside(&self, paths: &[String]) -> Vec<&str> {
+        let under = |file: &str, path: &str| {
+            let path = path.trim_end_matches('/');
+            let rest = file.strip_prefix(path);
+            path == "." || rest.is_some_and(|r| r.is_empty() || r.starts_with('/'))
+        };
+        let mut touched = self.paths();
+        touched.retain(|file| !paths.iter().any(|path| under(file, path)));
+        touched
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touching(paths: &[&str]) -> Series {
+        let files = paths.iter().map(|p| FileChange {
+            old: Some((*p).into()),
+            new: Some((*p).into()),
+            hunks: vec![],
+        });
+        Series::new(vec![Patch {
+            subject: String::new(),
+            origin: String::new(),
+            diff: vec![],
+            files: files.collect(),
+        }])
+    }
+
+    #[test]
+    fn what_a_scenario_covers() {
+        let table: [(&[&str], &[&str], &[&str]); 6] = [
+            (
+                &["fs/fuse/backing.c", "fs/fuse/fuse_i.h"],
+                &["fs/fuse"],
+                &[],
+            ),
+            (&["fs/fuse/backing.c"], &["fs/fuse/"], &[]),
+            (&["fs/fuse2/x.c"], &["fs/fuse"], &["fs/fuse2/x.c"]),
+            (&["fs/fuse/x.c", "mm/slub.c"], &["fs/fuse"], &["mm/slub.c"]),
+            (
+                &["include/linux/fuse.h"],
+                &["fs/fuse", "include/linux/fuse.h"],
+                &[],
+            ),
+            (&["mm/slub.c"], &[], &["mm/slub.c"]),
+        ];
+        for (touched, covers, outside) in table {
+            let series = touching(touched);
+            let covers: Vec<String> = covers.iter().map(|s| (*s).into()).collect();
+            assert_eq!(series.outside(&covers), outside);
+            assert_eq!(series.covers(&covers), outside.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_hash_is_of_the_diffs_alone() {
+        let mut a = touching(&["x"]);
+        a.patches[0].origin = "elsewhere".into();
+        assert_eq!(Series::new(a.patches).sha256, touching(&["y"]).sha256);
+    }
 }
