@@ -1,8 +1,13 @@
 //! What a kernel build leaves in the cache.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
+
+use crate::{Result, error::Context};
 
 /// One built kernel, in the cache.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,4 +32,38 @@ pub struct KernelImage {
     pub cpu_s: f64,
     /// Source files that were compiled, relative to the kernel's top (`fs/fuse/backing.c`).
     pub compiled: Vec<String>,
+}
+
+/// The record's name in a kernel's cache entry.
+const RECORD: &str = "image.json";
+
+impl KernelImage {
+    /// Writes the record of the image that lies in `folder`. Paths in it are relative: the folder
+    /// gets its final name later, and a cache may be moved.
+    pub(super) fn save(&self, folder: &Path) -> Result<()> {
+        let mut kernel = self.clone();
+        for path in kernel.paths() {
+            if let Ok(name) = path.strip_prefix(folder) {
+                *path = name.to_owned();
+            }
+        }
+        let failed = || format!("failed to write {}", folder.join(RECORD).display());
+        let bytes = serde_json::to_vec_pretty(&kernel).host(failed)?;
+        fs::write(folder.join(RECORD), bytes).host(failed)
+    }
+
+    /// Reads the record of the image that lies in `folder`.
+    pub(super) fn load(folder: &Path) -> Result<Self> {
+        let failed = || format!("failed to read the kernel in {}", folder.display());
+        let bytes = fs::read(folder.join(RECORD)).host(failed)?;
+        let mut kernel: Self = serde_json::from_slice(&bytes).host(failed)?;
+        for path in kernel.paths() {
+            *path = folder.join(&path);
+        }
+        Ok(kernel)
+    }
+
+    fn paths(&mut self) -> [&mut PathBuf; 3] {
+        [&mut self.boot, &mut self.vmlinux, &mut self.config]
+    }
 }

@@ -1,5 +1,13 @@
 //! Building: kernels, the guest agent, the initramfs and the tools disk, cached by content.
 
 mod artifacts;
+mod guest;
+mod kconfig;
+mod kernel;
+pub mod sandbox;
 
 pub use artifacts::KernelImage;
+pub use guest::{GuestImages, Tools};
+pub use kconfig::{ConfigText, Fragment, Lost, Request, Symbols, Value, lost};
+pub use kernel::{Builder, Patched, Source, would_compile};
+pub use sandbox::{Sandbox, Toolchain};

@@ -1,0 +1,63 @@
+//! ext4 images by mke2fs: one filled from a folder, one blank.
+
+use std::{fs::File, path::Path};
+
+use super::tree::Size;
+use crate::{
+    Error, Result,
+    cancel::Cancel,
+    error::Context,
+    host::{Cmd, doctor},
+};
+
+const BLOCK: u64 = 4096;
+const INODE: u64 = 256;
+/// What a small file system's own structures take, amply.
+const OWN: u64 = 8 << 20;
+
+/// The same identifiers each time: images of the same contents are the same.
+const UUID: &str = "6b747769-6e00-4000-8000-000000000001";
+const HASH_SEED: &str = "6b747769-6e00-4000-8000-000000000002";
+
+/// An image of what lies in `folder`, to be mounted read-only.
+pub(super) fn filled(image: &Path, folder: &Path, size: Size, cancel: &Cancel) -> Result<()> {
+    let inodes = size.entries + 64;
+    // Each file wastes part of its last block.
+    let bytes = size.bytes + inodes * (BLOCK + INODE) + size.bytes / 16 + OWN;
+    blank(image, bytes)?;
+    let cmd = mke2fs()?
+        .args(["-O", "^has_journal,^resize_inode", "-m", "0", "-N"])
+        .arg(inodes.to_string())
+        .arg("-E")
+        .arg(format!("root_owner=0:0,hash_seed={HASH_SEED}"))
+        .arg("-d")
+        .arg(folder)
+        .arg(image);
+    cmd.run_ok(cancel).map(drop)
+}
+
+/// A blank file system of `mib` MiB in a sparse file. Nothing is left to initialize: a kernel thread
+/// that does it later would disturb what is measured.
+pub(super) fn scratch(image: &Path, mib: u32, cancel: &Cancel) -> Result<()> {
+    blank(image, u64::from(mib) << 20)?;
+    let cmd = mke2fs()?
+        .args(["-m", "0", "-i", "65536", "-J", "size=16", "-E"])
+        .arg(format!(
+            "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0,hash_seed={HASH_SEED}"
+        ))
+        .arg(image);
+    cmd.run_ok(cancel).map(drop)
+}
+
+fn blank(image: &Path, bytes: u64) -> Result<()> {
+    let made = File::create_new(image).and_then(|f| f.set_len(bytes.next_multiple_of(BLOCK)));
+    made.host(|| format!("failed to make {}", image.display()))
+}
+
+fn mke2fs() -> Result<Cmd> {
+    let program = doctor::find("mke2fs").ok_or_else(|| {
+        Error::infrastructure("no mke2fs to make disk images").mend("install e2fsprogs")
+    })?;
+    let block = BLOCK.to_string();
+    Ok(Cmd::new(program).args(["-q", "-F", "-t", "ext4", "-b", &block, "-U", UUID]))
+}

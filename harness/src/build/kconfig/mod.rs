@@ -1,0 +1,11 @@
+//! Kernel configs: fragments as asked for, `.config` as it came out, and why the two differ.
+
+mod check;
+mod expr;
+mod fragment;
+mod lines;
+mod tree;
+
+pub use check::{Lost, lost};
+pub use fragment::{ConfigText, Fragment, Request, Value};
+pub use tree::Symbols;

@@ -1,0 +1,258 @@
+//! Builds base in a folder that is kept, a variant on a copy of it, and keeps both images in the cache.
+
+use std::{fs, path::Path, sync::Mutex, time::Instant};
+
+use super::{
+    folder,
+    kbuild::KCFLAGS,
+    one::{Build, Name},
+};
+use crate::{
+    Result,
+    build::{
+        KernelImage,
+        kconfig::ConfigText,
+        sandbox::{Sandbox, Toolchain},
+    },
+    cache::{Cache, Entry, Kind},
+    cancel::Cancel,
+    error::Context,
+    event::{Event, Step, Watcher},
+    hash::hex_sha256,
+    patch::Series,
+};
+
+/// Raised when what lies in the cache changes its form or its making.
+const FORMAT: &str = "1";
+
+/// A kernel tree.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    /// Its folder.
+    pub path: &'a Path,
+    /// What it holds, in hex.
+    pub hash: &'a str,
+}
+
+/// The tree with a series applied.
+#[derive(Debug, Clone, Copy)]
+pub struct Patched<'a> {
+    /// The variant's name.
+    pub name: &'a str,
+    /// Its folder: base's files with their times, and the patched ones.
+    pub path: &'a Path,
+    /// What was applied.
+    pub series: &'a Series,
+}
+
+/// Builds kernels.
+pub struct Builder<'a> {
+    cache: &'a Cache,
+    cancel: &'a Cancel,
+    watcher: &'a dyn Watcher,
+    sandbox: Sandbox,
+    toolchain: Toolchain,
+    /// Entries in use stay in the cache as long as their builder lives.
+    held: Mutex<Vec<Entry>>,
+}
+
+impl<'a> Builder<'a> {
+    /// A builder with the sandbox that this host allows.
+    ///
+    /// # Errors
+    /// No sandbox, or no compiler in it.
+    pub fn new(cache: &'a Cache, cancel: &'a Cancel, watcher: &'a dyn Watcher) -> Result<Self> {
+        let sandbox = Sandbox::choose(cancel)?;
+        if sandbox == Sandbox::None {
+            let note = "kernels are built without a sandbox, as KTWIN_NO_SANDBOX=1 says";
+            watcher.event(&Event::Warning(note.into()));
+        }
+        let scratch = cache.temp()?;
+        let toolchain = sandbox.toolchain(scratch.path(), cancel)?;
+        Ok(Self {
+            cache,
+            cancel,
+            watcher,
+            sandbox,
+            toolchain,
+            held: Mutex::default(),
+        })
+    }
+
+    /// The tools that kernels are made with.
+    pub fn toolchain(&self) -> &Toolchain {
+        &self.toolchain
+    }
+
+    /// The kernel of a tree, or of a patched one, with a config; from the cache where it lies there.
+    ///
+    /// # Errors
+    /// A config line is bad or lost; the kernel does not compile (base: infrastructure's fault,
+    /// variant: untestable), with the compiler's own lines and the log's path.
+    pub fn kernel(
+        &self,
+        source: &Source<'_>,
+        patched: Option<&Patched<'_>>,
+        config: &ConfigText,
+    ) -> Result<KernelImage> {
+        let name = Name::new(config, patched.map(|p| p.name));
+        self.told(&name.what, || self.keep(source, patched, &name))
+    }
+
+    /// Tells of a step's begin and end. `work` gives its result, and whether it was made just now.
+    fn told<T>(&self, what: &str, work: impl FnOnce() -> Result<(T, bool)>) -> Result<T> {
+        let (step, started) = (Step::Build, Instant::now());
+        let tell = |event: Event| self.watcher.event(&event);
+        tell(Event::Started {
+            step,
+            what: what.into(),
+        });
+        let result = work();
+        let how = match &result {
+            Ok((_, true)) => format!("{} s", started.elapsed().as_secs()),
+            Ok((_, false)) => "cached".into(),
+            Err(error) => format!("failed: {}", error.to_string().lines().next().unwrap_or("")),
+        };
+        tell(Event::Ended {
+            step,
+            what: what.into(),
+            how,
+        });
+        result.map(|(made, _)| made)
+    }
+
+    /// The image, and whether it was made just now.
+    fn keep(
+        &self,
+        source: &Source<'_>,
+        patched: Option<&Patched<'_>>,
+        name: &Name<'_>,
+    ) -> Result<(KernelImage, bool)> {
+        // Also of a cached kernel: a bad line is an error every time.
+        name.config.requests()?;
+        let key = self.key(source, patched, name.config);
+        let entry = match self.cache.get(Kind::Kernel, &key)? {
+            Some(entry) => entry,
+            None => {
+                let base = self.base(source, name)?;
+                let fill = |image: &Path| match patched {
+                    None => share_image(&base.path.join(IMAGE), image),
+                    Some(patched) => {
+                        self.variant(&base.path.join(BUILD), patched, image, &key, name)
+                    }
+                };
+                self.cache.entry(Kind::Kernel, &key, self.cancel, fill)?
+            }
+        };
+        let image = KernelImage::load(&entry.path)?;
+        let fresh = entry.fresh;
+        if let Ok(mut held) = self.held.lock() {
+            held.push(entry);
+        }
+        Ok((image, fresh))
+    }
+
+    fn key(
+        &self,
+        source: &Source<'_>,
+        patched: Option<&Patched<'_>>,
+        config: &ConfigText,
+    ) -> String {
+        let confined = if self.sandbox == Sandbox::None {
+            "bare"
+        } else {
+            "confined"
+        };
+        let fields = [
+            FORMAT,
+            source.hash,
+            patched.map_or("", |p| p.series.sha256.as_str()),
+            &config.merged(),
+            &self.toolchain.compiler,
+            &self.toolchain.binutils,
+            KCFLAGS,
+            confined,
+        ];
+        hex_sha256(&fields.map(str::as_bytes))
+    }
+
+    /// Base's build folder, and its image beside it, for a build that goes by `of`.
+    fn base(&self, source: &Source<'_>, of: &Name<'_>) -> Result<Entry> {
+        let key = self.key(source, None, of.config);
+        let name = Name::new(of.config, None);
+        let fill = |dir: &Path| {
+            let (build, image) = (dir.join(BUILD), dir.join(IMAGE));
+            for folder in [&build, &image] {
+                fs::create_dir(folder).host(|| format!("failed to make {}", folder.display()))?;
+            }
+            let make = || self.build(source.path, &build, &name).run(&image, &key);
+            if of.what == name.what {
+                make()
+            } else {
+                // A variant whose base is gone from the cache: a step of its own.
+                self.told(&name.what, || Ok((make()?, true)))
+            }
+        };
+        let entry = self.cache.entry(Kind::BuildDir, &key, self.cancel, fill)?;
+        if entry.fresh {
+            self.cache.sweep()?;
+        }
+        Ok(entry)
+    }
+
+    fn variant(
+        &self,
+        base: &Path,
+        patched: &Patched<'_>,
+        image: &Path,
+        key: &str,
+        name: &Name<'_>,
+    ) -> Result<()> {
+        let temp = self.cache.temp()?;
+        let build = temp.path().join(BUILD);
+        folder::copy(base, &build, self.cancel)?;
+        folder::touch(patched.path, &touched(patched.series))?;
+        self.build(patched.path, &build, name).run(image, key)
+    }
+
+    fn build<'b>(&'b self, tree: &'b Path, folder: &'b Path, name: &'b Name<'b>) -> Build<'b> {
+        Build {
+            cache: self.cache,
+            cancel: self.cancel,
+            watcher: self.watcher,
+            sandbox: &self.sandbox,
+            toolchain: &self.toolchain,
+            tree,
+            folder,
+            name,
+        }
+    }
+}
+
+/// What lies in a build folder's entry.
+const BUILD: &str = "build";
+const IMAGE: &str = "image";
+
+/// What a series adds, changes or removes, relative to the tree.
+fn touched(series: &Series) -> Vec<&str> {
+    let changes = series.patches.iter().flat_map(|p| &p.files);
+    changes
+        .flat_map(|c| [&c.old, &c.new])
+        .flatten()
+        .map(String::as_str)
+        .collect()
+}
+
+/// Gives base's image an entry of its own, which outlives the build folder's.
+fn share_image(from: &Path, to: &Path) -> Result<()> {
+    let failed = || format!("failed to copy the image from {}", from.display());
+    for entry in fs::read_dir(from).host(failed)? {
+        let entry = entry.host(failed)?;
+        let target = to.join(entry.file_name());
+        // Both lie in the cache, and nobody writes to either.
+        fs::hard_link(entry.path(), &target)
+            .or_else(|_| fs::copy(entry.path(), &target).map(drop))
+            .host(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! kbuild's commands in the sandbox: one that configures, one that compiles.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use crate::{
+    Result,
+    build::sandbox::{Job, Ran, Room, Sandbox},
+    cancel::Cancel,
+};
+
+/// Line tables and inline chains, and nothing else of debug information: a fifth of its size.
+pub(super) const KCFLAGS: &str = "-g1 -gstatement-frontiers";
+
+/// How long configuring and compiling may take; a base build takes minutes, on a slow host an hour.
+const CONFIGURING: Duration = Duration::from_secs(15 * 60);
+const COMPILING: Duration = Duration::from_secs(4 * 3600);
+
+/// tinyconfig with the fragments over it. The result is put in place only if it
+/// differs: everything depends on `.config`'s time. All of it happens inside,
+/// where makefiles cannot make us write through a link of theirs.
+const CONFIGURE: &str = r#"set -e
+src=$1 build=$2 config=$3
+export KCONFIG_CONFIG=.config.new
+rm -f .config.new
+make -C "$src" O="$build" ARCH=x86_64 tinyconfig
+cat "$config" >> .config.new
+make -C "$src" O="$build" ARCH=x86_64 olddefconfig
+cmp -s .config.new .config || cp .config.new .config
+rm -f .config.new .config.new.old
+"#;
+
+/// The image, and the same without debug information for QEMU to load.
+const COMPILE: &str = r#"set -e
+src=$1 build=$2 jobs=$3 flags=$4
+make -C "$src" O="$build" ARCH=x86_64 KCFLAGS="$flags" -j"$jobs" --output-sync=target vmlinux
+objcopy -S vmlinux vmlinux.boot
+"#;
+
+/// One build folder and what is done in it.
+#[derive(Debug)]
+pub(super) struct Kbuild<'a> {
+    pub sandbox: &'a Sandbox,
+    pub room: Room<'a>,
+    pub log: PathBuf,
+    pub jobs: usize,
+    pub cancel: &'a Cancel,
+}
+
+impl Kbuild<'_> {
+    pub(super) fn configure(&self, each: impl FnMut(&str)) -> Result<Ran> {
+        let config = self.sandbox.config(&self.room).unwrap_or(self.room.build);
+        self.script(CONFIGURE, &[config.into()], CONFIGURING, each)
+    }
+
+    pub(super) fn compile(&self, each: impl FnMut(&str)) -> Result<Ran> {
+        let args = [self.jobs.to_string().into(), KCFLAGS.into()];
+        self.script(COMPILE, &args, COMPILING, each)
+    }
+
+    fn script(
+        &self,
+        script: &str,
+        args: &[OsString],
+        limit: Duration,
+        each: impl FnMut(&str),
+    ) -> Result<Ran> {
+        let mut words: Vec<OsString> = ["sh", "-c", script, "sh"].map(OsString::from).to_vec();
+        words.push(self.sandbox.source(&self.room).into());
+        words.push(self.sandbox.build(&self.room).into());
+        words.extend_from_slice(args);
+        let job = Job {
+            words,
+            limit,
+            log: Some(self.log.clone()),
+        };
+        self.sandbox.run(&self.room, &job, self.cancel, each)
+    }
+}

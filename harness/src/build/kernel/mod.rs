@@ -1,0 +1,19 @@
+//! Kernels: configured, compiled in the sandbox, and taken out of it with care.
+
+mod builder;
+mod compiled;
+mod diagnostics;
+mod folder;
+mod gates;
+mod history;
+mod kbuild;
+mod one;
+mod outputs;
+mod progress;
+mod pvh;
+
+pub use builder::{Builder, Patched, Source};
+pub use gates::would_compile;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,284 @@
+//! Real builds in the real sandbox, of a tree in small that answers to kbuild's targets.
+
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    Error, Fault, Result,
+    build::{ConfigText, Fragment, KernelImage},
+    cache::{Cache, Kind},
+    cancel::Cancel,
+    event::Unwatched,
+    patch::{self, FileChange, Series},
+};
+
+const MAKEFILE: &str = r#"
+CONFIG = $(O)/$(or $(KCONFIG_CONFIG),.config)
+OBJECTS = $(O)/main.o $(O)/fuse.o
+tinyconfig:
+	echo 'CONFIG_TINY=y' > $(CONFIG)
+olddefconfig:
+	grep -v LOST $(CONFIG) > $(CONFIG).tmp; mv $(CONFIG).tmp $(CONFIG)
+vmlinux: $(OBJECTS)
+	mkdir -p $(O)/include/config; echo 7.3.0-toy > $(O)/include/config/kernel.release
+	@echo "  LD      vmlinux"
+	gcc -nostdlib -static -o $(O)/vmlinux $(OBJECTS)
+$(O)/%.o: %.c
+	@echo "  CC      $*.o"
+	gcc $(KCFLAGS) -Wall -c -o $@ $(CURDIR)/$*.c
+	echo 'source_$*.o := $(CURDIR)/$*.c' > $(O)/.$*.o.cmd
+"#;
+
+/// The note by which QEMU starts a kernel.
+const MAIN: &str = r#"
+__asm__(".section .note.pvh,\"a\",@note\n.long 4, 4, 18\n.asciz \"Xen\"\n.long 0\n.text");
+void _start(void) { for (;;) ; }
+"#;
+
+struct Toy {
+    dir: TempDir,
+    cache: Cache,
+    cancel: Cancel,
+}
+
+impl Toy {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        let toy = Self {
+            dir,
+            cache,
+            cancel: Cancel::new(),
+        };
+        toy.tree("base", &[]);
+        toy
+    }
+
+    /// Base's tree with some files replaced.
+    fn tree(&self, name: &str, files: &[(&str, &str)]) {
+        let tree = self.dir.path().join(name);
+        fs::create_dir(&tree).unwrap();
+        let own = [
+            ("Makefile", MAKEFILE),
+            ("main.c", MAIN),
+            ("fuse.c", "int fuse;\n"),
+            ("Kconfig", ""),
+        ];
+        for (file, text) in own.iter().chain(files) {
+            let path = tree.join(file);
+            fs::write(&path, text).unwrap();
+            // As a source's: older than any build.
+            let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+            fs::File::options()
+                .write(true)
+                .open(path)
+                .unwrap()
+                .set_modified(old)
+                .unwrap();
+        }
+    }
+
+    fn build(&self, variant: Option<(&str, &[&str])>, fragment: &str) -> Result<KernelImage> {
+        let fragments = vec![Fragment {
+            name: "toy.config".into(),
+            text: fragment.into(),
+        }];
+        let config = ConfigText {
+            name: "toy".into(),
+            fragments,
+        };
+        let builder = Builder::new(&self.cache, &self.cancel, &Unwatched)?;
+        let base = self.dir.path().join("base");
+        let source = Source {
+            path: &base,
+            hash: "toy",
+        };
+        let Some((name, files)) = variant else {
+            return builder.kernel(&source, None, &config);
+        };
+        let change = |file: &&str| FileChange {
+            new: Some((*file).into()),
+            ..FileChange::default()
+        };
+        let patch = patch::Patch {
+            subject: name.into(),
+            origin: name.into(),
+            diff: Vec::new(),
+            files: files.iter().map(change).collect(),
+        };
+        let series = Series {
+            patches: vec![patch],
+            sha256: name.into(),
+        };
+        let tree = self.dir.path().join(name);
+        builder.kernel(
+            &source,
+            Some(&Patched {
+                name,
+                path: &tree,
+                series: &series,
+            }),
+            &config,
+        )
+    }
+
+    fn fails(&self, name: &str, files: &[(&str, &str)]) -> Error {
+        self.tree(name, files);
+        let touched: Vec<_> = files.iter().map(|(file, _)| *file).collect();
+        self.build(Some((name, &touched)), "CONFIG_A=y\n")
+            .unwrap_err()
+    }
+}
+
+fn steps(image: &KernelImage) -> u64 {
+    let built = image.boot.with_file_name(history::FILE);
+    let built: history::Built = serde_json::from_slice(&fs::read(built).unwrap()).unwrap();
+    built.steps
+}
+
+#[test]
+fn a_variant_compiles_only_what_the_patch_touches() {
+    let toy = Toy::new();
+    toy.tree("patched", &[("fuse.c", "int fuse; int more;\n")]);
+    let base = toy.build(None, "CONFIG_A=y\n").unwrap();
+    assert_eq!((steps(&base), base.release.as_str()), (3, "7.3.0-toy"));
+    assert_eq!(base.compiled, ["fuse.c", "main.c"]);
+    assert_eq!(
+        fs::read_to_string(&base.config).unwrap(),
+        "CONFIG_TINY=y\nCONFIG_A=y\n"
+    );
+    assert!(base.cpu_s > 0.0);
+
+    let variant = toy
+        .build(Some(("patched", &["fuse.c"])), "CONFIG_A=y\n")
+        .unwrap();
+    assert_eq!(steps(&variant), 2);
+    assert_ne!(
+        fs::read(&base.vmlinux).unwrap(),
+        fs::read(&variant.vmlinux).unwrap()
+    );
+
+    // From the cache now, without base's folder.
+    let key = &toy
+        .cache
+        .list()
+        .unwrap()
+        .into_iter()
+        .find(|l| l.kind == Kind::BuildDir)
+        .unwrap()
+        .key;
+    assert!(toy.cache.remove(Kind::BuildDir, key).unwrap());
+    assert_eq!(
+        toy.build(Some(("patched", &["fuse.c"])), "CONFIG_A=y\n")
+            .unwrap(),
+        variant
+    );
+}
+
+#[test]
+fn the_same_source_gives_the_same_image() {
+    let toys = [Toy::new(), Toy::new()];
+    let images = toys.each_ref().map(|toy| toy.build(None, "").unwrap());
+    let [one, two] = images.each_ref().map(|i| fs::read(&i.vmlinux).unwrap());
+    assert_eq!(one, two);
+}
+
+#[test]
+fn a_compilers_own_lines_are_in_the_error() {
+    let toy = Toy::new();
+    let error = toy.fails(
+        "broken",
+        &[("fuse.c", "int fuse = \"\x1b[31m\" + nothing;\n")],
+    );
+    assert_eq!(error.fault(), Fault::Untestable);
+    let text = error.chain();
+    assert!(text.contains("fuse.c:1:"), "{text}");
+    assert!(text.contains("error: 'nothing' undeclared"), "{text}");
+    assert!(!text.contains('\x1b'), "{text}");
+    let log = error
+        .mending()
+        .unwrap()
+        .strip_prefix("the whole log: ")
+        .unwrap()
+        .to_owned();
+    assert!(fs::read_to_string(log).unwrap().contains("undeclared"));
+}
+
+#[test]
+fn a_lost_line_ends_the_build() {
+    let toy = Toy::new();
+    let error = toy.build(None, "CONFIG_A=y\nCONFIG_LOST=y\n").unwrap_err();
+    assert_eq!(error.fault(), Fault::Input);
+    assert!(
+        error
+            .chain()
+            .contains("CONFIG_LOST=y was asked for in toy.config:2, came out as n"),
+        "{error}"
+    );
+}
+
+#[test]
+fn makefiles_reach_nothing_beyond_their_folder() {
+    let toy = Toy::new();
+    let probes = "\nvmlinux: probes\nprobes:\n\
+        \t@! touch $(CURDIR)/written 2>/dev/null || { echo 'x: error: source written'; exit 1; }\n\
+        \t@! ls /root /home /var /etc/passwd 2>/dev/null || { echo 'x: error: host seen'; exit 1; }\n\
+        \t@! grep -v -e lo: -e Inter -e face /proc/net/dev || { echo 'x: error: network'; exit 1; }\n\
+        \t@! unshare -U true 2>/dev/null || { echo 'x: error: namespaces'; exit 1; }\n\
+        \t@test -z \"$$CARGO$$USER\" || { echo 'x: error: environment'; exit 1; }\n";
+    let makefile = format!("{MAKEFILE}{probes}");
+    toy.tree("prying", &[("Makefile", &makefile)]);
+    toy.build(Some(("prying", &["Makefile"])), "CONFIG_A=y\n")
+        .unwrap();
+    assert!(!toy.dir.path().join("prying/written").exists());
+}
+
+#[test]
+fn outputs_that_are_links_are_refused() {
+    let toy = Toy::new();
+    for (name, output, why) in [
+        ("image", "vmlinux", "does not build"),
+        ("config", ".config", "the build's .config cannot be opened"),
+        (
+            "release",
+            "include/config/kernel.release",
+            "kernel.release cannot be opened",
+        ),
+        (
+            "folder",
+            "include/config",
+            "kernel.release cannot be opened",
+        ),
+    ] {
+        let trap =
+            format!("\nvmlinux: real\n\trm -rf $(O)/{output}; ln -s /etc/passwd $(O)/{output}\n");
+        let makefile = MAKEFILE.replace("vmlinux: $(OBJECTS)", "real: $(OBJECTS)") + &trap;
+        let error = toy.fails(name, &[("Makefile", &makefile)]);
+        assert!(error.chain().contains(why), "{name}: {error:?}");
+        assert_eq!(error.fault(), Fault::Untestable, "{name}: {error:?}");
+    }
+}
+
+#[test]
+fn base_stays_as_it_was() {
+    let toy = Toy::new();
+    toy.build(None, "CONFIG_A=y\n").unwrap();
+    let key = &toy
+        .cache
+        .list()
+        .unwrap()
+        .into_iter()
+        .find(|l| l.kind == Kind::BuildDir)
+        .unwrap()
+        .key
+        .clone();
+    let folder = toy.cache.folder(Kind::BuildDir).join(key).join("build");
+    let before = fs::read(folder.join("main.o")).unwrap();
+    let makefile =
+        format!("{MAKEFILE}\nvmlinux: spoil\nspoil: $(OBJECTS)\n\techo spoiled > $(O)/main.o\n");
+    let error = toy.fails("spoiling", &[("Makefile", &makefile)]);
+    assert_eq!(error.fault(), Fault::Untestable, "{error}");
+    assert_eq!(fs::read(folder.join("main.o")).unwrap(), before);
+}

@@ -1,0 +1,241 @@
+//! What a sandboxed command sees: bubblewrap's arguments, or the bare host's.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Error, Result,
+    cancel::Cancel,
+    host::{Cmd, doctor},
+};
+
+/// Set to `1`, it builds without a sandbox where bubblewrap cannot run.
+const NO_SANDBOX: &str = "KTWIN_NO_SANDBOX";
+
+/// Where the source lies inside, and hence where debug information says that it does.
+pub const SOURCE: &str = "/ktwin/src";
+/// Where the build folder lies inside.
+pub const BUILD: &str = "/ktwin/build";
+const CONFIG: &str = "/ktwin/config";
+
+/// Folders that hold the system's programs; links among them stay links.
+const SYSTEM: [&str; 7] = [
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/libx32", "/lib64",
+];
+
+/// What programs need beside them: which gcc `gcc` is, where libraries lie, other systems' stores.
+const EXTRAS: [&str; 4] = [
+    "/etc/alternatives",
+    "/etc/ld.so.cache",
+    "/nix/store",
+    "/gnu/store",
+];
+
+/// `/tmp` inside, in bytes: compilers' temporary files.
+const TMP_SIZE: u64 = 2 << 30;
+
+/// The whole environment, equal for base and variant so that their images are.
+const ENVIRONMENT: [(&str, &str); 8] = [
+    ("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("LC_ALL", "C"),
+    ("HOME", "/tmp"),
+    ("TMPDIR", "/tmp"),
+    ("KBUILD_BUILD_USER", "ktwin"),
+    ("KBUILD_BUILD_HOST", "ktwin"),
+    ("KBUILD_BUILD_VERSION", "1"),
+    ("KBUILD_BUILD_TIMESTAMP", "Thu Jan  1 00:00:00 UTC 1970"),
+];
+
+/// How builds are confined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sandbox {
+    /// By bubblewrap.
+    Bubblewrap {
+        /// The program.
+        program: PathBuf,
+        /// Optional features that this version has, as arguments.
+        features: Vec<String>,
+    },
+    /// Not at all, as the user has told us.
+    None,
+}
+
+/// What a command may see beside the system's programs.
+#[derive(Debug, Clone, Copy)]
+pub struct Room<'a> {
+    /// The kernel's source, read-only.
+    pub source: &'a Path,
+    /// The build folder, the one thing that can be written.
+    pub build: &'a Path,
+    /// The config fragments in one file, read-only.
+    pub config: Option<&'a Path>,
+}
+
+impl Sandbox {
+    /// Bubblewrap where it runs; without it an error, unless `KTWIN_NO_SANDBOX=1`.
+    ///
+    /// # Errors
+    /// Bubblewrap is missing or cannot make namespaces here.
+    pub fn choose(cancel: &Cancel) -> Result<Self> {
+        if env::var_os(NO_SANDBOX).is_some_and(|v| v == "1") {
+            return Ok(Self::None);
+        }
+        let Some(program) = doctor::find("bwrap") else {
+            let error = Error::infrastructure("no bubblewrap to confine kernel builds");
+            return Err(error.mend(format!(
+                "install bubblewrap, or set {NO_SANDBOX}=1 for patches that you trust"
+            )));
+        };
+        let help = Cmd::new(&program).arg("--help").run(cancel)?;
+        let help = String::from_utf8_lossy(&help.stdout).into_owned()
+            + &String::from_utf8_lossy(&help.stderr);
+        let chosen = Self::Bubblewrap {
+            program,
+            features: features(&help),
+        };
+        let nowhere = Room {
+            source: Path::new("/usr"),
+            build: Path::new("/usr"),
+            config: None,
+        };
+        match chosen.command(&nowhere).arg("true").run_ok(cancel) {
+            Ok(_) => Ok(chosen),
+            Err(error) if error.fault() == crate::Fault::Interrupted => Err(error),
+            Err(error) => Err(
+                Error::infrastructure("bubblewrap cannot confine kernel builds here")
+                    .because(error)
+                    .mend(format!(
+                        "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
+                         kernel.apparmor_restrict_unprivileged_userns=0), or set {NO_SANDBOX}=1 for patches that you trust"
+                    )),
+            ),
+        }
+    }
+
+    /// The start of a command: what follows are the words that run inside.
+    pub(super) fn command(&self, room: &Room<'_>) -> Cmd {
+        let cmd = match self {
+            Self::Bubblewrap { program, features } => {
+                Cmd::new(program).args(features).args(arguments(room))
+            }
+            // `env` runs what follows, as bubblewrap does.
+            Self::None => Cmd::new("/usr/bin/env").cwd(room.build),
+        };
+        ENVIRONMENT
+            .iter()
+            .fold(cmd.clear_env(), |cmd, (key, value)| cmd.env(key, value))
+    }
+
+    /// The source's path as commands see it.
+    pub fn source<'a>(&self, room: &Room<'a>) -> &'a Path {
+        self.inside(SOURCE, room.source)
+    }
+
+    /// The build folder's path as commands see it.
+    pub fn build<'a>(&self, room: &Room<'a>) -> &'a Path {
+        self.inside(BUILD, room.build)
+    }
+
+    /// The fragments' path as commands see it.
+    pub fn config<'a>(&self, room: &Room<'a>) -> Option<&'a Path> {
+        room.config.map(|path| self.inside(CONFIG, path))
+    }
+
+    fn inside<'a>(&self, fixed: &'static str, outside: &'a Path) -> &'a Path {
+        match self {
+            Self::Bubblewrap { .. } => Path::new(fixed),
+            Self::None => outside,
+        }
+    }
+}
+
+/// What newer versions add; the order matters, as `--size` goes with the `--tmpfs` after it.
+fn features(help: &str) -> Vec<String> {
+    let mut features = Vec::new();
+    if help.contains("--disable-userns") {
+        features.extend(["--unshare-user".to_owned(), "--disable-userns".to_owned()]);
+    }
+    if help.contains("--size ") {
+        features.extend(["--size".to_owned(), TMP_SIZE.to_string()]);
+    }
+    features.extend(["--tmpfs".to_owned(), "/tmp".to_owned()]);
+    features
+}
+
+fn arguments(room: &Room<'_>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = [
+        "--unshare-all",
+        "--die-with-parent",
+        "--new-session",
+        "--cap-drop",
+        "ALL",
+        "--hostname",
+        "ktwin",
+        "--proc",
+        "/proc",
+        "--dev",
+        "/dev",
+    ]
+    .map(OsString::from)
+    .to_vec();
+    let mut add = |option: &str, from: &Path, to: &str| {
+        args.extend([option.into(), from.as_os_str().to_owned(), to.into()]);
+    };
+    for folder in SYSTEM {
+        match Path::new(folder).read_link() {
+            Ok(target) => add("--symlink", &target, folder),
+            Err(_) => add("--ro-bind-try", Path::new(folder), folder),
+        }
+    }
+    for extra in EXTRAS {
+        add("--ro-bind-try", Path::new(extra), extra);
+    }
+    add("--ro-bind", room.source, SOURCE);
+    if let Some(config) = room.config {
+        add("--ro-bind", config, CONFIG);
+    }
+    add("--bind", room.build, BUILD);
+    args.extend(["--chdir".into(), BUILD.into()]);
+    args
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_build_folder_can_be_written() {
+        let room = Room {
+            source: Path::new("/some/tree"),
+            build: Path::new("/some/folder"),
+            config: Some(Path::new("/some/config")),
+        };
+        let args: Vec<_> = arguments(&room)
+            .into_iter()
+            .map(|a| a.into_string().unwrap())
+            .collect();
+        let line = args.join(" ");
+        for wanted in [
+            "--unshare-all",
+            "--cap-drop ALL",
+            "--ro-bind /some/tree /ktwin/src",
+            "--ro-bind /some/config /ktwin/config",
+            "--bind /some/folder /ktwin/build",
+        ] {
+            assert!(line.contains(wanted), "{wanted} in {line}");
+        }
+        assert_eq!(args.iter().filter(|a| *a == "--bind").count(), 1);
+        assert!(!args.iter().any(|a| a == "--share-net" || a == "--dev-bind"));
+    }
+
+    #[test]
+    fn older_versions_do_without() {
+        assert_eq!(features("--tmpfs DEST"), ["--tmpfs", "/tmp"]);
+        let all = features("--disable-userns\n--size BYTES  for --tmpfs");
+        assert_eq!(all[..2], ["--unshare-user", "--disable-userns"]);
+        assert_eq!(all[2], "--size");
+    }
+}
