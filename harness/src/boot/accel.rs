@@ -1,0 +1,310 @@
+//! Which accelerator works on this host: found out by a short trial boot, and remembered.
+//!
+//! The device node proves nothing: on some machines /dev/kvm opens and runs code, and yet no
+//! kernel gets through its boot. So an ordinary kernel must reach the agent under KVM, in time.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::Path,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use self::trial::{Went, follow};
+use super::{
+    cmdline::{self, Boot},
+    confine::{self, Confinement},
+    machine::{AGENT_FD, CONSOLE_FD},
+    settings::{Accel, Console, Machine as Kind, MachineSettings},
+    tsc,
+    version::Qemu,
+};
+use crate::{
+    Result,
+    cancel::Cancel,
+    error::Context,
+    event::{Event, Step, Watcher},
+    hash::hex_sha256,
+};
+
+mod trial;
+
+/// How long a trial boot may take; under a KVM that works it takes a second or two.
+const LIMIT: Duration = Duration::from_secs(15);
+/// The guest of a trial.
+const MEMORY_MIB: u32 = 1024;
+
+/// An accelerator, and why it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    /// Which.
+    pub accel: Accel,
+    /// Why.
+    pub reason: String,
+}
+
+impl Choice {
+    fn new(accel: Accel, reason: impl Into<String>) -> Self {
+        // QEMU's complaints may be long; the reason is one line.
+        let reason: String = reason.into();
+        let line = reason.lines().collect::<Vec<_>>().join("; ");
+        Self {
+            accel,
+            reason: line.chars().take(400).collect(),
+        }
+    }
+
+    /// The frequency of the time stamp counter that a guest sees; none where the guest finds out.
+    pub fn tsc_khz(&self) -> Option<u32> {
+        match self.accel {
+            Accel::Kvm => None,
+            Accel::Tcg => tsc::khz(),
+        }
+    }
+}
+
+/// What a trial boots, and where its result is kept.
+#[derive(Clone, Copy)]
+pub struct Trial<'a> {
+    /// QEMU.
+    pub qemu: &'a Qemu,
+    /// How QEMU is confined.
+    pub confinement: Confinement,
+    /// What is emulated around the processor.
+    pub machine: Kind,
+    /// A kernel without a patch.
+    pub kernel: &'a Path,
+    /// The archive that holds the agent.
+    pub initramfs: &'a Path,
+    /// A folder that outlives the run, such as the cache's.
+    pub memory: &'a Path,
+    /// The user's wish to stop.
+    pub cancel: &'a Cancel,
+    /// Whoever watches.
+    pub watcher: &'a dyn Watcher,
+}
+
+/// Chooses: what the user forces, what is remembered of this host, or what a trial shows.
+///
+/// # Errors
+/// The user stopped it, or QEMU cannot be started at all.
+pub fn choose(forced: Option<Accel>, trial: &Trial<'_>) -> Result<Choice> {
+    if let Some(accel) = forced {
+        return Ok(Choice::new(accel, format!("--accel {}", accel.name())));
+    }
+    if let Err(error) = File::options().read(true).write(true).open("/dev/kvm") {
+        let choice = Choice::new(Accel::Tcg, no_device(&error));
+        note(trial, &choice);
+        return Ok(choice);
+    }
+    let memory = trial.memory.join(format!("{}.json", host_key(trial.qemu)));
+    if let Some(choice) = recall(&memory) {
+        return Ok(choice);
+    }
+    let (choice, certain) = attempt(trial)?;
+    if certain {
+        remember(&memory, &choice);
+    }
+    note(trial, &choice);
+    Ok(choice)
+}
+
+fn no_device(error: &io::Error) -> String {
+    format!("/dev/kvm cannot be opened: {error}")
+}
+
+fn note(trial: &Trial<'_>, choice: &Choice) {
+    if choice.accel == Accel::Tcg {
+        let note = format!("guests run under TCG, without KVM: {}", choice.reason);
+        trial.watcher.event(&Event::Note(note));
+    }
+}
+
+/// What to make of a trial under KVM, and whether it says the same the next time.
+fn judge(went: &Went) -> (Choice, bool) {
+    match went {
+        Went::Hello(after) => {
+            let reason = format!("a trial boot under KVM took {:.1} s", after.as_secs_f64());
+            (Choice::new(Accel::Kvm, reason), true)
+        }
+        // A panic is the kernel's own: KVM brought it as far as that.
+        Went::Ended(_, Some(panic)) => (
+            Choice::new(
+                Accel::Kvm,
+                format!("a trial boot under KVM reached {panic:?}"),
+            ),
+            false,
+        ),
+        Went::Ended(exit, None) => (
+            Choice::new(
+                Accel::Tcg,
+                format!("in a trial boot under KVM, {}", exit.words()),
+            ),
+            true,
+        ),
+        Went::TimedOut(last) => {
+            let got = last.as_ref().map_or("printed nothing".into(), |l| {
+                format!("got no further than {l:?}")
+            });
+            let reason = format!("a trial boot under KVM {got} in {} s", LIMIT.as_secs());
+            (Choice::new(Accel::Tcg, reason), true)
+        }
+    }
+}
+
+fn attempt(trial: &Trial<'_>) -> Result<(Choice, bool)> {
+    let what = "kvm".to_owned();
+    trial.watcher.event(&Event::Started {
+        step: Step::Accel,
+        what: what.clone(),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .host(|| "failed to set up the event loop".into())?;
+    let line = confine::command(&settings(trial), trial.confinement);
+    let judged = runtime
+        .block_on(follow(&line, LIMIT, trial.cancel))
+        .map(|went| judge(&went));
+    let how = judged
+        .as_ref()
+        .map_or_else(crate::Error::chain, |(choice, _)| choice.reason.clone());
+    trial.watcher.event(&Event::Ended {
+        step: Step::Accel,
+        what,
+        how,
+    });
+    judged
+}
+
+fn settings(trial: &Trial<'_>) -> MachineSettings {
+    let boot = Boot {
+        accel: Accel::Kvm,
+        config: "",
+        tsc_khz: None,
+    };
+    MachineSettings {
+        qemu: trial.qemu.path.clone(),
+        machine: trial.machine,
+        accel: Accel::Kvm,
+        memory_mib: MEMORY_MIB,
+        cpus: 2,
+        kernel: trial.kernel.to_owned(),
+        initramfs: trial.initramfs.to_owned(),
+        cmdline: cmdline::words(&boot, &[]),
+        disks: Vec::new(),
+        console: Console::Fd(CONSOLE_FD),
+        agent_fd: Some(AGENT_FD),
+        gdb: None,
+    }
+}
+
+/// What decides whether a trial would go the same way again.
+fn host_key(qemu: &Qemu) -> String {
+    let read = |path| fs::read_to_string(path).unwrap_or_default();
+    let cpuinfo = read("/proc/cpuinfo");
+    let model: String = cpuinfo
+        .lines()
+        .filter(|l| l.starts_with("model name") || l.starts_with("microcode"))
+        .take(2)
+        .collect();
+    let release = read("/proc/sys/kernel/osrelease");
+    hex_sha256(&[
+        model.as_bytes(),
+        release.trim().as_bytes(),
+        qemu.line.as_bytes(),
+    ])
+}
+
+fn recall(path: &Path) -> Option<Choice> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+/// A memory that cannot be kept costs a trial the next time, and nothing else.
+fn remember(path: &Path, choice: &Choice) {
+    let Some(folder) = path.parent() else { return };
+    let keep = || -> io::Result<()> {
+        fs::create_dir_all(folder)?;
+        let file = tempfile::NamedTempFile::new_in(folder)?;
+        serde_json::to_writer(&file, choice)?;
+        file.persist(path)?;
+        Ok(())
+    };
+    let _ = keep();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drive::Exit;
+
+    #[test]
+    fn only_a_kernel_that_ran_speaks_for_kvm() {
+        let exit = |code| Exit {
+            code: Some(code),
+            signal: None,
+            stderr: "qemu: abort\nmore".into(),
+        };
+        let table = [
+            (
+                Went::Hello(Duration::from_millis(812)),
+                Accel::Kvm,
+                true,
+                "took 0.8 s",
+            ),
+            (
+                Went::Ended(exit(0), Some("Kernel panic - x".into())),
+                Accel::Kvm,
+                false,
+                "reached \"Kernel panic - x\"",
+            ),
+            (
+                Went::Ended(exit(1), None),
+                Accel::Tcg,
+                true,
+                "exit code 1: qemu: abort; more",
+            ),
+            (
+                Went::Ended(exit(134), None),
+                Accel::Tcg,
+                true,
+                "ended by signal 6",
+            ),
+            (
+                Went::TimedOut(None),
+                Accel::Tcg,
+                true,
+                "printed nothing in 15 s",
+            ),
+            (
+                Went::TimedOut(Some("\u{1b}[2J".into())),
+                Accel::Tcg,
+                true,
+                "no further than \"\\u{1b}[2J\"",
+            ),
+        ];
+        for (went, accel, certain, reason) in table {
+            let (choice, sure) = judge(&went);
+            assert_eq!((choice.accel, sure), (accel, certain), "{went:?}");
+            assert!(
+                choice.reason.contains(reason),
+                "{went:?}: {}",
+                choice.reason
+            );
+        }
+    }
+
+    #[test]
+    fn a_choice_is_remembered_and_a_torn_memory_is_not_trusted() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("accel/x.json");
+        let choice = Choice::new(Accel::Tcg, "a trial");
+        assert_eq!(recall(&path), None);
+        remember(&path, &choice);
+        assert_eq!(recall(&path), Some(choice));
+        fs::write(&path, "{\"accel\":").unwrap();
+        assert_eq!(recall(&path), None);
+    }
+}

@@ -1,0 +1,142 @@
+//! The kernel's command line, from a table (pure).
+//!
+//! There is no `nokaslr`: a PVH kernel is never moved, and one built without KASLR would pass the
+//! word on to the agent.
+
+use super::settings::Accel;
+
+/// When a word is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    Always,
+    On(Accel),
+    /// To a config of this name, or one stacked with it (`kasan+lockdep`).
+    Config(&'static str),
+}
+
+/// When, the word, and why.
+type Row = (When, &'static str, &'static str);
+
+#[rustfmt::skip]
+const WORDS: &[Row] = &[
+    (When::Always, "console=ttyS0", "the console that is recorded"),
+    (When::Always, "reboot=t", "a triple fault ends QEMU (-no-reboot) without firmware"),
+    (When::Always, "panic=-1", "a panic ends the boot at once"),
+    (When::Always, "oops=panic", "what follows an oops is no evidence"),
+    (When::Always, "mitigations=off", "nobody attacks this guest, and they cost time"),
+    (When::Always, "random.trust_cpu=on", "nothing waits for entropy"),
+    (When::Always, "8250.nr_uarts=1", "no probing for serial lines that are not there"),
+    (When::On(Accel::Tcg), "no_timer_check", "its timer's timing is not a processor's"),
+    (When::On(Accel::Tcg), "tsc=reliable", "no watchdog doubts the only good clock"),
+    (When::Config("kasan"), "kasan_multi_shot", "a second report may be the patch's"),
+];
+
+/// What decides a command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Boot<'a> {
+    /// How guest code is run.
+    pub accel: Accel,
+    /// The config's name.
+    pub config: &'a str,
+    /// The frequency of the time stamp counter that the guest will see; none where unknown.
+    pub tsc_khz: Option<u32>,
+}
+
+/// The words, the user's own last, where they override.
+pub fn words(boot: &Boot<'_>, append: &[String]) -> Vec<String> {
+    let mut words: Vec<String> = WORDS
+        .iter()
+        .filter(|(when, ..)| when.holds(boot))
+        .map(|(_, word, _)| (*word).to_owned())
+        .collect();
+    // Under TCG the counter is the host's own. Told its frequency, the kernel need not measure it
+    // against an emulated timer, which takes long and goes wrong on a busy host.
+    if let (Accel::Tcg, Some(khz)) = (boot.accel, boot.tsc_khz) {
+        words.push(format!("tsc_early_khz={khz}"));
+    }
+    words.extend_from_slice(append);
+    words
+}
+
+impl When {
+    fn holds(self, boot: &Boot<'_>) -> bool {
+        match self {
+            When::Always => true,
+            When::On(accel) => accel == boot.accel,
+            When::Config(name) => stacked(boot.config).any(|part| part == name),
+        }
+    }
+}
+
+/// The fragments that a config's name names: itself, or its parts between `+`.
+pub fn stacked(config: &str) -> impl Iterator<Item = &str> {
+    config.split('+')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(accel: Accel, config: &str, tsc_khz: Option<u32>) -> String {
+        let boot = Boot {
+            accel,
+            config,
+            tsc_khz,
+        };
+        words(&boot, &["quiet".into()]).join(" ")
+    }
+
+    #[test]
+    fn words_come_by_accelerator_and_config() {
+        use Accel::{Kvm, Tcg};
+        type Row = (
+            Accel,
+            &'static str,
+            &'static [&'static str],
+            &'static [&'static str],
+        );
+        let table: [Row; 5] = [
+            (
+                Tcg,
+                "plain",
+                &["tsc=reliable", "tsc_early_khz=2600000"],
+                &["kasan_multi_shot"],
+            ),
+            (
+                Tcg,
+                "kasan",
+                &["kasan_multi_shot", "oops=panic", "panic=-1"],
+                &[],
+            ),
+            (
+                Tcg,
+                "lockdep+kasan",
+                &["kasan_multi_shot", "no_timer_check"],
+                &[],
+            ),
+            (
+                Kvm,
+                "kcsan",
+                &["console=ttyS0", "reboot=t"],
+                &["tsc=reliable", "tsc_early_khz=2600000", "no_timer_check"],
+            ),
+            (Kvm, "kasanlike", &[], &["kasan_multi_shot"]),
+        ];
+        for (accel, config, with, without) in table {
+            let line = line(accel, config, Some(2_600_000));
+            let has = |word: &str| line.split(' ').any(|w| w == word);
+            assert!(with.iter().all(|w| has(w)), "{config}: {line}");
+            assert!(!without.iter().any(|w| has(w)), "{config}: {line}");
+            assert!(
+                line.ends_with(" quiet"),
+                "the user's words come last: {line}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_frequency_is_left_to_the_kernel() {
+        let line = line(Accel::Tcg, "plain", None);
+        assert!(!line.contains("tsc_early_khz"), "{line}");
+    }
+}

@@ -1,0 +1,142 @@
+//! A machine, typed: everything that decides what QEMU emulates, as `cell.json` keeps it.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// How guest code is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Accel {
+    /// By the host's processor.
+    Kvm,
+    /// By QEMU's translator, one host thread for each vCPU.
+    Tcg,
+}
+
+impl Accel {
+    /// `kvm` or `tcg`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Accel::Kvm => "kvm",
+            Accel::Tcg => "tcg",
+        }
+    }
+}
+
+/// What is emulated around the processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Machine {
+    /// virtio-mmio and a serial line, neither PCI nor ACPI: the quickest boot.
+    Microvm,
+    /// A PC with PCI Express, for kernels that need it.
+    Q35,
+}
+
+/// Where the guest's console goes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Console {
+    /// To a socket that QEMU inherits under this number.
+    Fd(u32),
+    /// To QEMU's own terminal.
+    Stdio,
+}
+
+/// One virtio disk, raw.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// The image.
+    pub path: PathBuf,
+    /// What the guest finds it by, see [`protocol::TOOLS_DISK`] and [`protocol::SCRATCH_DISK`].
+    pub serial: String,
+    /// Whether the guest may only read it.
+    pub readonly: bool,
+}
+
+/// A stub that waits for gdb.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GdbStub {
+    /// The socket that QEMU listens on.
+    pub socket: PathBuf,
+    /// Whether the guest stands still until gdb lets it go.
+    pub frozen: bool,
+}
+
+/// A machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineSettings {
+    /// QEMU's program.
+    pub qemu: PathBuf,
+    /// What is emulated around the processor.
+    pub machine: Machine,
+    /// How guest code is run.
+    pub accel: Accel,
+    /// Memory, in MiB.
+    pub memory_mib: u32,
+    /// vCPUs.
+    pub cpus: u32,
+    /// A PVH ELF (`vmlinux`) or a bzImage.
+    pub kernel: PathBuf,
+    /// The archive that holds the agent.
+    pub initramfs: PathBuf,
+    /// The kernel's command line, a word each.
+    pub cmdline: Vec<String>,
+    /// virtio disks.
+    pub disks: Vec<Disk>,
+    /// Where the console goes.
+    pub console: Console,
+    /// The number of the inherited socket behind the agent's port; none leaves the port out.
+    pub agent_fd: Option<u32>,
+    /// A stub for gdb.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gdb: Option<GdbStub>,
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A machine to change one thing of.
+    pub(crate) fn machine() -> MachineSettings {
+        MachineSettings {
+            qemu: "/usr/bin/qemu-system-x86_64".into(),
+            machine: Machine::Microvm,
+            accel: Accel::Tcg,
+            memory_mib: 2048,
+            cpus: 2,
+            kernel: "/cache/kernel/vmlinux".into(),
+            initramfs: "/cache/initramfs".into(),
+            cmdline: vec!["console=ttyS0".into(), "panic=-1".into()],
+            disks: vec![
+                Disk {
+                    path: "/cache/tools.img".into(),
+                    serial: "ktwin-tools".into(),
+                    readonly: true,
+                },
+                Disk {
+                    path: "/tmp/a,b".into(),
+                    serial: "ktwin-scratch".into(),
+                    readonly: false,
+                },
+            ],
+            console: Console::Fd(1),
+            agent_fd: Some(0),
+            gdb: None,
+        }
+    }
+
+    #[test]
+    fn a_machine_survives_cell_json() {
+        let text = serde_json::to_string(&machine()).unwrap();
+        assert_eq!(
+            serde_json::from_str::<MachineSettings>(&text).unwrap(),
+            machine()
+        );
+        assert!(
+            text.contains(r#""machine":"microvm","accel":"tcg""#),
+            "{text}"
+        );
+    }
+}
