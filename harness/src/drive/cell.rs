@@ -1,0 +1,181 @@
+//! One boot, from its start to its record.
+
+use std::{
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use super::{limits::Limits, pump::drive};
+use crate::{
+    Result,
+    boot::{
+        accel::Choice,
+        cmdline::{self, Boot},
+        confine::{self, Confinement},
+        machine::{AGENT_FD, CONSOLE_FD, Machine, shell_line},
+        qemu,
+        settings::{Console, Disk, Machine as Kind, MachineSettings},
+        version::Qemu,
+    },
+    build::KernelImage,
+    cancel::Cancel,
+    collect::{
+        CellDir, CellFile, Collector, KernelFacts, Provenance,
+        record::{End, RunRecord},
+    },
+    engine::date::rfc3339,
+    error::Context,
+    event::{Event, Step, Watcher},
+    hash::file_sha256,
+    plan::Cell,
+};
+
+/// Everything that one boot needs.
+#[derive(Clone, Copy)]
+pub struct CellContext<'a> {
+    /// QEMU.
+    pub qemu: &'a Qemu,
+    /// What is emulated around the processor.
+    pub machine: Kind,
+    /// The accelerator, and why.
+    pub accel: &'a Choice,
+    /// How QEMU is confined.
+    pub confinement: Confinement,
+    /// The kernel.
+    pub image: &'a KernelImage,
+    /// What it was made of.
+    pub provenance: &'a Provenance,
+    /// The archive that holds the agent.
+    pub initramfs: &'a Path,
+    /// virtio disks.
+    pub disks: &'a [Disk],
+    /// The boot.
+    pub cell: &'a Cell,
+    /// The run's directory.
+    pub run: &'a Path,
+    /// What the boot is allowed.
+    pub limits: &'a Limits,
+    /// The user's wish to stop.
+    pub cancel: &'a Cancel,
+    /// Whoever watches.
+    pub watcher: &'a dyn Watcher,
+}
+
+/// Boots a cell and follows it to its end; ends badly only where the host does.
+///
+/// # Errors
+/// The boot's directory cannot be written, or QEMU not be started or ended.
+pub fn run_cell(context: &CellContext<'_>) -> Result<RunRecord> {
+    context.cancel.check()?;
+    let settings = settings(context);
+    let dir = CellDir::create(context.run, &context.cell.id)?;
+    dir.write_cell(&describe(context, &settings)?)?;
+    let what = context.cell.id.clone();
+    context.watcher.event(&Event::Started {
+        step: Step::Cell,
+        what: what.clone(),
+    });
+    let record = boot(context, &settings, &dir);
+    let how = match &record {
+        Ok(record) => in_words(record),
+        Err(error) => format!("failed: {}", error.chain()),
+    };
+    context.watcher.event(&Event::Ended {
+        step: Step::Cell,
+        what,
+        how,
+    });
+    record
+}
+
+fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) -> Result<RunRecord> {
+    let mut collector = Collector::new(dir, context.cell, context.watcher)?;
+    let line = confine::command(settings, context.confinement);
+    context.watcher.event(&Event::Booting {
+        cell: context.cell.id.clone(),
+        expected: Duration::from_secs(context.cell.plan.phases.iter().map(|p| p.seconds).sum()),
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .host(|| "failed to set up the event loop".into())?;
+    let (cause, elapsed) = runtime.block_on(async {
+        let mut machine = Machine::start(&line)?;
+        let mut observe = |at, event: super::pump::Event<'_>| collector.take(at, event);
+        let plan = &context.cell.plan;
+        let cause = drive(
+            &mut machine,
+            plan,
+            context.limits,
+            context.cancel,
+            &mut observe,
+        )
+        .await?;
+        Ok::<_, crate::Error>((cause, machine.started.elapsed()))
+    })?;
+    collector.finish(cause, elapsed)
+}
+
+/// The machine of a boot.
+pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
+    let boot = Boot {
+        accel: context.accel.accel,
+        config: &context.cell.config,
+        tsc_khz: context.accel.tsc_khz(),
+    };
+    MachineSettings {
+        qemu: context.qemu.path.clone(),
+        machine: context.machine,
+        accel: context.accel.accel,
+        memory_mib: context.cell.memory_mib,
+        cpus: context.cell.cpus,
+        kernel: context.image.boot.clone(),
+        initramfs: context.initramfs.to_owned(),
+        cmdline: cmdline::words(&boot, &context.cell.append),
+        disks: context.disks.to_vec(),
+        console: Console::Fd(CONSOLE_FD),
+        agent_fd: Some(AGENT_FD),
+        gdb: None,
+    }
+}
+
+fn describe(context: &CellContext<'_>, settings: &MachineSettings) -> Result<CellFile> {
+    let image = context.image;
+    let mut line = vec![settings.qemu.clone().into_os_string()];
+    line.extend(qemu::args(settings).into_iter().map(Into::into));
+    Ok(CellFile {
+        schema: crate::collect::SCHEMA,
+        ktwin: env!("CARGO_PKG_VERSION").into(),
+        started: rfc3339(SystemTime::now()),
+        cell: context.cell.clone(),
+        provenance: context.provenance.clone(),
+        kernel: KernelFacts {
+            key: image.key.clone(),
+            image_sha256: file_sha256(&image.boot)?,
+            config_sha256: image.config_sha256.clone(),
+            release: image.release.clone(),
+            compiler: image.compiler.clone(),
+        },
+        initramfs_sha256: file_sha256(context.initramfs)?,
+        qemu_version: context.qemu.line.clone(),
+        accel_reason: context.accel.reason.clone(),
+        confinement: context.confinement,
+        machine: settings.clone(),
+        qemu: shell_line(&line),
+        limits: context.limits.clone(),
+    })
+}
+
+/// An end in a few words.
+fn in_words(record: &RunRecord) -> String {
+    let elapsed = record.elapsed_s.round();
+    match &record.end {
+        End::Finished => format!("{elapsed} s, {} splats", record.splats.len()),
+        End::BootFailed { why } => format!("did not boot: {why}"),
+        End::Watchdog { why, .. } | End::Died { why, .. } => {
+            format!("ended after {elapsed} s: {why}")
+        }
+        End::Infrastructure { why } => format!("failed: {why}"),
+        End::Interrupted => "interrupted".into(),
+    }
+}

@@ -1,0 +1,226 @@
+//! From how a boot stopped to what that means (pure).
+
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+
+use protocol::PROTOCOL;
+
+use super::watchdog::Stop;
+use crate::collect::record::{End, Limit};
+
+/// What stopped a boot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// QEMU ended by itself.
+    Exited(Exit),
+    /// A watchdog ended it.
+    Stopped(Stop),
+    /// The user did.
+    Cancelled,
+}
+
+/// How QEMU ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Exit {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// The signal that ended it.
+    pub signal: Option<i32>,
+    /// The end of its stderr.
+    pub stderr: String,
+}
+
+impl Exit {
+    /// As the host tells it.
+    pub fn new(status: ExitStatus, stderr: String) -> Self {
+        Self {
+            code: status.code(),
+            signal: status.signal(),
+            stderr,
+        }
+    }
+
+    /// A guest that reset or powered off ends QEMU with 0.
+    fn by_guest(&self) -> bool {
+        self.code == Some(0)
+    }
+
+    /// In words: the code or signal, and what QEMU said.
+    pub fn words(&self) -> String {
+        let how = match (self.code, self.signal) {
+            // bubblewrap's way of passing a signal on.
+            (Some(code @ 129..=192), _) => format!("QEMU was ended by signal {}", code - 128),
+            (Some(code), _) => format!("QEMU ended with exit code {code}"),
+            (None, Some(signal)) => format!("QEMU was ended by signal {signal}"),
+            (None, None) => "QEMU ended".into(),
+        };
+        let said = self.stderr.trim();
+        if said.is_empty() {
+            how
+        } else {
+            format!("{how}: {said}")
+        }
+    }
+}
+
+/// What the boot had shown by then.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// The agent said hello in our protocol.
+    pub hello: bool,
+    /// The agent said that the plan is done.
+    pub finished: bool,
+    /// Why the agent gave up.
+    pub fatal: Option<String>,
+    /// The line of the kernel's panic.
+    pub panic: Option<String>,
+    /// Bytes of console.
+    pub console_bytes: u64,
+}
+
+/// How a boot ended.
+pub fn conclude(cause: Cause, shown: &Shown) -> End {
+    match cause {
+        Cause::Cancelled => End::Interrupted,
+        Cause::Stopped(Stop::Protocol(theirs)) => End::Infrastructure {
+            why: format!("the agent speaks protocol {theirs}, and this ktwin protocol {PROTOCOL}"),
+        },
+        // A panic says more than what it led to.
+        Cause::Stopped(Stop::Limit(limit, why)) => match (&shown.panic, shown.hello) {
+            (Some(panic), true) => died(panic.clone(), true),
+            (Some(panic), false) => End::BootFailed { why: panic.clone() },
+            (None, false) if limit != Limit::AgentLine => End::BootFailed { why },
+            (None, _) => End::Watchdog { limit, why },
+        },
+        Cause::Stopped(Stop::Lingers) => last_word(shown).unwrap_or(End::Finished),
+        Cause::Exited(exit) => last_word(shown).unwrap_or_else(|| exited(&exit, shown)),
+    }
+}
+
+/// The end that the agent itself announced.
+fn last_word(shown: &Shown) -> Option<End> {
+    match (&shown.fatal, shown.finished) {
+        (Some(fatal), _) => Some(died(format!("the agent gave up: {fatal}"), false)),
+        (None, true) => Some(End::Finished),
+        (None, false) => None,
+    }
+}
+
+fn exited(exit: &Exit, shown: &Shown) -> End {
+    match (&shown.panic, shown.hello) {
+        (Some(panic), true) => died(panic.clone(), true),
+        (Some(panic), false) => End::BootFailed { why: panic.clone() },
+        (None, true) if exit.by_guest() => died(
+            "the guest reset or powered off before its plan was done".into(),
+            false,
+        ),
+        (None, true) => died(exit.words(), false),
+        (None, false) if exit.by_guest() && shown.console_bytes > 0 => End::BootFailed {
+            why: "the guest reset or powered off before the agent's hello".into(),
+        },
+        (None, false) if exit.by_guest() => End::BootFailed {
+            why: "the kernel reset before it printed anything".into(),
+        },
+        (None, false) => End::Infrastructure { why: exit.words() },
+    }
+}
+
+fn died(why: String, panicked: bool) -> End {
+    End::Died { why, panicked }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(code: i32) -> Cause {
+        Cause::Exited(Exit {
+            code: Some(code),
+            signal: None,
+            stderr: "qemu: oh\n".into(),
+        })
+    }
+
+    fn limit(limit: Limit) -> Cause {
+        Cause::Stopped(Stop::Limit(limit, "limit".into()))
+    }
+
+    /// `h`ello, `f`inished, `p`anic, `c`onsole, `g`ave up.
+    fn shown(what: &str) -> Shown {
+        Shown {
+            hello: what.contains('h'),
+            finished: what.contains('f'),
+            fatal: what.contains('g').then(|| "no disk".into()),
+            panic: what
+                .contains('p')
+                .then(|| "Kernel panic - not syncing: x".into()),
+            console_bytes: u64::from(what.contains('c')),
+        }
+    }
+
+    #[test]
+    fn every_end_has_its_name() {
+        let signal = Cause::Exited(Exit {
+            signal: Some(9),
+            ..Exit::default()
+        });
+        let table: Vec<(Cause, &str, &str)> = vec![
+            (exit(0), "chf", "finished"),
+            (exit(0), "ch", "died: the guest reset"),
+            (exit(0), "chp", "panicked: Kernel panic"),
+            (exit(0), "cp", "boot-failed: Kernel panic"),
+            (exit(0), "c", "boot-failed: the guest reset"),
+            (
+                exit(0),
+                "",
+                "boot-failed: the kernel reset before it printed",
+            ),
+            (exit(0), "chg", "died: the agent gave up: no disk"),
+            (
+                exit(1),
+                "",
+                "infrastructure: QEMU ended with exit code 1: qemu: oh",
+            ),
+            (exit(1), "c", "infrastructure: QEMU ended with exit code 1"),
+            (exit(137), "", "infrastructure: QEMU was ended by signal 9"),
+            (exit(134), "ch", "died: QEMU was ended by signal 6"),
+            (signal, "ch", "died: QEMU was ended by signal 9"),
+            (limit(Limit::Silence), "ch", "Silence: limit"),
+            (limit(Limit::NoBeat), "chp", "panicked: Kernel panic"),
+            (limit(Limit::Boot), "c", "boot-failed: limit"),
+            (limit(Limit::Silence), "", "boot-failed: limit"),
+            (limit(Limit::Console), "c", "boot-failed: limit"),
+            (limit(Limit::Silence), "cp", "boot-failed: Kernel panic"),
+            (limit(Limit::AgentLine), "c", "AgentLine: limit"),
+            (Cause::Stopped(Stop::Lingers), "chf", "finished"),
+            (
+                Cause::Stopped(Stop::Lingers),
+                "chg",
+                "died: the agent gave up",
+            ),
+            (
+                Cause::Stopped(Stop::Protocol(7)),
+                "c",
+                "infrastructure: the agent speaks protocol 7, and this ktwin protocol 1",
+            ),
+            (Cause::Cancelled, "chp", "interrupted"),
+        ];
+        for (cause, what, expected) in table {
+            let got = match conclude(cause.clone(), &shown(what)) {
+                End::Finished => "finished".into(),
+                End::Interrupted => "interrupted".into(),
+                End::BootFailed { why } => format!("boot-failed: {why}"),
+                End::Infrastructure { why } => format!("infrastructure: {why}"),
+                End::Died {
+                    why,
+                    panicked: false,
+                } => format!("died: {why}"),
+                End::Died {
+                    why,
+                    panicked: true,
+                } => format!("panicked: {why}"),
+                End::Watchdog { limit, why } => format!("{limit:?}: {why}"),
+            };
+            assert!(got.starts_with(expected), "{cause:?} after {what:?}: {got}");
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! Drives a running machine: hands on what it says, sends the plan, and ends it when told to.
+
+use std::{
+    io,
+    process::ExitStatus,
+    time::{Duration, Instant},
+};
+
+use protocol::{GuestMessage, HostMessage, Plan, encode};
+use tokio::{io::AsyncReadExt, net::UnixStream, time::MissedTickBehavior};
+
+use super::{
+    conclude::{Cause, Exit},
+    limits::Limits,
+    lines::{Line, Lines},
+    watchdog::{Heard, Stop, Watchdog},
+};
+use crate::{
+    Error, Result, boot::machine::Machine, cancel::Cancel, collect::record::Limit, error::Context,
+};
+
+/// How often the clock and the user's wish are looked at.
+const TICK: Duration = Duration::from_millis(50);
+/// How long the last words of an ended QEMU may take.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+/// How much is read at once.
+const CHUNK: usize = 64 << 10;
+/// How much of QEMU's stderr is kept: its end.
+const STDERR: usize = 16 << 10;
+
+/// Something that the machine said or did.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event<'a> {
+    /// Bytes of console, as they came.
+    Console(&'a [u8]),
+    /// A message of the agent's.
+    Message(&'a GuestMessage),
+    /// A line of the agent's that is none, and why.
+    NoMessage(&'a str),
+    /// What stopped the machine; only what was under way by then may still come.
+    Stopped(&'a Cause),
+}
+
+/// Whoever takes a machine's events, with the time since its start; an error of it ends the machine.
+pub type Observer<'a> = &'a mut dyn FnMut(Duration, Event<'_>) -> Result<()>;
+
+/// Drives a machine until it has ended, and says what stopped it.
+///
+/// # Errors
+/// The host's, or the observer's. The machine is then ended when it is dropped.
+pub async fn drive(
+    machine: &mut Machine,
+    plan: &Plan,
+    limits: &Limits,
+    cancel: &Cancel,
+    observer: Observer<'_>,
+) -> Result<Cause> {
+    let plan_line =
+        encode(&HostMessage::Plan(plan.clone())).host(|| "failed to write the plan".into())?;
+    let mut drive = Drive {
+        started: machine.started,
+        watchdog: Watchdog::new(limits.clone(), plan),
+        lines: Lines::new(limits.agent_line),
+        plan: plan_line,
+        outbox: Vec::new(),
+        stopped: None,
+        observer,
+    };
+    let mut open = Open {
+        console: true,
+        agent: true,
+        stderr: true,
+    };
+    let mut stderr = Vec::new();
+    let mut status = None;
+    let (mut console_buffer, mut agent_buffer, mut stderr_buffer) =
+        (vec![0; CHUNK], vec![0; CHUNK], vec![0; 4096]);
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            read = machine.console.read(&mut console_buffer), if open.console => match length(read)? {
+                0 => open.console = false,
+                n => drive.console(&console_buffer[..n])?,
+            },
+            read = machine.agent.read(&mut agent_buffer), if open.agent => match length(read)? {
+                0 => open.agent = false,
+                n => drive.agent(&agent_buffer[..n])?,
+            },
+            read = machine.stderr.read(&mut stderr_buffer), if open.stderr => match length(read)? {
+                0 => open.stderr = false,
+                n => keep_end(&mut stderr, &stderr_buffer[..n]),
+            },
+            _ = tick.tick() => drive.look(cancel)?,
+            ended = machine.process.wait(), if status.is_none() => status = Some((ended?, Instant::now())),
+        }
+        drive.send(&machine.agent)?;
+        if drive.stopped.is_some() && status.is_none() {
+            machine.process.kill();
+        }
+        let Some((exit, since)) = status else {
+            continue;
+        };
+        // QEMU is gone; what it said last may still lie in the sockets.
+        if !open.any() || since.elapsed() > LAST_WORDS {
+            let stderr = String::from_utf8_lossy(&stderr).into_owned();
+            return drive.end(exit, stderr, open);
+        }
+    }
+}
+
+struct Drive<'a> {
+    started: Instant,
+    watchdog: Watchdog,
+    lines: Lines,
+    plan: Vec<u8>,
+    outbox: Vec<u8>,
+    stopped: Option<Cause>,
+    observer: Observer<'a>,
+}
+
+impl Drive<'_> {
+    fn console(&mut self, bytes: &[u8]) -> Result<()> {
+        let at = self.started.elapsed();
+        if matches!(
+            self.stopped,
+            Some(Cause::Stopped(Stop::Limit(Limit::Console, _)))
+        ) {
+            // What floods us is worth no more than its limit.
+            return Ok(());
+        }
+        (self.observer)(at, Event::Console(bytes))?;
+        self.hear(at, Heard::Console(bytes.len()))
+    }
+
+    fn agent(&mut self, bytes: &[u8]) -> Result<()> {
+        let mut lines = Vec::new();
+        self.lines.feed(bytes, &mut |line| lines.push(line));
+        lines.into_iter().try_for_each(|line| self.line(line))
+    }
+
+    fn line(&mut self, line: Line) -> Result<()> {
+        let at = self.started.elapsed();
+        match line {
+            Line::Message(message, bytes) => {
+                if matches!(&*message, GuestMessage::Hello(hello) if hello.protocol == protocol::PROTOCOL)
+                {
+                    self.outbox.append(&mut self.plan);
+                }
+                (self.observer)(at, Event::Message(&message))?;
+                self.hear(at, Heard::Message(&message, bytes))
+            }
+            Line::NoMessage(why) => {
+                (self.observer)(at, Event::NoMessage(&why))?;
+                self.hear(at, Heard::NoMessage(&why))
+            }
+        }
+    }
+
+    fn hear(&mut self, at: Duration, heard: Heard<'_>) -> Result<()> {
+        match self.watchdog.hear(at, heard) {
+            Some(stop) => self.stop(at, Cause::Stopped(stop)),
+            None => Ok(()),
+        }
+    }
+
+    /// Looks at the user's wish and at the clock.
+    fn look(&mut self, cancel: &Cancel) -> Result<()> {
+        let at = self.started.elapsed();
+        if cancel.is_cancelled() {
+            return self.stop(at, Cause::Cancelled);
+        }
+        match self.watchdog.check(at) {
+            Some(stop) => self.stop(at, Cause::Stopped(stop)),
+            None => Ok(()),
+        }
+    }
+
+    /// Only the first cause counts.
+    fn stop(&mut self, at: Duration, cause: Cause) -> Result<()> {
+        if self.stopped.is_none() {
+            (self.observer)(at, Event::Stopped(&cause))?;
+            self.stopped = Some(cause);
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, as much as the guest takes.
+    fn send(&mut self, agent: &UnixStream) -> Result<()> {
+        while !self.outbox.is_empty() {
+            match agent.try_write(&self.outbox) {
+                Ok(n) => drop(self.outbox.drain(..n)),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
+                // QEMU is ending; its end says more.
+                Err(e) if e.kind() == io::ErrorKind::BrokenPipe => self.outbox.clear(),
+                Err(e) => {
+                    return Err(Error::infrastructure("failed to write to the agent").because(e));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn end(mut self, exit: ExitStatus, stderr: String, open: Open) -> Result<Cause> {
+        if open.console || open.agent {
+            return Err(Error::infrastructure(
+                "QEMU's descendants did not end with it",
+            ));
+        }
+        if self.stopped.is_none() {
+            let exit = Exit::new(exit, stderr);
+            self.stop(self.started.elapsed(), Cause::Exited(exit))?;
+        }
+        self.stopped
+            .ok_or_else(|| Error::infrastructure("a boot without an end"))
+    }
+}
+
+/// Which of QEMU's ends still have something to say.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    console: bool,
+    agent: bool,
+    stderr: bool,
+}
+
+impl Open {
+    fn any(self) -> bool {
+        self.console || self.agent || self.stderr
+    }
+}
+
+/// A socket whose other end was killed with unread bytes says so by an error; that is its end too.
+fn length(read: io::Result<usize>) -> Result<usize> {
+    match read {
+        Ok(n) => Ok(n),
+        Err(e) if e.kind() == io::ErrorKind::ConnectionReset => Ok(0),
+        Err(e) => Err(e).host(|| "failed to read from QEMU".into()),
+    }
+}
+
+fn keep_end(kept: &mut Vec<u8>, bytes: &[u8]) {
+    kept.extend_from_slice(bytes);
+    if kept.len() > 2 * STDERR {
+        kept.drain(..kept.len() - STDERR);
+    }
+}
