@@ -1,3 +1,22 @@
 //! Collecting: what a boot said, on disk and as a record.
+//!
+//! | file | job |
+//! |---|---|
+//! | `record.rs` | a boot's record: everything that judging needs |
+//! | `run_dir.rs` | a run's directory, which says how far the run is |
+//! | `cell_dir.rs` | a boot's directory within it |
+//! | `collector.rs` | a boot's events, onto the disk and into a record |
+//! | `last_lines.rs` | the console's last lines, and the panic among them |
+//! | `files.rs` | small files, written whole or not at all |
 
+mod cell_dir;
+mod collector;
+mod files;
+mod last_lines;
 pub mod record;
+mod run_dir;
+
+pub use cell_dir::{CellDir, CellFile, KernelFacts, Provenance, SCHEMA};
+pub use collector::Collector;
+pub use last_lines::LastLines;
+pub use run_dir::{RunDir, State, state};

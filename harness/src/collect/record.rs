@@ -121,6 +121,13 @@ pub struct TimedSplat {
     pub at_s: f64,
     /// The file in the cell's folder: `splats/0001-kasan.txt`.
     pub file: String,
+    /// How many it stands for: 1, and more where a flood of one title was not kept whole.
+    #[serde(default = "one")]
+    pub count: u64,
     /// The splat; its text is in the file.
     pub splat: Splat,
+}
+
+fn one() -> u64 {
+    1
 }

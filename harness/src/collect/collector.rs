@@ -1,0 +1,336 @@
+//! Collects a boot: its events, as they come, onto the disk and into a record.
+
+use std::{collections::HashMap, fs::File, io::Write, time::Duration};
+
+use protocol::{Detectors, GuestMessage};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    cell_dir::CellDir,
+    last_lines::LastLines,
+    record::{End, PhaseRecord, RunRecord, TimedFinding, TimedSplat},
+};
+use crate::{
+    Result,
+    drive::{Cause, Event as Driven, Shown, Stop, conclude},
+    error::Context,
+    event::{Event, Watcher},
+    plan::Cell,
+    splat::{Scanner, Splat},
+};
+
+/// Splats of one title that are kept whole; a flood of them says no more.
+const SPLATS_A_TITLE: usize = 64;
+/// Splats that are kept whole.
+const SPLATS: usize = 2048;
+/// Findings, results and phases of each kind that are kept: far more than a plan has.
+const KEPT: usize = 4096;
+/// fio's and commands' results, which may be large.
+const RESULTS: usize = 64;
+
+/// What is kept of a title's splats.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    /// How many.
+    kept: usize,
+    /// The last one's place in the record.
+    last: usize,
+}
+
+/// Collects one boot.
+pub struct Collector<'a> {
+    dir: &'a CellDir,
+    watcher: &'a dyn Watcher,
+    console: File,
+    events: File,
+    scanner: Scanner,
+    last: LastLines,
+    titles: HashMap<String, Seen>,
+    splats_seen: u64,
+    fatal: Option<String>,
+    finished: bool,
+    record: RunRecord,
+}
+
+impl std::fmt::Debug for Collector<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Collector")
+            .field("dir", self.dir)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<'a> Collector<'a> {
+    /// For a boot that is about to start.
+    ///
+    /// # Errors
+    /// Its files cannot be made.
+    pub fn new(dir: &'a CellDir, cell: &Cell, watcher: &'a dyn Watcher) -> Result<Self> {
+        Ok(Self {
+            console: dir.growing("console.log")?,
+            events: dir.growing("events.ndjson")?,
+            dir,
+            watcher,
+            scanner: Scanner::new(),
+            last: LastLines::default(),
+            titles: HashMap::new(),
+            splats_seen: 0,
+            fatal: None,
+            finished: false,
+            record: RunRecord {
+                cell: cell.clone(),
+                end: End::Interrupted,
+                hello: None,
+                hello_s: None,
+                elapsed_s: 0.0,
+                phases: Vec::new(),
+                findings: Vec::new(),
+                fio: Vec::new(),
+                exec: Vec::new(),
+                detectors: Detectors::new(),
+                splats: Vec::new(),
+                console_bytes: 0,
+                last_lines: Vec::new(),
+            },
+        })
+    }
+
+    /// Takes an event.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn take(&mut self, at: Duration, event: Driven<'_>) -> Result<()> {
+        match event {
+            Driven::Console(bytes) => self.console(at, bytes),
+            Driven::Message(message) => self.message(at, message),
+            Driven::NoMessage(why) => self.log(at, "no-message", &json!({ "why": why })),
+            Driven::Stopped(cause) => self.log(at, "stopped", &json!({ "why": words(cause) })),
+        }
+    }
+
+    fn console(&mut self, at: Duration, bytes: &[u8]) -> Result<()> {
+        self.console
+            .write_all(bytes)
+            .host(|| "failed to write console.log".into())?;
+        self.record.console_bytes += bytes.len() as u64;
+        self.last.feed(bytes);
+        let mut found = Vec::new();
+        self.scanner.feed(bytes, &mut |splat| found.push(splat));
+        found
+            .into_iter()
+            .try_for_each(|splat| self.splat(at, splat))
+    }
+
+    fn splat(&mut self, at: Duration, mut splat: Splat) -> Result<()> {
+        self.splats_seen += 1;
+        self.watcher.event(&Event::Splat {
+            cell: self.record.cell.id.clone(),
+            title: splat.title.clone(),
+            total: self.splats_seen,
+        });
+        let room = self.record.splats.len();
+        match self.titles.get(&splat.title) {
+            Some(seen) if seen.kept >= SPLATS_A_TITLE || room >= SPLATS / 2 => {
+                // Counted with the last of its title that was kept.
+                self.record.splats[seen.last].count += 1;
+                return Ok(());
+            }
+            // Half of the room is for titles not seen yet, so that no flood hides what follows it.
+            None if room >= SPLATS => return Ok(()),
+            _ => {}
+        }
+        let seen = self.titles.entry(splat.title.clone()).or_default();
+        seen.kept += 1;
+        seen.last = room;
+        let number = self.record.splats.len() + 1;
+        let file = self.dir.write_splat(number, &splat.class, &splat.text)?;
+        self.log(at, "splat", &json!({ "title": splat.title, "file": file }))?;
+        splat.text = Vec::new();
+        self.record.splats.push(TimedSplat {
+            at_s: at.as_secs_f64(),
+            file,
+            count: 1,
+            splat,
+        });
+        Ok(())
+    }
+
+    fn message(&mut self, at: Duration, message: &GuestMessage) -> Result<()> {
+        self.log(at, "message", message)?;
+        self.keep(at.as_secs_f64(), message)?;
+        self.watcher.event(&Event::Guest {
+            cell: self.record.cell.id.clone(),
+            message: message.clone(),
+        });
+        Ok(())
+    }
+
+    fn keep(&mut self, at_s: f64, message: &GuestMessage) -> Result<()> {
+        let record = &mut self.record;
+        match message {
+            GuestMessage::Hello(hello) => {
+                if hello.protocol == protocol::PROTOCOL && record.hello.is_none() {
+                    record.hello = Some(hello.clone());
+                    record.hello_s = Some(at_s);
+                }
+            }
+            GuestMessage::PhaseStarted { index, phase } => {
+                push(&mut record.phases, KEPT, || PhaseRecord {
+                    index: *index,
+                    name: phase.clone(),
+                    started_s: at_s,
+                    ended_s: None,
+                    counters: Default::default(),
+                })
+            }
+            GuestMessage::Heartbeat { phase, counters } => {
+                if let Some(running) = record.phases.last_mut()
+                    && running.ended_s.is_none()
+                    && running.name == *phase
+                {
+                    running.counters.clone_from(counters);
+                }
+            }
+            GuestMessage::PhaseEnded {
+                index, counters, ..
+            } => {
+                let running = record.phases.iter_mut().rev().find(|p| p.index == *index);
+                if let Some(phase) = running {
+                    phase.ended_s = Some(at_s);
+                    phase.counters.clone_from(counters);
+                }
+            }
+            GuestMessage::Finding(finding) => push(&mut record.findings, KEPT, || TimedFinding {
+                at_s,
+                finding: finding.clone(),
+            }),
+            GuestMessage::FioResult(result) => {
+                if record.fio.len() < RESULTS {
+                    self.dir.write_fio(record.fio.len(), &result.json)?;
+                }
+                push(&mut record.fio, RESULTS, || result.clone());
+            }
+            GuestMessage::ExecResult(result) => push(&mut record.exec, RESULTS, || result.clone()),
+            GuestMessage::Detectors(detectors) => record.detectors.clone_from(detectors),
+            GuestMessage::Finished => self.finished = true,
+            GuestMessage::Fatal { message } => self.fatal = Some(message.clone()),
+        }
+        Ok(())
+    }
+
+    /// A line of `events.ndjson`.
+    fn log(&mut self, at: Duration, event: &str, what: &impl Serialize) -> Result<()> {
+        let failed = || "failed to write events.ndjson".into();
+        let what: Value = serde_json::to_value(what).host(failed)?;
+        let at_s = (at.as_secs_f64() * 1e3).round() / 1e3;
+        let mut line = json!({ "at_s": at_s, "event": event });
+        // An event's own fields come flat, a message as the protocol writes it.
+        match what {
+            Value::Object(fields) if event != "message" => {
+                line.as_object_mut().expect("made as one").extend(fields);
+            }
+            what => line[event] = what,
+        }
+        let mut line = line.to_string();
+        line.push('\n');
+        self.events.write_all(line.as_bytes()).host(failed)
+    }
+
+    /// The boot has ended: writes and gives its record.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn finish(mut self, cause: Cause, elapsed: Duration) -> Result<RunRecord> {
+        let mut found = Vec::new();
+        std::mem::take(&mut self.scanner).finish(&mut |splat| found.push(splat));
+        found
+            .into_iter()
+            .try_for_each(|splat| self.splat(elapsed, splat))?;
+        if let Cause::Exited(exit) = &cause
+            && !exit.stderr.is_empty()
+        {
+            self.dir.write_stderr(&exit.stderr)?;
+        }
+        let shown = Shown {
+            hello: self.record.hello.is_some(),
+            finished: self.finished,
+            fatal: self.fatal.take(),
+            panic: self.last.panic().map(str::to_owned),
+            console_bytes: self.record.console_bytes,
+        };
+        self.record.end = conclude(cause, &shown);
+        self.record.elapsed_s = elapsed.as_secs_f64();
+        if self.record.end != End::Finished {
+            self.record.last_lines = self.last.lines();
+        }
+        self.dir.write_record(&self.record)?;
+        Ok(self.record)
+    }
+}
+
+fn push<T>(to: &mut Vec<T>, limit: usize, what: impl FnOnce() -> T) {
+    if to.len() < limit {
+        to.push(what());
+    }
+}
+
+fn words(cause: &Cause) -> String {
+    match cause {
+        Cause::Exited(exit) => exit.words(),
+        Cause::Cancelled => "the user stopped it".into(),
+        Cause::Stopped(Stop::Limit(_, why)) => why.clone(),
+        Cause::Stopped(Stop::Protocol(theirs)) => format!("the agent speaks protocol {theirs}"),
+        Cause::Stopped(Stop::Lingers) => "the guest did not power off".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{event::Unwatched, plan::BASE};
+    use protocol::Plan;
+
+    fn splat(function: &str) -> String {
+        let rule = "=".repeat(66);
+        format!(
+            "{rule}\nBUG: KASAN: slab-use-after-free in {function}+0x1/0x2\n\
+             Read of size 4 at addr ffff888000000000 by task opener/7\n\
+             Call Trace:\n {function}+0x1/0x2\n{rule}\n"
+        )
+    }
+
+    #[test]
+    fn a_flood_of_one_title_is_counted_and_hides_nothing() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = CellDir::create(temp.path(), "c").unwrap();
+        let cell = Cell {
+            id: "c".into(),
+            config: "kasan".into(),
+            variant: BASE.into(),
+            scenario: "race".into(),
+            repeat: 1,
+            plan: Plan::default(),
+            memory_mib: 1,
+            cpus: 1,
+            append: vec![],
+        };
+        let mut collector = Collector::new(&dir, &cell, &Unwatched).unwrap();
+        let flood = splat("flood").repeat(SPLATS_A_TITLE + 36) + &splat("other");
+        for piece in flood.as_bytes().chunks(1000) {
+            collector
+                .take(Duration::ZERO, Driven::Console(piece))
+                .unwrap();
+        }
+        let record = collector
+            .finish(Cause::Cancelled, Duration::from_secs(1))
+            .unwrap();
+        let of = |function: &str| {
+            let title = format!("KASAN: slab-use-after-free Read in {function}");
+            let these = record.splats.iter().filter(|s| s.splat.title == title);
+            these.fold((0, 0), |(kept, all), s| (kept + 1, all + s.count))
+        };
+        assert_eq!(of("flood"), (SPLATS_A_TITLE, SPLATS_A_TITLE as u64 + 36));
+        assert_eq!(of("other"), (1, 1));
+    }
+}
