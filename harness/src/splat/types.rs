@@ -12,6 +12,8 @@ pub struct Splat {
     pub alternatives: Vec<String>,
     /// `kasan`, `kcsan`, `lockdep`, `memleak`, `refcount`, `atomic-sleep`, ...: the verdict's `class`.
     pub class: String,
+    /// The functions that the title names.
+    pub functions: Vec<String>,
     /// Its first line in the log, from 1.
     pub start_line: u64,
     /// Its last line, inclusive.
@@ -48,6 +50,9 @@ pub struct Frame {
     pub module: Option<String>,
     /// Whether the unwinder doubts it (`? `).
     pub unreliable: bool,
+    /// Whether the address is where it happened, not where a call returns to.
+    #[serde(default)]
+    pub exact: bool,
     /// File and line, innermost inlined function first; empty until symbolized.
     #[serde(default)]
     pub places: Vec<Place>,

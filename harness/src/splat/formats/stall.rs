@@ -1,0 +1,118 @@
+//! Standstill: RCU stalls, hung tasks, soft, hard and workqueue lockups.
+
+use super::{
+    super::guilty::{Guilty, Pick, Step, TRACE},
+    row::{AT_PC, Format, ROW, Role},
+};
+
+/// The tick finds the stall; what it interrupted stands below its entry.
+const RCU: Guilty = Guilty {
+    steps: &[Step::Find("apic_timer_interrupt"), Step::Pc, Step::Frames],
+    otherwise: &[
+        Step::Find("apic_timer_interrupt|Exception stack|el1h_64_irq"),
+        Step::Frames,
+    ],
+    skip: &["apic_timer_interrupt", "rcu"],
+    pick: Pick::Anchor,
+};
+
+const SOFT: Guilty = Guilty {
+    pick: Pick::Anchor,
+    ..AT_PC
+};
+
+const STALL: &[&str] = &["stall in {func}"];
+const HANG: &[&str] = &["hang in {func}"];
+
+pub(super) const ROWS: &[Format] = &[
+    Format {
+        needle: "INFO: rcu",
+        header: r"INFO: rcu_\w+ (?:self-)?detected(?: expedited)? stall",
+        class: "rcu-stall",
+        title: "INFO: rcu detected stall in {func}",
+        alternatives: STALL,
+        guilty: Some(RCU),
+        ..ROW
+    },
+    Format {
+        needle: "kthread starved for ",
+        header: r"^(?:rcu: )?(?:INFO: )?rcu_\w+ kthread starved for \d+ jiffies",
+        class: "rcu-stall",
+        title: "INFO: rcu kthread starved",
+        alternatives: STALL,
+        traced: false,
+        role: Role::Sequel,
+        ..ROW
+    },
+    Format {
+        needle: "INFO: task ",
+        header: r"INFO: task .* blocked .*for more than [0-9]+ seconds",
+        class: "hang",
+        title: "INFO: task hung in {func}",
+        alternatives: HANG,
+        guilty: Some(Guilty {
+            steps: &[TRACE, Step::Frames],
+            otherwise: &[],
+            skip: &[],
+            pick: Pick::Hung,
+        }),
+        ..ROW
+    },
+    Format {
+        needle: "INFO: task ",
+        header: r"INFO: task .* can't die for more than .* seconds",
+        class: "hang",
+        title: "INFO: task can't die in {func}",
+        alternatives: HANG,
+        guilty: Some(Guilty {
+            steps: &[TRACE, Step::Frames],
+            otherwise: &[],
+            skip: &["schedule"],
+            pick: Pick::First,
+        }),
+        ..ROW
+    },
+    // A task's name may hold anything, a line's end too.
+    Format {
+        needle: "INFO: task ",
+        header: r"INFO: task ",
+        body: &[r"blocked .*for more than [0-9]+ seconds"],
+        class: "hang",
+        title: "INFO: task hung in {func}",
+        alternatives: HANG,
+        guilty: Some(Guilty {
+            steps: &[TRACE, Step::Frames],
+            otherwise: &[],
+            skip: &[],
+            pick: Pick::Hung,
+        }),
+        role: Role::Maybe,
+        ..ROW
+    },
+    Format {
+        needle: "BUG: soft lockup",
+        header: r"BUG: soft lockup",
+        class: "lockup",
+        title: "BUG: soft lockup in {func}",
+        alternatives: STALL,
+        guilty: Some(SOFT),
+        ..ROW
+    },
+    Format {
+        needle: "etected hard LOCKUP on cpu",
+        header: r"atchdog detected hard LOCKUP on cpu",
+        class: "lockup",
+        title: "BUG: hard lockup in {func}",
+        alternatives: STALL,
+        guilty: Some(SOFT),
+        ..ROW
+    },
+    Format {
+        needle: "BUG: workqueue lockup",
+        header: r"BUG: workqueue lockup",
+        class: "lockup",
+        title: "BUG: workqueue lockup",
+        traced: false,
+        ..ROW
+    },
+];

@@ -1,0 +1,131 @@
+//! The stacks of a report: those of the fault or race itself, and those that only explain.
+
+use std::{borrow::Cow, mem};
+
+use super::{
+    frame::Kind,
+    pattern,
+    text::Entry,
+    types::{Frame, Place},
+};
+
+/// A report's stacks, in its order.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Stacks {
+    /// Of the access or fault.
+    pub(super) fault: Vec<Vec<Frame>>,
+    /// Of what happened before: allocations, frees, locks taken.
+    pub(super) context: Vec<Vec<Frame>>,
+}
+
+/// Behind such a line stands a stack of the thing itself.
+const FAULT: &str = r"Call [Tt]race:|Backtrace:|^ *backtrace(?: \(crc .*\))?:$|^(?:read|write|race|assert no) .* (?:by|on cpu|at unknown)|^(?:Use-after-free|Out-of-bounds|Invalid|Corrupted|Memory)[a-z -]* (?:read|write|of|at)";
+
+/// Behind such a line stands one that explains.
+const CONTEXT: &str = r"^(?:Allocated|Freed)(?: by task \d+)?:|^Uninit was|^(?:Last|Second to last) potentially related|^page last |allocated by task \d+|freed by task \d+|^ *-> #\d|^which became|^the first lock|state was registered at:$|^(?:hard|soft)irqs|^Local variable|^Object was|^Preemption disabled at|lock-.*usage.*:$|^ *\.\.\.|^NMI backtrace for";
+
+/// Reads the stacks of a report whose header is `lines[0]`.
+pub(super) fn read(lines: &[Entry]) -> Stacks {
+    let fault = pattern::cached(Cow::Borrowed(FAULT));
+    let context = pattern::cached(Cow::Borrowed(CONTEXT));
+    let mut all = Stacks::default();
+    let mut stack: Vec<Frame> = Vec::new();
+    let mut inlined: Vec<Place> = Vec::new();
+    let mut explains = false;
+    for line in &lines[lines.len().min(1)..] {
+        match &line.kind {
+            Kind::Frame(frame) => {
+                // arm64's trace begins with the counter that stands above it.
+                if stack.len() == 1
+                    && stack[0].exact
+                    && (&stack[0].symbol, stack[0].offset) == (&frame.symbol, frame.offset)
+                {
+                    continue;
+                }
+                let mut frame = frame.clone();
+                let own = mem::replace(&mut frame.places, mem::take(&mut inlined));
+                frame.places.extend(own);
+                stack.push(frame);
+            }
+            Kind::Call(callee, _) => stack.push(callee.clone()),
+            Kind::Inlined(place) => inlined.push(place.clone()),
+            Kind::Pc(Some(frame)) => stack.push(frame.clone()),
+            Kind::Pc(None) => {}
+            Kind::Text => {
+                // Both repeat what was said: the end its registers, a panic its stack.
+                if line.text.starts_with("---[ end ")
+                    || line.text.contains("Kernel panic - not syncing")
+                {
+                    break;
+                }
+                let begins = if fault.is_match(&line.text) {
+                    // The program counter is the first frame of the trace behind it.
+                    if stack.len() == 1 && stack[0].exact && !explains {
+                        continue;
+                    }
+                    Some(false)
+                } else if context.is_match(&line.text) {
+                    Some(true)
+                } else {
+                    line.text.trim().is_empty().then_some(explains)
+                };
+                if let Some(next) = begins {
+                    all.take(&mut stack, explains);
+                    explains = next;
+                }
+            }
+        }
+    }
+    all.take(&mut stack, explains);
+    all
+}
+
+impl Stacks {
+    fn take(&mut self, stack: &mut Vec<Frame>, explains: bool) {
+        let stack = mem::take(stack);
+        if !stack.is_empty() {
+            if explains {
+                self.context.push(stack)
+            } else {
+                self.fault.push(stack)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(text: &str) -> (Vec<Vec<String>>, Vec<Vec<String>>) {
+        let lines: Vec<Entry> = text.lines().map(|line| Entry::new(1, line)).collect();
+        let all = read(&lines);
+        let names = |stacks: &[Vec<Frame>]| {
+            stacks
+                .iter()
+                .map(|s| s.iter().map(|f| f.function.clone()).collect())
+                .collect()
+        };
+        (names(&all.fault), names(&all.context))
+    }
+
+    #[test]
+    fn the_two_sides_of_a_race_are_two_stacks() {
+        let (fault, context) = shape(
+            "BUG: KCSAN: data-race in a / b\n\nwrite to 0xff of 8 bytes by task 1 on cpu 0:\n a+0x1/0x2\n c+0x1/0x2\n\nread to 0xff of 8 bytes by task 2 on cpu 1:\n b+0x1/0x2\n\nReported by",
+        );
+        assert_eq!(
+            (fault, context),
+            (vec![vec!["a".into(), "c".into()], vec!["b".into()]], vec![])
+        );
+    }
+
+    #[test]
+    fn allocation_explains_and_the_counter_leads_its_trace() {
+        let (fault, context) = shape(
+            "BUG: x\nRIP: 0010:f+0x1/0x2\nRAX: 1\nCall Trace:\n g+0x1/0x2\n\nAllocated by task 7:\n k+0x1/0x2\n\nFreed by task 8:\n l+0x1/0x2",
+        );
+        assert_eq!(fault, [["f", "g"]]);
+        assert_eq!(context, [["k"], ["l"]]);
+    }
+}
