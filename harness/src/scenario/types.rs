@@ -2,7 +2,12 @@
 
 use std::path::PathBuf;
 
-use protocol::{BackingRace, Exec, Store};
+use protocol::{BackingRace, Store};
+
+use super::value::DEFAULT_GUEST;
+
+/// The scenario of a run that names none.
+pub const DEFAULT: &str = "fuse-backing/race";
 
 /// How much time to spend.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,11 +25,13 @@ pub enum Profile {
 pub struct Scenario {
     /// Its name.
     pub name: String,
+    /// What it proves: the comment at the file's top, as one line.
+    pub about: String,
     /// The subject's folder.
     pub subject: String,
     /// Paths of the kernel tree that it exercises; a patch elsewhere needs the scenario by name.
     pub covers: Vec<String>,
-    /// The patch series that are the default variants, files or folders under `../patches`.
+    /// The patch series that are the default variants, files or folders in the subject's `patches`.
     pub variants: Vec<String>,
     /// Kconfig symbols that must be on, without `CONFIG_`.
     pub requires: Vec<String>,
@@ -36,6 +43,28 @@ pub struct Scenario {
     pub accepted: Vec<Accepted>,
     /// The file that it was read from; empty for one made from `-- COMMAND`.
     pub file: PathBuf,
+}
+
+impl Scenario {
+    /// The scenario of `-- COMMAND`: the program alone, with success as exit code 0.
+    pub fn of_command(command: Vec<String>) -> Self {
+        Self {
+            name: "command".into(),
+            about: "A command of the user's.".into(),
+            subject: String::new(),
+            covers: Vec::new(),
+            variants: Vec::new(),
+            requires: Vec::new(),
+            guest: DEFAULT_GUEST,
+            loads: vec![LoadSpec::Exec(ExecSpec {
+                command,
+                expect: 0,
+                seconds: None,
+            })],
+            accepted: Vec::new(),
+            file: PathBuf::new(),
+        }
+    }
 }
 
 /// The guest's size.
@@ -51,14 +80,23 @@ pub struct GuestSpec {
 #[derive(Debug, Clone, PartialEq)]
 pub enum LoadSpec {
     /// Lookup against remove on the same ids.
-    BackingRace(BackingRace),
+    BackingRace(RaceSpec),
     /// fio over a passthrough mount.
     Fio(FioSpec),
     /// A program of the user's.
-    Exec(Exec),
+    Exec(ExecSpec),
 }
 
-/// fio's part of a scenario.
+/// The hammer's part of a scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RaceSpec {
+    /// Threads, ids and files.
+    pub sizes: BackingRace,
+    /// How long; none as the profile says.
+    pub seconds: Option<u64>,
+}
+
+/// fio's part of a scenario. What is none is the profile's to say.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FioSpec {
     /// Where the backing files lie.
@@ -66,11 +104,27 @@ pub struct FioSpec {
     /// Parallel jobs.
     pub jobs: Count,
     /// `ioengine`.
-    pub engine: String,
+    pub engine: Option<String>,
     /// `rw`.
-    pub pattern: String,
+    pub pattern: Option<String>,
     /// `bs`.
-    pub block: String,
+    pub block: Option<String>,
+    /// The size of each job's file, in MiB.
+    pub file_mib: Option<u32>,
+    /// How long.
+    pub seconds: Option<u64>,
+}
+
+/// A command's part of a scenario.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExecSpec {
+    /// The program and its arguments. A program with a slash is looked for beside the scenario
+    /// file (for `-- COMMAND`, in the current folder), one without in `PATH`.
+    pub command: Vec<String>,
+    /// The exit code that means success.
+    pub expect: i32,
+    /// Its limit; none as the profile says.
+    pub seconds: Option<u64>,
 }
 
 /// A number, or the word `profile`.

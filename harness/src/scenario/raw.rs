@@ -1,0 +1,233 @@
+//! The YAML's shape: which keys there are, which may be left out, and what they default to.
+
+use std::fmt;
+
+use protocol::{BackingRace, Store};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, MapAccess, Visitor},
+};
+
+use super::{
+    types::{Accepted, Count, ExecSpec, FioSpec, GuestSpec, LoadSpec, RaceSpec, Scenario},
+    value::{
+        Argument, Block, DEFAULT_GUEST, Date, Engine, InnerPath, Jobs, Name, Pattern, Size, Symbol,
+        Within, Words,
+    },
+};
+
+/// Seconds that a load may be told to take.
+type Seconds = Within<1, 86_400>;
+/// Threads of one kind.
+type Threads = Within<1, 256>;
+
+/// A whole file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawScenario {
+    name: Name,
+    subject: Name,
+    covers: Vec<InnerPath>,
+    #[serde(default)]
+    variants: Vec<InnerPath>,
+    #[serde(default)]
+    requires: Vec<Symbol>,
+    #[serde(default)]
+    guest: RawGuest,
+    loads: Loads,
+    #[serde(default)]
+    accepted: Vec<RawAccepted>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawGuest {
+    memory: Option<Size<128, 65_536>>,
+    cpus: Option<Within<1, 64>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRace {
+    servers: Option<Threads>,
+    openers: Option<Threads>,
+    churners: Option<Threads>,
+    ids: Option<Within<1, 65_536>>,
+    files: Option<Within<1, 65_536>>,
+    seconds: Option<Seconds>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFio {
+    store: Option<Store>,
+    jobs: Option<Jobs>,
+    engine: Option<Engine>,
+    pattern: Option<Pattern>,
+    block: Option<Block>,
+    file: Option<Size<1, 65_536>>,
+    seconds: Option<Seconds>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawExec {
+    command: Command,
+    expect: Option<Within<0, 255>>,
+    seconds: Option<Seconds>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAccepted {
+    title: Words,
+    reason: Words,
+    until: Date,
+}
+
+/// A program and its arguments; at least the program.
+#[derive(Debug)]
+struct Command(Vec<String>);
+
+impl<'de> Deserialize<'de> for Command {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let words = Vec::<Argument>::deserialize(from)?;
+        match words.first() {
+            Some(program) if !program.0.is_empty() => {
+                Ok(Self(words.into_iter().map(|word| word.0).collect()))
+            }
+            _ => Err(D::Error::custom("a command needs a program to run")),
+        }
+    }
+}
+
+/// The phases; at least one.
+#[derive(Debug)]
+struct Loads(Vec<LoadSpec>);
+
+impl<'de> Deserialize<'de> for Loads {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let loads = Vec::<RawLoad>::deserialize(from)?;
+        if loads.is_empty() {
+            return Err(D::Error::custom("a scenario needs a load"));
+        }
+        Ok(Self(loads.into_iter().map(|load| load.0).collect()))
+    }
+}
+
+/// One entry of `loads`: a map with one key, the load's name.
+#[derive(Debug)]
+struct RawLoad(LoadSpec);
+
+/// The loads' names.
+#[derive(Debug, Deserialize)]
+#[serde(field_identifier, rename_all = "kebab-case")]
+enum LoadName {
+    BackingRace,
+    Fio,
+    Exec,
+}
+
+struct LoadVisitor;
+
+impl<'de> Visitor<'de> for LoadVisitor {
+    type Value = LoadSpec;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a load with its sizes, such as `backing-race: {servers: 3}`")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<LoadSpec, M::Error> {
+        let Some(name) = map.next_key::<LoadName>()? else {
+            return Err(M::Error::custom("a load needs a name"));
+        };
+        let load = match name {
+            LoadName::BackingRace => map.next_value::<RawRace>()?.into(),
+            LoadName::Fio => map.next_value::<RawFio>()?.into(),
+            LoadName::Exec => map.next_value::<RawExec>()?.into(),
+        };
+        match map.next_key::<LoadName>()? {
+            None => Ok(load),
+            Some(_) => Err(M::Error::custom("each load begins with a dash of its own")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for RawLoad {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_map(LoadVisitor).map(Self)
+    }
+}
+
+impl From<RawRace> for LoadSpec {
+    fn from(raw: RawRace) -> Self {
+        LoadSpec::BackingRace(RaceSpec {
+            sizes: BackingRace {
+                servers: raw.servers.map_or(3, Within::get32),
+                openers: raw.openers.map_or(3, Within::get32),
+                churners: raw.churners.map_or(2, Within::get32),
+                ids: raw.ids.map_or(64, Within::get32),
+                files: raw.files.map_or(512, Within::get32),
+            },
+            seconds: raw.seconds.map(Within::get),
+        })
+    }
+}
+
+impl From<RawFio> for LoadSpec {
+    fn from(raw: RawFio) -> Self {
+        LoadSpec::Fio(FioSpec {
+            store: raw.store.unwrap_or(Store::Ext4),
+            jobs: raw.jobs.map_or(Count::Profile, |jobs| jobs.0),
+            engine: raw.engine.map(|engine| engine.0),
+            pattern: raw.pattern.map(|pattern| pattern.0),
+            block: raw.block.map(|block| block.0),
+            file_mib: raw.file.map(|size| size.0),
+            seconds: raw.seconds.map(Within::get),
+        })
+    }
+}
+
+impl From<RawExec> for LoadSpec {
+    fn from(raw: RawExec) -> Self {
+        LoadSpec::Exec(ExecSpec {
+            command: raw.command.0,
+            expect: raw
+                .expect
+                .and_then(|code| i32::try_from(code.get()).ok())
+                .unwrap_or(0),
+            seconds: raw.seconds.map(Within::get),
+        })
+    }
+}
+
+impl From<RawScenario> for Scenario {
+    fn from(raw: RawScenario) -> Self {
+        Scenario {
+            name: raw.name.0,
+            about: String::new(),
+            subject: raw.subject.0,
+            covers: raw.covers.into_iter().map(|path| path.0).collect(),
+            variants: raw.variants.into_iter().map(|path| path.0).collect(),
+            requires: raw.requires.into_iter().map(|symbol| symbol.0).collect(),
+            guest: GuestSpec {
+                memory_mib: raw
+                    .guest
+                    .memory
+                    .map_or(DEFAULT_GUEST.memory_mib, |size| size.0),
+                cpus: raw.guest.cpus.map_or(DEFAULT_GUEST.cpus, Within::get32),
+            },
+            loads: raw.loads.0,
+            accepted: raw
+                .accepted
+                .into_iter()
+                .map(|entry| Accepted {
+                    title: entry.title.0,
+                    reason: entry.reason.0,
+                    until: entry.until.0,
+                })
+                .collect(),
+            file: std::path::PathBuf::new(),
+        }
+    }
+}
