@@ -1,3 +1,40 @@
 //! Judging: what the findings of base and variant, side by side, say about the patch.
+//!
+//! | file | job |
+//! |---|---|
+//! | `verdict.rs` | the shape of `verdict.json` |
+//! | `compare.rs` | one comparison: everything below put together |
+//! | `unjudged.rs` | comparisons without boots |
+//! | `observe.rs`, `ends.rs` | a boot's record to what it showed |
+//! | `frames.rs` | the frames of a splat that count |
+//! | `groups.rs` | observations of both sides that are the same finding |
+//! | `status.rs`, `fisher.rs` | new, unconfirmed, common or fixed |
+//! | `touched.rs`, `csource.rs` | what a patch touches |
+//! | `conditions.rs` | what must have happened for a pass |
+//! | `measures.rs` | costs side by side |
+//! | `assemble.rs` | the whole run's verdict |
 
+mod assemble;
+mod compare;
+mod conditions;
+mod csource;
+mod ends;
+mod fisher;
+mod frames;
+mod groups;
+mod measures;
+mod observe;
+mod status;
+mod touched;
+mod unjudged;
 pub mod verdict;
+
+#[cfg(test)]
+mod compare_tests;
+#[cfg(test)]
+mod touched_tests;
+
+pub use assemble::{RunFacts, verdict};
+pub use compare::{JudgeInput, Judged, judge};
+pub use touched::Touched;
+pub use unjudged::{Broken, unjudged, untestable};

@@ -168,6 +168,12 @@ pub struct Finding {
     /// Why this status, in words.
     #[serde(default)]
     pub why: String,
+    /// The particulars: source lines of the racing accesses, or what the agent saw.
+    #[serde(default)]
+    pub detail: String,
+    /// Why it does not count: the scenario's reason, and until when.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accepted: Option<String>,
 }
 
 /// A cost, base and variant side by side.

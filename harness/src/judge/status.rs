@@ -1,0 +1,98 @@
+//! New, unconfirmed, common or fixed: the verdict's four statuses, and why.
+
+use super::{
+    compare::JudgeInput,
+    conditions::boots,
+    fisher::{Hits, could_settle, p_value, significant},
+    groups::Group,
+    observe::Rule,
+    verdict::Status,
+};
+
+/// How many boots of each side could have shown a finding.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Boots {
+    pub(super) base: u32,
+    pub(super) variant: u32,
+}
+
+/// A finding's status.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Judged {
+    pub(super) status: Status,
+    pub(super) why: String,
+    /// Further boots within the budget could make it new.
+    pub(super) settles: bool,
+}
+
+/// The status of a group of observations.
+pub(super) fn of(group: &Group<'_>, input: &JudgeInput<'_>) -> Judged {
+    let able = Boots::of(input, group.kind);
+    let base = Hits {
+        hits: Group::hits(&group.base),
+        boots: able.base.max(Group::hits(&group.base)),
+    };
+    let variant = Hits {
+        hits: Group::hits(&group.variant),
+        boots: able.variant.max(Group::hits(&group.variant)),
+    };
+    let settled = |status, why: String| Judged {
+        status,
+        why,
+        settles: false,
+    };
+    if input.alone {
+        return settled(Status::New, "one kernel alone: every finding counts".into());
+    }
+    match (base.hits, variant.hits) {
+        (0, _) => {}
+        (hits, 0) => {
+            let why = format!(
+                "in {} of {} of base, none of the variant",
+                hits,
+                of_boots(base)
+            );
+            return settled(Status::Fixed, why);
+        }
+        (hits, on_variant) => {
+            let why = format!(
+                "in {hits} of {} of base, {on_variant} of {} of the variant",
+                of_boots(base),
+                of_boots(variant)
+            );
+            return settled(Status::Common, why);
+        }
+    }
+    let counts = format!(
+        "in {} of {} of the variant, none of {} of base",
+        variant.hits,
+        of_boots(variant),
+        of_boots(base)
+    );
+    if let Some(frame) = group.variant.iter().find_map(|seen| seen.touched.as_ref()) {
+        return settled(Status::New, format!("the patch touches {frame}; {counts}"));
+    }
+    let rule = |wanted: Rule| group.variant.iter().any(|seen| seen.rule == wanted);
+    let certain = rule(Rule::AtOnce) || rule(Rule::EveryBoot) && variant.hits == variant.boots;
+    if certain && base.boots > 0 {
+        return settled(Status::New, counts);
+    }
+    if significant(variant, base) {
+        let p = p_value(variant, base);
+        return settled(Status::New, format!("{counts}: p = {p:.3}"));
+    }
+    let settles = could_settle(variant, base, input.reruns_left);
+    let left = match settles {
+        true => "further boots may settle it",
+        false => "no boots are left that could settle it",
+    };
+    Judged {
+        status: Status::Unconfirmed,
+        why: format!("{counts}, no frame in the patch; {left}"),
+        settles,
+    }
+}
+
+fn of_boots(hits: Hits) -> String {
+    boots(usize::try_from(hits.boots).unwrap_or(usize::MAX))
+}

@@ -1,0 +1,295 @@
+//! What a patch touches: functions, lines, and whether any of it is code.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
+
+use super::csource::{Function, functions, without_comments};
+use crate::{
+    patch::{FileChange, Series},
+    splat::{Frame, Place},
+};
+
+/// Comparing one file ends here, and goes on coarsely: a hostile patch may make it slow.
+const DIFF_LIMIT: Duration = Duration::from_secs(5);
+
+/// Files that hold words only, by the start of their path.
+const WORDS_AT: [&str; 5] = [
+    "Documentation/",
+    "LICENSES/",
+    "MAINTAINERS",
+    "CREDITS",
+    "COPYING",
+];
+/// The same, by its end.
+const WORDS_END: [&str; 4] = [".rst", ".txt", ".md", "/README"];
+/// Files with C's comments.
+const C_LIKE: [&str; 4] = [".c", ".h", ".S", ".rs"];
+
+/// What a patch series touches, from the kernel's source before and after it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Touched {
+    /// Every file, by its path after the series, or before where it is removed.
+    files: BTreeSet<String>,
+    /// File and name of every function with a changed line of code.
+    functions: BTreeSet<(String, String)>,
+    /// Changed lines of code, by their numbers after the series.
+    lines: BTreeMap<String, BTreeSet<u32>>,
+    /// Base's lines to the variant's, for touched files.
+    moved: BTreeMap<String, Moved>,
+    /// Files with changed code that are still there.
+    code: BTreeSet<String>,
+    /// Removed files that held code.
+    removed_code: BTreeSet<String>,
+}
+
+/// Where a file's unchanged lines went.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct Moved {
+    to: Option<String>,
+    /// First old line, first new line, how many.
+    runs: Vec<(u32, u32, u32)>,
+}
+
+impl Touched {
+    /// From a series and the texts of files before and after it. A file whose text is not at hand
+    /// is judged by its hunks alone, which is coarser.
+    pub fn of(
+        series: &Series,
+        before: &dyn Fn(&str) -> Option<String>,
+        after: &dyn Fn(&str) -> Option<String>,
+    ) -> Self {
+        let mut touched = Self::default();
+        for (old, new) in paths(series) {
+            touched.files.extend(new.clone().or(old.clone()));
+            let text = |path: &Option<String>, read: &dyn Fn(&str) -> Option<String>| match path {
+                None => Some(String::new()),
+                Some(path) => read(path),
+            };
+            match (text(&old, before), text(&new, after)) {
+                (Some(a), Some(b)) => touched.add_texts(old.as_deref(), new.as_deref(), &a, &b),
+                _ => touched.add_hunks(series, old.as_deref(), new.as_deref()),
+            }
+        }
+        touched
+    }
+
+    /// Adds a function that is known to be touched from elsewhere.
+    pub fn add_function(&mut self, file: &str, name: &str) {
+        self.functions.insert((file.to_owned(), name.to_owned()));
+    }
+
+    /// Every touched file.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.iter().map(String::as_str)
+    }
+
+    /// Files with changed code that are still there.
+    pub(super) fn code_files(&self) -> impl Iterator<Item = &str> {
+        self.code.iter().map(String::as_str)
+    }
+
+    /// The names of the touched functions.
+    pub fn functions(&self) -> impl Iterator<Item = &str> {
+        self.functions.iter().map(|(_, name)| name.as_str())
+    }
+
+    /// Does it change more than comments and documentation?
+    pub fn has_code(&self) -> bool {
+        !self.code.is_empty() || !self.removed_code.is_empty()
+    }
+
+    /// Where a line of base is on the variant; none where it is not any more.
+    pub fn map_line(&self, file: &str, line: u32) -> Option<(String, u32)> {
+        let Some(moved) = self.moved.get(file) else {
+            return Some((file.to_owned(), line));
+        };
+        let run = moved
+            .runs
+            .iter()
+            .find(|(old, _, len)| (*old..old.saturating_add(*len)).contains(&line))?;
+        Some((moved.to.clone()?, run.1 + (line - run.0)))
+    }
+
+    /// Is the place in a touched function or on a touched line? `None` for neither.
+    pub(super) fn place(&self, place: &Place) -> bool {
+        let line = || {
+            self.lines
+                .get(&place.file)
+                .is_some_and(|lines| lines.contains(&place.line))
+        };
+        let function = || {
+            self.functions
+                .contains(&(place.file.clone(), place.function.clone()))
+        };
+        function() || line()
+    }
+
+    /// A touched function in the frame, in words; by name alone where it is not symbolized.
+    pub(super) fn frame(&self, frame: &Frame) -> Option<String> {
+        if frame.places.is_empty() {
+            return self
+                .functions()
+                .any(|name| name == frame.function)
+                .then(|| frame.function.clone());
+        }
+        frame
+            .places
+            .iter()
+            .find(|place| self.place(place))
+            .map(|place| format!("{} ({}:{})", place.function, place.file, place.line))
+    }
+
+    fn add_texts(&mut self, old: Option<&str>, new: Option<&str>, a: &str, b: &str) {
+        let path = new.or(old).unwrap_or_default();
+        if is_words(path) {
+            return;
+        }
+        let is_c = C_LIKE.iter().any(|end| path.ends_with(end));
+        let (a, b) = match is_c {
+            true => (without_comments(a), without_comments(b)),
+            false => (a.to_owned(), b.to_owned()),
+        };
+        let (left, right): (Vec<&str>, Vec<&str>) = (
+            a.lines().map(str::trim).collect(),
+            b.lines().map(str::trim).collect(),
+        );
+        let ops = capture_diff_slices_deadline(
+            Algorithm::Myers,
+            &left,
+            &right,
+            Some(Instant::now() + DIFF_LIMIT),
+        );
+        let mut runs = Vec::new();
+        let (mut removed, mut added) = (BTreeSet::new(), BTreeSet::new());
+        for op in ops {
+            if let DiffOp::Equal {
+                old_index,
+                new_index,
+                len,
+            } = op
+            {
+                runs.push((number(old_index), number(new_index), clamp(len)));
+                continue;
+            }
+            let code = |lines: &[&str], range: std::ops::Range<usize>| -> Vec<u32> {
+                range
+                    .filter(|&i| lines.get(i).is_some_and(|line| !line.is_empty()))
+                    .map(number)
+                    .collect()
+            };
+            removed.extend(code(&left, op.old_range()));
+            added.extend(code(&right, op.new_range()));
+        }
+        if !removed.is_empty() || !added.is_empty() {
+            self.add_code(old, new);
+        }
+        if is_c {
+            self.add_functions(old, &functions(&a), &removed);
+            self.add_functions(new, &functions(&b), &added);
+        }
+        if let Some(old) = old {
+            let to = new.map(str::to_owned);
+            self.moved.insert(old.to_owned(), Moved { to, runs });
+        }
+        if let Some(new) = new {
+            self.lines.insert(new.to_owned(), added);
+        }
+    }
+
+    fn add_code(&mut self, old: Option<&str>, new: Option<&str>) {
+        match (new, old) {
+            (Some(new), _) => self.code.insert(new.to_owned()),
+            (None, Some(old)) => self.removed_code.insert(old.to_owned()),
+            (None, None) => false,
+        };
+    }
+
+    fn add_functions(&mut self, file: Option<&str>, all: &[Function], lines: &BTreeSet<u32>) {
+        let Some(file) = file else { return };
+        for function in all {
+            if lines.range(function.lines.clone()).next().is_some() {
+                self.add_function(file, &function.name);
+            }
+        }
+    }
+
+    /// Without the texts: lines as the hunks number them, functions as git names them.
+    fn add_hunks(&mut self, series: &Series, old: Option<&str>, new: Option<&str>) {
+        let path = new.or(old).unwrap_or_default();
+        if is_words(path) {
+            return;
+        }
+        let changes = changes(series).filter(|change| {
+            [change.old.as_deref(), change.new.as_deref()]
+                .iter()
+                .flatten()
+                .any(|one| Some(*one) == old || Some(*one) == new)
+        });
+        for hunk in changes.flat_map(|change| &change.hunks) {
+            let added: Vec<u32> = code_lines(&hunk.added);
+            let changed = !added.is_empty() || !code_lines(&hunk.removed).is_empty();
+            if changed {
+                self.add_code(old, new);
+            }
+            self.lines.entry(path.to_owned()).or_default().extend(added);
+            if changed {
+                let around = format!("{}\n{{\n}}\n", hunk.section.trim());
+                for function in functions(&without_comments(&around)) {
+                    self.add_function(path, &function.name);
+                }
+            }
+        }
+    }
+}
+
+fn changes(series: &Series) -> impl Iterator<Item = &FileChange> {
+    series.patches.iter().flat_map(|patch| &patch.files)
+}
+
+/// Each touched file's path before the whole series and after it.
+fn paths(series: &Series) -> Vec<(Option<String>, Option<String>)> {
+    let mut all: Vec<(Option<String>, Option<String>)> = Vec::new();
+    for change in changes(series) {
+        let known = all
+            .iter_mut()
+            .find(|(_, latest)| latest.is_some() && *latest == change.old);
+        match known {
+            Some((_, latest)) => latest.clone_from(&change.new),
+            None => all.push((change.old.clone(), change.new.clone())),
+        }
+    }
+    all.retain(|(old, new)| old.is_some() || new.is_some());
+    all
+}
+
+fn is_words(path: &str) -> bool {
+    WORDS_AT.iter().any(|start| path.starts_with(start))
+        || WORDS_END.iter().any(|end| path.ends_with(end))
+}
+
+/// Lines that do not look like a comment's: a guess, as the lines around them are unknown.
+fn code_lines(lines: &[(u32, String)]) -> Vec<u32> {
+    lines
+        .iter()
+        .filter(|(_, text)| {
+            let code = without_comments(text);
+            let code = code.trim();
+            let inside = code == "*" || code.starts_with("* ") || code.starts_with("*/");
+            !code.is_empty() && !inside
+        })
+        .map(|(number, _)| *number)
+        .collect()
+}
+
+fn clamp(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}
+
+/// An index as a line number.
+fn number(index: usize) -> u32 {
+    clamp(index).saturating_add(1)
+}
