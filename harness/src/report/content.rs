@@ -1,0 +1,274 @@
+//! A verdict as a page: outcome, findings, base against variant, what was exercised, the files.
+
+use std::{collections::BTreeSet, path::Path};
+
+use protocol::DetectorState;
+
+use super::{
+    page::{Block, Column, Page, Row, Text, Tone},
+    words,
+};
+use crate::judge::verdict::{Comparison, Finding, Measure, Outcome, Status, Verdict};
+
+/// Files of a patch that are named; the rest are counted.
+const NAMED_FILES: usize = 4;
+/// Counts that say whether a load did what it is for; where room is short, these stay.
+const VITAL_COUNTS: [&str; 5] = ["lookups", "removes", "overlaps", "held_overlaps", "fio_ios"];
+/// Digits of a hash that are shown.
+const HASH: usize = 12;
+
+/// The page of a verdict whose run directory is `dir`.
+pub(super) fn page(verdict: &Verdict, dir: &Path) -> Page {
+    let mut page = vec![
+        Block::Title(
+            outcome(verdict.outcome),
+            words::outcome_meaning(verdict.outcome).into(),
+        ),
+        Block::Facts(facts(verdict)),
+    ];
+    for comparison in &verdict.comparisons {
+        page.extend(of_comparison(comparison));
+    }
+    page.push(files(dir));
+    page
+}
+
+fn outcome(outcome: Outcome) -> Text {
+    Text::toned(words::outcome_word(outcome), words::outcome_tone(outcome))
+}
+
+fn facts(verdict: &Verdict) -> Vec<(String, Text)> {
+    let Verdict {
+        kernel,
+        patch,
+        host,
+        ..
+    } = verdict;
+    let mut facts = Vec::new();
+    let mut add = |name: &str, parts: &[String]| {
+        let parts: Vec<&str> = parts
+            .iter()
+            .map(String::as_str)
+            .filter(|p| !p.is_empty())
+            .collect();
+        if !parts.is_empty() {
+            facts.push((name.to_owned(), Text::from(parts.join(", "))));
+        }
+    };
+    add("kernel", &[kernel.version.clone(), kernel.source.clone()]);
+    add("patch", &[patched(&patch.files), short(&patch.sha256)]);
+    let qemu = match host.qemu.as_str() {
+        "" => String::new(),
+        version => format!("QEMU {version}"),
+    };
+    add(
+        "host",
+        &[
+            words::plural(host.cpus.into(), "CPU"),
+            host.accel.clone(),
+            qemu,
+        ],
+    );
+    add(
+        "run",
+        &[
+            format!("seed {}", verdict.seed),
+            verdict.started.clone(),
+            words::span(verdict.elapsed_s),
+        ],
+    );
+    facts
+}
+
+fn patched(files: &[String]) -> String {
+    let named = files.iter().take(NAMED_FILES).cloned().collect::<Vec<_>>();
+    match files.len().saturating_sub(NAMED_FILES) {
+        0 => named.join(" "),
+        more => format!("{} and {more} more", named.join(" ")),
+    }
+}
+
+fn short(hash: &str) -> String {
+    hash.chars().take(HASH).collect()
+}
+
+fn of_comparison(comparison: &Comparison) -> Page {
+    let sides = match comparison.base.as_str() {
+        "" => format!("{} alone", comparison.variant),
+        base => format!("{} against {base}", comparison.variant),
+    };
+    let about = format!(
+        "{}: {sides}, scenario {}",
+        comparison.config, comparison.scenario
+    );
+    let mut page = vec![Block::Heading(outcome(comparison.outcome), about.into())];
+    let mut table = |columns: Vec<Column>, rows: Vec<Row>| {
+        if !rows.is_empty() {
+            page.push(Block::Table { columns, rows });
+        }
+    };
+    table(
+        vec![
+            Column::left("status"),
+            Column::left("kind"),
+            Column::left("class"),
+            Column::right("count"),
+            Column::right("first"),
+            Column::left("title"),
+        ],
+        comparison.findings.iter().map(finding).collect(),
+    );
+    table(
+        side_columns("exercised", comparison, None),
+        exercise(comparison),
+    );
+    table(
+        side_columns("cost, not judged", comparison, Some("ratio")),
+        comparison
+            .measures
+            .iter()
+            .map(|one| measure(comparison, one))
+            .collect(),
+    );
+    let mut facts = Vec::new();
+    if !comparison.detectors.is_empty() {
+        facts.push(("detectors".to_owned(), detectors(comparison)));
+    }
+    if comparison.findings.is_empty() {
+        facts.push(("findings".to_owned(), "none".into()));
+    }
+    if !facts.is_empty() {
+        page.push(Block::Facts(facts));
+    }
+    if !comparison.reasons.is_empty() {
+        let reasons = comparison.reasons.iter().map(|r| Text::from(r.as_str()));
+        page.push(Block::List("why".into(), reasons.collect()));
+    }
+    page
+}
+
+fn finding(finding: &Finding) -> Row {
+    let (mut status, mut tone) = words::status(finding.status);
+    if finding.accepted.is_some() {
+        (status, tone) = ("accepted", Tone::Quiet);
+    }
+    let vital =
+        finding.accepted.is_none() && matches!(finding.status, Status::New | Status::Unconfirmed);
+    let note = |text: &str| Text::toned(text, Tone::Quiet);
+    let mut notes = Vec::new();
+    let accepted = finding
+        .accepted
+        .as_ref()
+        .map(|why| format!("accepted: {why}"));
+    notes.extend(accepted.map(|text| note(&text)));
+    if vital {
+        let said = [&finding.why, &finding.detail, &finding.evidence];
+        notes.extend(
+            said.iter()
+                .filter(|text| !text.is_empty())
+                .map(|text| note(text)),
+        );
+    }
+    Row {
+        cells: vec![
+            Text::toned(status, tone),
+            words::kind(finding.kind).into(),
+            finding.class.as_str().into(),
+            words::count(finding.count).into(),
+            finding.first_s.map_or(String::new(), words::span).into(),
+            Text::toned(
+                finding.title.as_str(),
+                if vital { Tone::Plain } else { Tone::Quiet },
+            ),
+        ],
+        notes,
+        vital,
+    }
+}
+
+/// A name, base, the variant; of one kernel alone, no base and nothing that needs it.
+fn side_columns(name: &str, comparison: &Comparison, last: Option<&str>) -> Vec<Column> {
+    let compares = !comparison.base.is_empty();
+    let base = compares.then(|| Column::right("base"));
+    let last = last.filter(|_| compares).map(Column::right);
+    let variant = Column::right(comparison.variant.as_str());
+    [Some(Column::left(name)), base, Some(variant), last]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// A row under those columns.
+fn side_row(
+    comparison: &Comparison,
+    name: Text,
+    [base, variant]: [Text; 2],
+    last: Option<Text>,
+) -> Row {
+    let compares = !comparison.base.is_empty();
+    let cells = [
+        Some(name),
+        compares.then_some(base),
+        Some(variant),
+        last.filter(|_| compares),
+    ];
+    Row {
+        cells: cells.into_iter().flatten().collect(),
+        notes: Vec::new(),
+        vital: true,
+    }
+}
+
+fn exercise(comparison: &Comparison) -> Vec<Row> {
+    let sides = [&comparison.exercise_base, &comparison.exercise];
+    let names: BTreeSet<&str> = sides
+        .iter()
+        .flat_map(|counts| counts.keys().map(String::as_str))
+        .collect();
+    let vital = |name: &&str| VITAL_COUNTS.contains(name);
+    let ordered = names
+        .iter()
+        .filter(|name| vital(name))
+        .chain(names.iter().filter(|name| !vital(name)));
+    ordered
+        .map(|name| {
+            let counts = sides.map(|counts| counts.get(*name).copied());
+            let texts = counts.map(|n| Text::from(n.map_or("-".into(), words::count)));
+            Row {
+                vital: vital(name),
+                ..side_row(comparison, (*name).into(), texts, None)
+            }
+        })
+        .collect()
+}
+
+fn measure(comparison: &Comparison, measure: &Measure) -> Row {
+    let sides = [&measure.base, &measure.variant];
+    let texts = sides.map(|side| Text::from(side.median.map_or("-".into(), words::figure)));
+    let ratio = measure.ratio.map_or("-".into(), |r| format!("{r:.2}"));
+    let name = format!("{}, {}", measure.name, measure.unit);
+    side_row(comparison, name.into(), texts, Some(ratio.into()))
+}
+
+fn detectors(comparison: &Comparison) -> Text {
+    let state = |state: &DetectorState| match state {
+        DetectorState::On => "on",
+        DetectorState::Off => "off",
+        DetectorState::Absent => "absent",
+    };
+    let all: Vec<String> = comparison
+        .detectors
+        .iter()
+        .filter(|(_, s)| **s != DetectorState::Absent)
+        .map(|(name, s)| format!("{name} {}", state(s)))
+        .collect();
+    match all.len() {
+        0 => "none in this config".into(),
+        _ => all.join(", ").into(),
+    }
+}
+
+fn files(dir: &Path) -> Block {
+    let files = ["report.md", "verdict.json"].map(|name| dir.join(name).display().to_string());
+    Block::List("files".into(), files.map(Text::from).into())
+}

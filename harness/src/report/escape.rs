@@ -1,0 +1,127 @@
+//! The one way of foreign text into each kind of output.
+//!
+//! Guests, patches and mails may hold anything. What would act on a reader or a terminal (control
+//! bytes and with them every escape sequence, marks that turn the direction of writing, characters
+//! that cannot be seen) is shown by its number instead.
+
+use std::fmt::Write as _;
+
+/// For one line on a terminal: no line ends either.
+pub fn terminal_line(text: &str) -> String {
+    visible(text, |_| false)
+}
+
+/// For a terminal, line ends kept: our own messages, which may quote foreign text.
+pub fn terminal(text: &str) -> String {
+    visible(text, |c| c == '\n')
+}
+
+/// For Markdown, within a line or a cell of a table: nothing in it is markup.
+pub fn markdown(text: &str) -> String {
+    let text = visible(text, |_| false);
+    let mut out = String::with_capacity(text.len());
+    let mut before = None;
+    let mut chars = text.char_indices().peekable();
+    // A first word such as `-`, `#` or `1.` would begin a list or a heading.
+    let number = text.bytes().take_while(u8::is_ascii_digit).count();
+    while let Some((at, c)) = chars.next() {
+        let after = chars.peek().map(|(_, c)| *c);
+        let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+        let escaped = match c {
+            '&' => "&amp;",
+            '<' => "&lt;",
+            '>' => "&gt;",
+            // Within a word it is none; at its edge it would be emphasis.
+            '_' if word(before) && word(after) => "",
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' => "\\",
+            '-' | '+' | '=' | '#' if at == 0 => "\\",
+            '.' | ')' if at > 0 && at == number && after.is_none_or(|c| c == ' ') => "\\",
+            // An address would become a link.
+            ':' if text[at..].starts_with("://") => "\\",
+            '.' if text[..at].to_ascii_lowercase().ends_with("www") => "\\",
+            _ => "",
+        };
+        out.push_str(escaped);
+        if !escaped.starts_with('&') {
+            out.push(c);
+        }
+        before = Some(c);
+    }
+    out
+}
+
+fn visible(text: &str, keep: impl Fn(char) -> bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if keep(c) || !is_hidden(c) {
+            out.push(c);
+        } else if c == '\t' {
+            out.push(' ');
+        } else {
+            // Writing to a string does not fail.
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        }
+    }
+    out
+}
+
+/// Does it act rather than show?
+fn is_hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(
+            c,
+            '\u{ad}'
+                | '\u{61c}'
+                | '\u{180e}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{feff}'
+                | '\u{fff9}'..='\u{fffb}'
+                | '\u{e0000}'..='\u{e007f}'
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn terminals() {
+        for (text, line) in [
+            ("KASAN: ok in f_g", "KASAN: ok in f_g"),
+            ("\u{1b}[31mred\u{1b}[0m", "\\u{1b}[31mred\\u{1b}[0m"),
+            ("a\nb\r\tc", "a\\u{a}b\\u{d} c"),
+            ("\u{9b}2J", "\\u{9b}2J"),
+            ("x\u{202e}y\u{2066}z", "x\\u{202e}y\\u{2066}z"),
+            ("a\u{200b}b\u{feff}\u{7f}", "a\\u{200b}b\\u{feff}\\u{7f}"),
+            ("ünï", "ünï"),
+        ] {
+            assert_eq!(terminal_line(text), line, "{text:?}");
+        }
+        assert_eq!(terminal("a\n\u{1b}b"), "a\n\\u{1b}b");
+    }
+
+    #[test]
+    fn markup() {
+        for (text, shown) in [
+            ("fuse_backing_lookup", "fuse_backing_lookup"),
+            ("__x_ _y", "\\_\\_x\\_ \\_y"),
+            ("a|b`c`*d*", "a\\|b\\`c\\`\\*d\\*"),
+            ("<script>&", "&lt;script&gt;&amp;"),
+            ("![x](http://y)", "!\\[x\\](http\\://y)"),
+            ("https://a www.b", "https\\://a www\\.b"),
+            ("- x - y", "\\- x - y"),
+            ("1. x 2.", "1\\. x 2."),
+            ("12) x", "12\\) x"),
+            ("7.3.4 1.5", "7.3.4 1.5"),
+            (". x", ". x"),
+            ("# x #", "\\# x #"),
+            ("a\n# b", "a\\\\u{a}# b"),
+            ("\u{1b}[1m", "\\\\u{1b}\\[1m"),
+            ("KCSAN: data-race in a / b", "KCSAN: data-race in a / b"),
+        ] {
+            assert_eq!(markdown(text), shown, "{text:?}");
+        }
+    }
+}

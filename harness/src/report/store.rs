@@ -1,0 +1,181 @@
+//! Reports in a run directory: written whole, read back with suspicion.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Read,
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use nix::fcntl::OFlag;
+use serde_json::Value;
+
+use super::format::{Format, render};
+use crate::{
+    Error, Result,
+    error::Context,
+    judge::verdict::{SCHEMA, Verdict},
+};
+
+const VERDICT: &str = "verdict.json";
+const REPORT: &str = "report.md";
+/// No verdict is longer.
+const MAX_BYTES: u64 = 64 << 20;
+/// Entries of a run directory that are looked at to say how far it came.
+const MAX_ENTRIES: usize = 10_000;
+
+/// Writes `verdict.json` and `report.md`, each whole or not at all.
+///
+/// # Errors
+/// The directory cannot be written to.
+pub fn write(verdict: &Verdict, dir: &Path) -> Result<()> {
+    let json = serde_json::to_string_pretty(verdict)
+        .host(|| "failed to write the verdict as JSON".to_owned())?;
+    replace(dir, VERDICT, &(json + "\n"))?;
+    // Its own folder is where a reader of the file already is.
+    replace(
+        dir,
+        REPORT,
+        &render(Format::Markdown, verdict, Path::new("."))?,
+    )
+}
+
+fn replace(dir: &Path, name: &str, text: &str) -> Result<()> {
+    let (path, part) = (dir.join(name), dir.join(format!(".{name}.part")));
+    fs::write(&part, text)
+        .and_then(|()| fs::rename(&part, &path))
+        .host(|| format!("failed to write {}", path.display()))
+}
+
+/// The verdict of a run directory, or of a `verdict.json` named itself.
+///
+/// # Errors
+/// Bad input: no run directory, a run that was cut off, or a file that is no verdict.
+pub fn read_verdict(run: &Path) -> Result<Verdict> {
+    let path = match run.is_dir() {
+        true => run.join(VERDICT),
+        false => run.to_owned(),
+    };
+    let file = OpenOptions::new()
+        .read(true)
+        // A run directory may come from elsewhere: no links, and no waiting on a pipe.
+        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
+        .open(&path);
+    let file = match file {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && run.is_dir() => {
+            return Err(cut_off(run));
+        }
+        file => file.input(|| format!("failed to open {}", path.display()))?,
+    };
+    let text = bounded(file, &path)?;
+    let doing = || format!("{} is no verdict", path.display());
+    let value: Value = serde_json::from_slice(&text).input(doing)?;
+    match value.get("schema").and_then(Value::as_u64) {
+        Some(schema) if schema == u64::from(SCHEMA) => {}
+        schema => {
+            let found = schema.map_or("none".to_owned(), |n| n.to_string());
+            let error = Error::input(format!("{}: its schema is {found}, not {SCHEMA}", doing()));
+            return Err(error.mend("use the ktwin that wrote it"));
+        }
+    }
+    serde_json::from_value(value).input(doing)
+}
+
+fn bounded(file: File, path: &Path) -> Result<Vec<u8>> {
+    let doing = || format!("failed to read {}", path.display());
+    let about = file.metadata().input(doing)?;
+    if !about.is_file() {
+        return Err(Error::input(format!(
+            "{} is no regular file",
+            path.display()
+        )));
+    }
+    let mut text = Vec::new();
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut text)
+        .input(doing)?;
+    if text.len() as u64 > MAX_BYTES {
+        let what = format!("{} is longer than any verdict", path.display());
+        return Err(Error::input(what));
+    }
+    Ok(text)
+}
+
+/// No verdict: what there is instead.
+fn cut_off(run: &Path) -> Error {
+    let cells = fs::read_dir(run).map_or(0, |entries| {
+        entries
+            .take(MAX_ENTRIES)
+            .flatten()
+            .filter(|entry| entry.path().join("cell.json").is_file())
+            .count()
+    });
+    let what = format!("{} holds no {VERDICT}", run.display());
+    match cells {
+        0 => Error::input(what).mend("name a folder below target/ktwin/runs"),
+        _ => Error::input(format!(
+            "{what}: the run was cut off; it left {cells} boot(s)"
+        ))
+        .mend("read their console.log and events.ndjson, or run it again with its seed"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+    use crate::report::tests::sample;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&sample(), dir.path()).unwrap();
+        assert_eq!(read_verdict(dir.path()).unwrap(), sample());
+        assert_eq!(read_verdict(&dir.path().join(VERDICT)).unwrap(), sample());
+        let names: Vec<_> = fs::read_dir(dir.path())
+            .unwrap()
+            .map(|e| e.unwrap().file_name())
+            .collect();
+        assert_eq!(names.len(), 2, "{names:?}");
+        assert!(
+            fs::read_to_string(dir.path().join(REPORT))
+                .unwrap()
+                .starts_with("# regression")
+        );
+    }
+
+    #[test]
+    fn directories_that_are_no_run() {
+        let text = |dir: &Path, json: &str| fs::write(dir.join(VERDICT), json).unwrap();
+        type Make = fn(&Path, &dyn Fn(&Path, &str));
+        let table: [(&str, Make); 8] = [
+            ("holds no verdict.json", |_, _| {}),
+            ("is no verdict", |dir, text| text(dir, "{")),
+            ("its schema is none", |dir, text| text(dir, "[]")),
+            ("its schema is 7", |dir, text| text(dir, r#"{"schema": 7}"#)),
+            ("missing field", |dir, text| text(dir, r#"{"schema": 1}"#)),
+            ("failed to open", |dir, _| {
+                symlink("/etc/hostname", dir.join(VERDICT)).unwrap()
+            }),
+            ("no regular file", |dir, _| {
+                nix::unistd::mkfifo(&dir.join(VERDICT), nix::sys::stat::Mode::S_IRWXU).unwrap();
+            }),
+            ("it left 1 boot(s)", |dir, _| {
+                fs::create_dir(dir.join("kasan-base-1")).unwrap();
+                fs::write(dir.join("kasan-base-1/cell.json"), "{}").unwrap();
+            }),
+        ];
+        for (part, make) in table {
+            let dir = tempfile::tempdir().unwrap();
+            make(dir.path(), &text);
+            let error = read_verdict(dir.path()).unwrap_err();
+            assert_eq!(error.fault(), crate::Fault::Input);
+            assert!(error.chain().contains(part), "{part}: {}", error.chain());
+        }
+        assert!(read_verdict(Path::new("/nonexistent")).is_err());
+        let deep = tempfile::tempdir().unwrap();
+        text(deep.path(), &"[".repeat(1 << 20));
+        assert!(read_verdict(deep.path()).is_err());
+    }
+}

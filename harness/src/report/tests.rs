@@ -1,0 +1,234 @@
+//! Whole reports against golden files; `UPDATE_GOLDEN=1` writes them anew.
+
+use std::{fs, path::Path};
+
+use protocol::DetectorState;
+
+use super::{Format, render};
+use crate::judge::verdict::{
+    Comparison, Finding, Host, Kernel, Kind, Measure, Outcome, Patch, SCHEMA, Sample, Status,
+    Verdict,
+};
+
+fn finding(kind: Kind, class: &str, title: &str, status: Status) -> Finding {
+    Finding {
+        kind,
+        class: class.into(),
+        title: title.into(),
+        status,
+        count: 3,
+        first_s: Some(12.34),
+        evidence: "kasan-ida-1/splats/0001-kasan.txt".into(),
+        why: "in 1 of 1 boot of the variant, none of 1 boot of base".into(),
+        detail: String::new(),
+        accepted: None,
+    }
+}
+
+fn measure(name: &str, unit: &str, base: Option<f64>, variant: Option<f64>) -> Measure {
+    let side = |value: Option<f64>| Sample {
+        values: value.into_iter().collect(),
+        median: value,
+    };
+    Measure {
+        name: name.into(),
+        unit: unit.into(),
+        base: side(base),
+        variant: side(variant),
+        ratio: base.zip(variant).map(|(b, v)| v / b),
+        ci95: None,
+        margin: None,
+        judgement: None,
+    }
+}
+
+fn comparison(config: &str, outcome: Outcome, findings: Vec<Finding>) -> Comparison {
+    Comparison {
+        config: config.into(),
+        scenario: "race".into(),
+        base: "base".into(),
+        variant: "ida-hashtable".into(),
+        outcome,
+        findings,
+        exercise: [("lookups".to_owned(), 12_345), ("overlaps".to_owned(), 67)].into(),
+        exercise_base: [("lookups".to_owned(), 11_111)].into(),
+        detectors: [
+            ("kasan".to_owned(), DetectorState::On),
+            ("lockdep".to_owned(), DetectorState::Off),
+            ("kcsan".to_owned(), DetectorState::Absent),
+        ]
+        .into(),
+        measures: vec![
+            measure("fio read iops", "1/s", Some(5000.0), Some(5250.0)),
+            measure("fio read latency p99", "us", None, Some(8.25)),
+        ],
+        reasons: vec!["lockdep had stopped watching by the variant's end".into()],
+    }
+}
+
+/// A regression with a bit of everything.
+pub(super) fn sample() -> Verdict {
+    let mut accepted = finding(
+        Kind::Splat,
+        "kcsan",
+        "KCSAN: data-race in a / b",
+        Status::New,
+    );
+    accepted.accepted = Some("known upstream (until 2027-01-31)".into());
+    let mut fixed = finding(
+        Kind::Hang,
+        "hang",
+        "fio: the agent beats and its load does no work",
+        Status::Fixed,
+    );
+    fixed.first_s = None;
+    let mut new = finding(
+        Kind::Splat,
+        "kasan",
+        "KASAN: slab-use-after-free Read in fuse_backing_lookup",
+        Status::New,
+    );
+    new.detail = "fs/fuse/backing.c:94".into();
+    let commons = (1..=9).map(|n| {
+        let title = format!("KCSAN: data-race in common_{n} / common_{n}");
+        finding(Kind::Splat, "kcsan", &title, Status::Common)
+    });
+    let maybe = finding(
+        Kind::Splat,
+        "warning",
+        "WARNING in elsewhere",
+        Status::Unconfirmed,
+    );
+    Verdict {
+        schema: SCHEMA,
+        outcome: Outcome::Regression,
+        kernel: Kernel {
+            version: "7.3.4".into(),
+            source: "linux-source-7.3 7.3.4-1~bpo13+1".into(),
+            tree_hash: "ab".repeat(32),
+        },
+        patch: Patch {
+            files: ["a.c", "b.c", "fs/fuse/backing.c", "fs/fuse/fuse_i.h", "z.h"]
+                .map(str::to_owned)
+                .into(),
+            sha256: "0123456789abcdef".repeat(4),
+        },
+        host: Host {
+            cpus: 2,
+            accel: "tcg".into(),
+            qemu: "7.2.19".into(),
+        },
+        seed: 4711,
+        started: "2026-11-23T12:00:00Z".into(),
+        elapsed_s: 252.4,
+        comparisons: vec![
+            comparison(
+                "kasan",
+                Outcome::Regression,
+                [new, maybe, fixed]
+                    .into_iter()
+                    .chain(commons)
+                    .chain([accepted])
+                    .collect(),
+            ),
+            Comparison {
+                exercise: [].into(),
+                exercise_base: [].into(),
+                detectors: [].into(),
+                measures: vec![],
+                reasons: vec![],
+                ..comparison("plain", Outcome::Pass, vec![])
+            },
+        ],
+    }
+}
+
+/// The same shape, with what guests, patches and users might put into it.
+fn hostile() -> Verdict {
+    let evil = "\u{1b}]0;x\u{7}| <b>`x`</b> \u{202e}\n# [y](https://z)";
+    let mut comparison = comparison(
+        evil,
+        Outcome::Untestable,
+        vec![Finding {
+            count: u64::MAX,
+            first_s: Some(-1.0),
+            detail: evil.into(),
+            why: evil.into(),
+            evidence: evil.into(),
+            accepted: Some(evil.into()),
+            ..finding(Kind::BootFailed, evil, evil, Status::New)
+        }],
+    );
+    comparison.variant = evil.into();
+    comparison.base = String::new();
+    comparison.exercise = [(evil.to_owned(), u64::MAX)].into();
+    comparison.detectors = [(evil.to_owned(), DetectorState::On)].into();
+    comparison.measures = vec![measure(evil, evil, Some(-1e300), Some(1e-300))];
+    comparison.reasons = vec![evil.into()];
+    Verdict {
+        kernel: Kernel {
+            version: evil.into(),
+            source: evil.into(),
+            tree_hash: evil.into(),
+        },
+        patch: Patch {
+            files: vec![evil.into()],
+            sha256: evil.into(),
+        },
+        host: Host {
+            cpus: u32::MAX,
+            accel: evil.into(),
+            qemu: evil.into(),
+        },
+        started: evil.into(),
+        elapsed_s: 1e300,
+        comparisons: vec![comparison],
+        ..sample()
+    }
+}
+
+#[test]
+fn golden() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report");
+    let plain = Format::Term { colour: false };
+    for (name, verdict, format) in [
+        ("sample.txt", sample(), plain),
+        ("sample-colour.txt", sample(), Format::Term { colour: true }),
+        ("sample.md", sample(), Format::Markdown),
+        ("sample.json", sample(), Format::Json),
+        ("hostile.txt", hostile(), plain),
+        ("hostile.md", hostile(), Format::Markdown),
+    ] {
+        let got = render(format, &verdict, Path::new("runs/1")).unwrap();
+        let path = folder.join(name);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::create_dir_all(&folder).unwrap();
+            fs::write(&path, &got).unwrap();
+        }
+        let expected = fs::read_to_string(&path).unwrap_or_default();
+        assert_eq!(
+            got, expected,
+            "{name} differs; UPDATE_GOLDEN=1 writes it anew"
+        );
+    }
+}
+
+#[test]
+fn nothing_foreign_acts_on_the_terminal() {
+    let text = render(Format::Term { colour: false }, &hostile(), Path::new("r")).unwrap();
+    assert!(
+        text.chars()
+            .all(|c| c == '\n' || !c.is_control() && c != '\u{202e}'),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn one_screen() {
+    let verdict = Verdict {
+        comparisons: vec![sample().comparisons.remove(0)],
+        ..sample()
+    };
+    let text = render(Format::Term { colour: false }, &verdict, Path::new("r")).unwrap();
+    assert!(text.lines().count() <= 45, "{text}");
+}
