@@ -1,0 +1,92 @@
+//! Named threads of a load, and which of them are stuck.
+
+use std::{
+    fs, thread,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+
+/// How often ends are looked for.
+const LOOK: Duration = Duration::from_millis(5);
+
+/// Threads that a load has started.
+#[derive(Default)]
+pub(crate) struct Crew(Vec<(String, JoinHandle<()>)>);
+
+impl Crew {
+    /// Starts one. The kernel shows the first 15 bytes of its name.
+    pub(crate) fn spawn(
+        &mut self,
+        name: impl Into<String>,
+        work: impl FnOnce() + Send + 'static,
+    ) -> Result<()> {
+        let name = name.into();
+        let handle = thread::Builder::new()
+            .name(name.clone())
+            .spawn(work)
+            .with_context(|| format!("start thread {name}"))?;
+        self.0.push((name, handle));
+        Ok(())
+    }
+
+    /// Waits for all to end. Whoever has not within the limit stays behind:
+    /// their names come back.
+    pub(crate) fn end(&mut self, limit: Duration) -> Vec<String> {
+        let until = Instant::now() + limit;
+        loop {
+            for (_, ended) in self.0.extract_if(.., |(_, handle)| handle.is_finished()) {
+                // A panic has reported itself already.
+                let _ = ended.join();
+            }
+            if self.0.is_empty() || Instant::now() > until {
+                return self.0.iter().map(|(name, _)| name.clone()).collect();
+            }
+            thread::sleep(LOOK);
+        }
+    }
+}
+
+/// Where each thread of this process whose name `wanted` accepts stands in the
+/// kernel: its wait channel and, where the kernel tells, its stack.
+pub(crate) fn where_they_stand(wanted: impl Fn(&str) -> bool) -> String {
+    let Ok(tasks) = fs::read_dir("/proc/self/task") else {
+        return String::new();
+    };
+    let mut text = String::new();
+    for task in tasks.flatten() {
+        let read = |file: &str| fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        let name = read("comm").trim_end().to_owned();
+        if wanted(&name) {
+            let (wchan, stack) = (read("wchan"), read("stack"));
+            text.push_str(&format!(
+                "{name}: waits in {}\n{stack}",
+                if wchan.is_empty() { "?" } else { &wchan }
+            ));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stop::Stop;
+
+    #[test]
+    fn only_those_that_stay_behind_are_named() {
+        let stop = Stop::default();
+        let mut crew = Crew::default();
+        let held = stop.clone();
+        crew.spawn("stays", move || {
+            held.sleep(Duration::from_secs(60));
+        })
+        .unwrap();
+        crew.spawn("ends", || {}).unwrap();
+        assert_eq!(crew.end(Duration::from_millis(200)), ["stays"]);
+        assert!(where_they_stand(|name| name == "stays").starts_with("stays: waits in"));
+        stop.set();
+        assert!(crew.end(Duration::from_secs(60)).is_empty());
+    }
+}

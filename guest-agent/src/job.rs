@@ -1,0 +1,270 @@
+//! A program that runs in the guest: its output, its limits, its end.
+
+use std::{
+    fs,
+    io::{self, PipeReader, Read},
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicI32, AtomicU64, Ordering},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::{Pid, SysconfVar, sysconf},
+};
+use protocol::Counters;
+
+use crate::{
+    heartbeat::Progress,
+    reap::{self, Child, End},
+    stop::Stop,
+    sys,
+};
+
+/// The most output that is kept: its end. Even if each byte is escaped in JSON,
+/// it fits into a line of the protocol.
+const TAIL: usize = 128 << 10;
+/// How often a running program is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// How long a killed program may take to end, and an ended one's children to
+/// let go of its output.
+const ENDS_WITHIN: Duration = Duration::from_secs(10);
+
+/// How a program ended.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// None if it could not start, or could not even be killed.
+    pub(crate) end: Option<End>,
+    /// Why it could not start.
+    pub(crate) error: Option<String>,
+    /// Whether its time was over, or the host said stop.
+    pub(crate) killed: bool,
+    /// The end of its output.
+    pub(crate) output: Tail,
+    /// How long it ran.
+    pub(crate) time: Duration,
+}
+
+/// The end of a stream of bytes.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Tail {
+    bytes: Vec<u8>,
+    /// Whether the beginning was dropped.
+    pub(crate) truncated: bool,
+}
+
+impl Tail {
+    fn push(&mut self, more: &[u8]) {
+        self.bytes.extend_from_slice(more);
+        if self.bytes.len() > 2 * TAIL {
+            self.trim();
+        }
+    }
+
+    fn trim(&mut self) {
+        if let Some(over) = self.bytes.len().checked_sub(TAIL).filter(|&over| over > 0) {
+            self.bytes.drain(..over);
+            self.truncated = true;
+        }
+    }
+
+    /// As text, wrong bytes replaced.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+}
+
+/// What a running program has done, as far as anybody outside can tell: the
+/// CPU time of its session.
+#[derive(Debug, Default)]
+pub(crate) struct CpuTime {
+    session: AtomicI32,
+    most: AtomicU64,
+}
+
+impl CpuTime {
+    /// In milliseconds. It never runs backwards, though children end.
+    fn millis(&self) -> u64 {
+        let session = self.session.load(Ordering::Relaxed);
+        let now = if session == 0 {
+            0
+        } else {
+            session_millis(session)
+        };
+        self.most.fetch_max(now, Ordering::Relaxed).max(now)
+    }
+}
+
+impl Progress for CpuTime {
+    fn counters(&self) -> Counters {
+        Counters::from([("cpu_ms".into(), self.millis())])
+    }
+}
+
+/// Runs a program in a session of its own, to its end, to the limit, or until
+/// the host says stop.
+pub(crate) fn run(command: &mut Command, limit: Duration, stop: &Stop, cpu: &CpuTime) -> Outcome {
+    let began = Instant::now();
+    let started = io::pipe().and_then(|(reader, writer)| {
+        command
+            .stdin(Stdio::null())
+            .stdout(writer.try_clone()?)
+            .stderr(writer);
+        let child = reap::spawn(sys::in_own_session(command));
+        // The command holds the pipe's writing ends; they must not outlive the child's.
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        Ok((reader, child?))
+    });
+    let (reader, child) = match started {
+        Ok(started) => started,
+        Err(error) => {
+            let error = Some(error.to_string());
+            return Outcome {
+                end: None,
+                error,
+                killed: false,
+                output: Tail::default(),
+                time: began.elapsed(),
+            };
+        }
+    };
+    cpu.session.store(child.0.as_raw(), Ordering::Relaxed);
+    let output = Arc::<Mutex<Tail>>::default();
+    let closed = drain(reader, output.clone());
+    let (end, killed) = wait(child, began + limit, stop);
+    let time = began.elapsed();
+    // What it left behind goes with it, and so does the last writer of the pipe.
+    end_session(child);
+    let _ = closed.recv_timeout(ENDS_WITHIN);
+    cpu.millis();
+    let mut output = output
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    output.trim();
+    Outcome {
+        end,
+        error: None,
+        killed,
+        output,
+        time,
+    }
+}
+
+fn drain(mut from: PipeReader, to: Arc<Mutex<Tail>>) -> mpsc::Receiver<()> {
+    let (done, closed) = mpsc::sync_channel(1);
+    // Without the thread the program would block on a full pipe; its end is
+    // then the limit's, and the missing output shows.
+    let _ = thread::Builder::new()
+        .name("ktwin-output".into())
+        .spawn(move || {
+            let mut buffer = [0; 16 << 10];
+            while let Ok(length @ 1..) = from.read(&mut buffer) {
+                to.lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .push(&buffer[..length]);
+            }
+            let _ = done.send(());
+        });
+    closed
+}
+
+fn wait(child: Child, until: Instant, stop: &Stop) -> (Option<End>, bool) {
+    while Instant::now() < until && !stop.is_set() {
+        if let Some(end) = child.wait(LOOK) {
+            return (Some(end), false);
+        }
+    }
+    end_session(child);
+    (child.wait(ENDS_WITHIN), true)
+}
+
+/// Kills every process of the child's session, whatever its process group.
+fn end_session(child: Child) {
+    for pid in session_members(child.0.as_raw()).map(|stat| stat.pid) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+}
+
+/// The fields of /proc/PID/stat that matter here.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    pid: i32,
+    session: i32,
+    /// Its own time and that of the children it has waited for.
+    ticks: u64,
+}
+
+fn session_members(session: i32) -> impl Iterator<Item = Stat> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    processes
+        .filter(|entry| {
+            entry
+                .file_name()
+                .as_encoded_bytes()
+                .iter()
+                .all(u8::is_ascii_digit)
+        })
+        .filter_map(|entry| parse_stat(&fs::read_to_string(entry.path().join("stat")).ok()?))
+        .filter(move |stat| stat.session == session)
+}
+
+fn session_millis(session: i32) -> u64 {
+    let hertz = sysconf(SysconfVar::CLK_TCK)
+        .ok()
+        .flatten()
+        .and_then(|hertz| u64::try_from(hertz).ok())
+        .unwrap_or(100);
+    session_members(session).map(|stat| stat.ticks).sum::<u64>() * 1000 / hertz.max(1)
+}
+
+/// The name, in parentheses, may hold anything: the fields begin after the last one.
+fn parse_stat(stat: &str) -> Option<Stat> {
+    let (pid, rest) = stat.split_once(' ')?;
+    let fields: Vec<&str> = rest.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    let ticks = (11..15).map(number).sum::<Option<u64>>()?;
+    Some(Stat {
+        pid: pid.parse().ok()?,
+        session: fields.get(3)?.parse().ok()?,
+        ticks,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_fake_the_fields_after_it() {
+        let stat = "42 (a) b (c) S 1 42 7 0 -1 4194304 100 0 0 0 10 20 3 4 20 0 1 0 99";
+        assert_eq!(
+            parse_stat(stat),
+            Some(Stat {
+                pid: 42,
+                session: 7,
+                ticks: 37
+            })
+        );
+        assert_eq!(parse_stat("42 (a"), None);
+        assert_eq!(parse_stat(""), None);
+    }
+
+    #[test]
+    fn only_the_end_of_much_output_is_kept() {
+        let mut tail = Tail::default();
+        tail.push(b"beginning");
+        assert_eq!((tail.text().as_str(), tail.truncated), ("beginning", false));
+        for _ in 0..40 {
+            tail.push(&[b'x'; 16 << 10]);
+        }
+        tail.push(b"end\xff");
+        tail.trim();
+        assert!(tail.truncated && tail.bytes.len() == TAIL && tail.text().ends_with("end\u{fffd}"));
+    }
+}

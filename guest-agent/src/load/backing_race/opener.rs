@@ -1,0 +1,177 @@
+//! Openers: open, read the stamp, check, close.
+
+use std::{
+    ffi::CString,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, atomic::Ordering},
+    time::{Duration, Instant},
+};
+
+use fastrand::Rng;
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, openat},
+    sys::{stat::Mode, uio::pread},
+};
+use protocol::FindingKind;
+
+use super::{
+    churner::Churn,
+    ledger::Judgement,
+    server::{Answer, file_name},
+    slots::{STAMP_LEN, stamp_of},
+    tally::Count,
+};
+
+/// One open in so many is of a file that the opener holds open already: the
+/// inode has a backing, and another one must be refused.
+const HELD_ONE_IN: u32 = 64;
+/// How long a read that looks wrong waits for registrations to be recorded.
+const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+
+/// The title of the finding that an open read what it should not.
+const WRONG_STAMP: &str = "wrong data: open returned another backing file's stamp";
+/// The title of the finding that a registered id was not found.
+const LOST: &str = "wrong data: open missed a live backing id";
+
+/// What all openers share.
+pub(super) struct Opening {
+    pub(super) churn: Arc<Churn>,
+    pub(super) answers: Arc<[Answer]>,
+    pub(super) root: OwnedFd,
+    pub(super) seed: u64,
+}
+
+/// One open's answer: the id, and the ticks between which it was looked up.
+#[derive(Clone, Copy)]
+struct Window {
+    id: u32,
+    from: u64,
+    to: u64,
+}
+
+impl Opening {
+    /// One opener's life, on the files that are its own: an inode that two had
+    /// open at once would refuse the second backing.
+    pub(super) fn work(&self, mine: &[usize], mut rng: Rng) {
+        let files: Vec<(usize, CString)> = mine
+            .iter()
+            .filter_map(|&file| Some((file, CString::new(file_name(file)).ok()?)))
+            .collect();
+        while !self.churn.stop.is_set() {
+            let Some((index, name)) = rng.choice(&files) else {
+                return;
+            };
+            let held = self.once(*index, name, false);
+            if held.is_some() && rng.u32(..HELD_ONE_IN) == 0 {
+                drop(self.once(*index, name, true));
+            }
+        }
+    }
+
+    /// Opens, judges, and gives back the open file.
+    fn once(&self, index: usize, name: &CString, held: bool) -> Option<OwnedFd> {
+        let tally = &self.churn.tally;
+        tally.add(Count::Opens);
+        let opened = openat(
+            &self.root,
+            name.as_c_str(),
+            OFlag::O_RDONLY | OFlag::O_CLOEXEC,
+            Mode::empty(),
+        );
+        let to = self.churn.ledger.tick();
+        let answer = &self.answers[index];
+        let window = Window {
+            id: answer.id.load(Ordering::Acquire),
+            from: answer.at.load(Ordering::Acquire),
+            to,
+        };
+        if self
+            .churn
+            .ledger
+            .overlapped(window.id, window.from, window.to)
+        {
+            tally.add(Count::Overlaps);
+        }
+        match opened {
+            Ok(file) => {
+                tally.add(Count::Lookups);
+                self.check(&file, window);
+                Some(file)
+            }
+            Err(Errno::EIO) => {
+                self.missed(window, held);
+                None
+            }
+            Err(errno) => {
+                self.unexpected("open", errno);
+                None
+            }
+        }
+    }
+
+    fn check(&self, file: &OwnedFd, window: Window) {
+        let mut read = [0; STAMP_LEN];
+        let stamp = match pread(file.as_fd(), &mut read, 0) {
+            Ok(length) => stamp_of(self.seed, &read[..length]),
+            Err(errno) => return self.unexpected("read", errno),
+        };
+        let Window { id, from, to } = window;
+        let ledger = &self.churn.ledger;
+        let mut judgement = ledger.judge(id, stamp, from, to);
+        if judgement == Judgement::Wrong {
+            // The kernel may have handed the id out again in an ioctl whose
+            // caller has not come round to recording it: wait, and look again.
+            judgement = if self.settles(to) {
+                ledger.judge(id, stamp, from, to)
+            } else {
+                Judgement::Unknown
+            };
+        }
+        match judgement {
+            Judgement::Right => {}
+            Judgement::Unknown => self.churn.tally.add(Count::Unjudged),
+            Judgement::Wrong => {
+                self.churn.tally.add(Count::WrongData);
+                self.churn.findings.report(FindingKind::WrongData, WRONG_STAMP, || match stamp {
+                    Some(stamp) => format!("the answer was id {id}, and backing file {stamp} was not registered under it"),
+                    None => format!("the answer was id {id}, and what was read is no stamp: {read:02x?}"),
+                });
+            }
+        }
+    }
+
+    fn missed(&self, window: Window, held: bool) {
+        let Window { id, from, to } = window;
+        let live = self.churn.ledger.live_throughout(id, from, to);
+        self.churn.tally.add(if live && held {
+            Count::Refused
+        } else {
+            Count::Misses
+        });
+        if live && !held {
+            self.churn.findings.report(FindingKind::WrongData, LOST, || {
+                format!("id {id} was registered before the server answered with it, and its removal had not begun when open returned EIO")
+            });
+        }
+    }
+
+    fn settles(&self, tick: u64) -> bool {
+        let until = Instant::now() + SETTLES_WITHIN;
+        while !self.churn.recorded_up_to(tick) {
+            if Instant::now() > until {
+                return false;
+            }
+            std::thread::yield_now();
+        }
+        true
+    }
+
+    fn unexpected(&self, call: &str, errno: Errno) {
+        self.churn.tally.add(Count::Errors);
+        let title = format!("{call} of a passthrough file failed with {errno:?}");
+        self.churn
+            .findings
+            .report(FindingKind::WrongData, &title, || errno.to_string());
+    }
+}

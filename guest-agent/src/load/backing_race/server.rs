@@ -1,0 +1,167 @@
+//! The server: files that exist only as names, opened with an id of the moment.
+
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::UNIX_EPOCH,
+};
+
+use fastrand::Rng;
+use fuser::{
+    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    KernelConfig, OpenFlags, ReplyAttr, ReplyEntry, ReplyOpen, Request,
+};
+
+use super::churner::Churn;
+use crate::{
+    fs::{TTL, mount},
+    sys,
+};
+
+/// The first file's inode number; 1 is the root's.
+const FIRST: u64 = 2;
+/// One answer in so many names an id that was removed a moment ago.
+const STALE_ONE_IN: u32 = 12;
+/// One answer in so many is followed by the removal of its id, at once.
+const PULL_ONE_IN: u32 = 16;
+
+/// What the server told about a file's last open. Its opener is the only one
+/// who opens it, and reads this once the open is back.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    /// The id.
+    pub(super) id: AtomicU32,
+    /// The tick before it was sent.
+    pub(super) at: AtomicU64,
+}
+
+/// The names that openers choose from.
+pub(super) fn file_name(index: usize) -> String {
+    format!("f{index}")
+}
+
+/// The server, shared by its threads.
+pub(super) struct Server {
+    pub(super) seed: u64,
+    pub(super) churn: Arc<Churn>,
+    pub(super) answers: Arc<[Answer]>,
+    /// Whether passthrough is asked for in the answer to INIT.
+    pub(super) negotiate: bool,
+}
+
+impl Server {
+    /// An id to answer with, and the slot whose current one it is.
+    fn choose(&self, rng: &mut Rng) -> (u32, Option<usize>) {
+        let slots = &self.churn.slots;
+        let stale = rng.u32(..STALE_ONE_IN) == 0;
+        for _ in 0..8 {
+            let index = rng.usize(..slots.len());
+            let slot = slots.at(index);
+            let id = if stale { &slot.previous } else { &slot.current }.load(Ordering::Acquire);
+            match id {
+                0 => {}
+                id if stale => return (id, None),
+                id => {
+                    slots.heat(index);
+                    return (id, Some(index));
+                }
+            }
+        }
+        // Nothing is registered yet. No kernel has an id of this size so early.
+        (i32::MAX.cast_unsigned(), None)
+    }
+
+    fn attr(&self, ino: INodeNo) -> Option<FileAttr> {
+        let (kind, perm) = match ino.0 {
+            1 => (FileType::Directory, 0o755),
+            _ if index_of(ino).is_some_and(|index| index < self.answers.len()) => {
+                (FileType::RegularFile, 0o444)
+            }
+            _ => return None,
+        };
+        Some(FileAttr {
+            ino,
+            size: super::slots::STAMP_LEN as u64,
+            blocks: 8,
+            atime: UNIX_EPOCH,
+            mtime: UNIX_EPOCH,
+            ctime: UNIX_EPOCH,
+            crtime: UNIX_EPOCH,
+            kind,
+            perm,
+            nlink: 1,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        })
+    }
+}
+
+fn index_of(ino: INodeNo) -> Option<usize> {
+    usize::try_from(ino.0.checked_sub(FIRST)?).ok()
+}
+
+fn parse_name(name: &OsStr) -> Option<INodeNo> {
+    let digits = std::str::from_utf8(name.as_bytes().strip_prefix(b"f")?).ok()?;
+    Some(INodeNo(digits.parse::<u32>().ok()?.into())).map(|index: INodeNo| INodeNo(index.0 + FIRST))
+}
+
+impl Filesystem for Server {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        if self.negotiate {
+            mount::negotiate_passthrough(config)
+        } else {
+            mount::limit_writes(config)
+        }
+    }
+
+    fn lookup(&self, _req: &Request, _parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
+        match parse_name(name).and_then(|ino| self.attr(ino)) {
+            Some(attr) => reply.entry(&TTL, &attr, Generation(0)),
+            None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn getattr(&self, _req: &Request, ino: INodeNo, _fh: Option<FileHandle>, reply: ReplyAttr) {
+        match self.attr(ino) {
+            Some(attr) => reply.attr(&TTL, &attr),
+            None => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn open(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
+        let Some(answer) = index_of(ino).and_then(|index| self.answers.get(index)) else {
+            return reply.error(Errno::ENOENT);
+        };
+        let mut rng = Rng::with_seed(self.seed ^ req.unique().0);
+        let (id, slot) = self.choose(&mut rng);
+        answer.id.store(id, Ordering::Release);
+        answer.at.store(self.churn.ledger.tick(), Ordering::Release);
+        sys::answer_open(reply, FileHandle(0), FopenFlags::FOPEN_NOFLUSH, id);
+        if let Some(index) = slot.filter(|_| rng.u32(..PULL_ONE_IN) == 0) {
+            self.churn.pull(index, id);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_inodes_go_together() {
+        assert_eq!(
+            parse_name(OsStr::new(&file_name(3))).and_then(index_of),
+            Some(3)
+        );
+        for name in ["f", "g3", "f-1", "f4294967296", "3", ""] {
+            assert_eq!(parse_name(OsStr::new(name)), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The slots whose ids are registered and removed over and over, and the
+//! backing files that they are registered with.
+
+use std::{
+    fs::File,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::{FileExt, OpenOptionsExt},
+    },
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use anyhow::{Context, Result};
+
+/// Backing files a slot goes through in turn. A slot has one registration at a
+/// time, so no file is ever registered twice at once, and no stamp is ever
+/// rewritten; that a stale one is read again by accident would take a delay of
+/// so many registrations of the same slot.
+const FILES_A_SLOT: u32 = 4;
+
+/// What is in a backing file: text, so that a wrong read can be recognized.
+pub(super) const STAMP_LEN: usize = 24;
+
+/// A backing file's content.
+pub(super) fn stamp_bytes(seed: u64, stamp: u32) -> [u8; STAMP_LEN] {
+    let mut bytes = [0; STAMP_LEN];
+    bytes[..8].copy_from_slice(b"ktwinbkg");
+    bytes[8..16].copy_from_slice(&seed.to_le_bytes());
+    bytes[16..20].copy_from_slice(&stamp.to_le_bytes());
+    bytes[20..].copy_from_slice(&(!stamp).to_le_bytes());
+    bytes
+}
+
+/// The stamp in what was read; none if it is no stamp of ours.
+pub(super) fn stamp_of(seed: u64, read: &[u8]) -> Option<u32> {
+    let stamp = u32::from_le_bytes(read.get(16..20)?.try_into().ok()?);
+    (read == stamp_bytes(seed, stamp)).then_some(stamp)
+}
+
+/// One slot.
+#[derive(Debug, Default)]
+pub(super) struct Slot {
+    /// The id that servers answer with; 0 if there is none. It stays for as
+    /// long as its removal takes, for that is the race.
+    pub(super) current: AtomicU32,
+    /// The id before it.
+    pub(super) previous: AtomicU32,
+    /// Held by the churner at work on it: how many registrations it has had.
+    pub(super) turn: Mutex<u32>,
+}
+
+/// All slots.
+#[derive(Debug)]
+pub(super) struct Slots {
+    slots: Box<[Slot]>,
+    files: Vec<OwnedFd>,
+    /// The slot that a server answered with last: the most worth removing.
+    hot: AtomicU64,
+}
+
+impl Slots {
+    /// Makes the slots and their stamped backing files, nameless in `dir`.
+    pub(super) fn new(count: u32, seed: u64, dir: &Path) -> Result<Slots> {
+        let file = |stamp| -> Result<OwnedFd> {
+            let nameless = libc::O_TMPFILE;
+            let file = File::options()
+                .read(true)
+                .write(true)
+                .custom_flags(nameless)
+                .open(dir);
+            let file = file.with_context(|| format!("make a backing file in {}", dir.display()))?;
+            file.write_all_at(&stamp_bytes(seed, stamp), 0)
+                .context("stamp a backing file")?;
+            Ok(file.into())
+        };
+        Ok(Slots {
+            slots: (0..count).map(|_| Slot::default()).collect(),
+            files: (0..count.saturating_mul(FILES_A_SLOT))
+                .map(file)
+                .collect::<Result<_>>()?,
+            hot: AtomicU64::new(0),
+        })
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// One of them.
+    pub(super) fn at(&self, index: usize) -> &Slot {
+        &self.slots[index]
+    }
+
+    /// The stamp of a slot's registration number `turn`, and its file.
+    pub(super) fn file(&self, index: usize, turn: u32) -> (u32, impl AsFd + '_) {
+        let stamp = index * FILES_A_SLOT as usize + (turn % FILES_A_SLOT) as usize;
+        (stamp as u32, &self.files[stamp])
+    }
+
+    /// A server is answering with this slot's id.
+    pub(super) fn heat(&self, index: usize) {
+        self.hot.store(index as u64, Ordering::Relaxed);
+    }
+
+    /// The slot answered with last.
+    pub(super) fn hot(&self) -> usize {
+        self.hot.load(Ordering::Relaxed) as usize
+    }
+
+    /// No ids any more: the connection that gave them out is gone.
+    pub(super) fn clear(&self) {
+        for slot in &self.slots {
+            slot.current.store(0, Ordering::Release);
+            slot.previous.store(0, Ordering::Release);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_whole_stamps_of_this_seed_are_stamps() {
+        let bytes = stamp_bytes(9, 5);
+        assert_eq!(stamp_of(9, &bytes), Some(5));
+        assert_eq!(stamp_of(8, &bytes), None);
+        assert_eq!(stamp_of(9, &bytes[..20]), None);
+        assert_eq!(stamp_of(9, &[]), None);
+    }
+
+    #[test]
+    fn each_registration_of_a_slot_has_a_file_of_its_own() {
+        let slots = Slots::new(2, 1, &std::env::temp_dir()).unwrap();
+        let stamps: Vec<u32> = (0..4)
+            .flat_map(|turn| [slots.file(0, turn).0, slots.file(1, turn).0])
+            .collect();
+        let distinct: std::collections::BTreeSet<u32> = stamps.iter().copied().collect();
+        assert_eq!(distinct.len(), stamps.len());
+        let (stamp, file) = slots.file(1, 2);
+        let file = File::from(file.as_fd().try_clone_to_owned().unwrap());
+        let mut read = [0; STAMP_LEN];
+        file.read_exact_at(&mut read, 0).unwrap();
+        assert_eq!(stamp_of(1, &read), Some(stamp));
+    }
+}

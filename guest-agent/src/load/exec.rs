@@ -1,0 +1,171 @@
+//! A program of the user's, as root.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use protocol::{Exec, ExecResult, FindingKind, GuestMessage};
+
+use super::run::{Context, Ended};
+use crate::{
+    job::{self, CpuTime, Outcome},
+    reap::End,
+    tools,
+};
+
+/// All the environment there is.
+pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
+    (
+        "PATH",
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    ),
+    ("HOME", "/root"),
+    ("LANG", "C.UTF-8"),
+    ("TERM", "dumb"),
+];
+
+/// Runs it, within the limit.
+pub(crate) fn run(load: &Context<'_>, wanted: &Exec, limit: Duration) -> Result<Ended> {
+    let (program, arguments) = wanted
+        .command
+        .split_first()
+        .context("a command without a program")?;
+    let cpu = Arc::new(CpuTime::default());
+    load.heart.watch(load.phase, cpu.clone());
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(ENVIRONMENT.iter().copied())
+        .current_dir(home_of(Path::new(program)));
+    let outcome = job::run(&mut command, limit, load.stop, &cpu);
+    if let Some(title) = failure(program, &outcome, wanted.expect, load.stop.is_set()) {
+        load.findings
+            .report(FindingKind::CommandFailed, &title, || {
+                format!(
+                    "{}\n{}",
+                    wanted.command.join(" "),
+                    outcome
+                        .error
+                        .clone()
+                        .unwrap_or_else(|| outcome.output.text())
+                )
+            });
+    }
+    load.out
+        .send(&GuestMessage::ExecResult(result(wanted, outcome)))?;
+    Ok(Ended {
+        progress: cpu,
+        stuck: Vec::new(),
+    })
+}
+
+/// A program of the user's own runs where it lies, so that it finds what lies
+/// beside it; one of the system's runs in the root.
+fn home_of(program: &Path) -> PathBuf {
+    let own = program.is_absolute() && !tools::is_system(program);
+    program
+        .parent()
+        .filter(|folder| own && folder.is_dir())
+        .unwrap_or(Path::new("/"))
+        .into()
+}
+
+/// The finding's title, if it failed: the same from run to run.
+fn failure(program: &str, outcome: &Outcome, expect: i32, stopped: bool) -> Option<String> {
+    let name = Path::new(program)
+        .file_name()
+        .map_or(program.into(), |name| name.to_string_lossy());
+    match outcome.end {
+        _ if stopped => None,
+        _ if outcome.killed => Some(format!("{name} did not end within its limit")),
+        Some(End::Code(code)) if code == expect => None,
+        Some(End::Code(code)) => Some(format!("{name} exited with {code}, not {expect}")),
+        Some(End::Signal(signal)) => Some(format!("{name} was ended by signal {signal}")),
+        None => Some(format!("{name} could not start")),
+    }
+}
+
+fn result(wanted: &Exec, outcome: Outcome) -> ExecResult {
+    ExecResult {
+        command: wanted.command.clone(),
+        code: outcome.end.and_then(|end| {
+            if let End::Code(code) = end {
+                Some(code)
+            } else {
+                None
+            }
+        }),
+        signal: outcome.end.and_then(|end| {
+            if let End::Signal(signal) = end {
+                Some(signal)
+            } else {
+                None
+            }
+        }),
+        error: outcome.error,
+        output: outcome.output.text(),
+        truncated: outcome.output.truncated,
+        seconds: outcome.time.as_secs_f64(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::Tail;
+
+    fn outcome(end: Option<End>, killed: bool) -> Outcome {
+        Outcome {
+            end,
+            error: None,
+            killed,
+            output: Tail::default(),
+            time: Duration::ZERO,
+        }
+    }
+
+    #[test]
+    fn a_failure_is_named_after_the_program_and_how_it_ended() {
+        for (end, killed, stopped, title) in [
+            (Some(End::Code(3)), false, false, None),
+            (
+                Some(End::Code(0)),
+                false,
+                false,
+                Some("repro exited with 0, not 3"),
+            ),
+            (
+                Some(End::Signal(11)),
+                false,
+                false,
+                Some("repro was ended by signal 11"),
+            ),
+            (
+                Some(End::Signal(9)),
+                true,
+                false,
+                Some("repro did not end within its limit"),
+            ),
+            (Some(End::Signal(9)), true, true, None),
+            (None, false, false, Some("repro could not start")),
+        ] {
+            assert_eq!(
+                failure("/home/u/repro", &outcome(end, killed), 3, stopped).as_deref(),
+                title
+            );
+        }
+    }
+
+    #[test]
+    fn a_program_of_the_systems_runs_in_the_root() {
+        assert_eq!(home_of(Path::new("/usr/bin/true")), Path::new("/"));
+        assert_eq!(home_of(Path::new("./repro")), Path::new("/"));
+        let own = std::env::temp_dir().join("repro");
+        assert_eq!(home_of(&own), std::env::temp_dir());
+    }
+}

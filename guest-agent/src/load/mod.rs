@@ -1,0 +1,6 @@
+//! The loads: one file or folder each.
+
+pub(crate) mod backing_race;
+pub(crate) mod exec;
+pub(crate) mod fio;
+pub(crate) mod run;

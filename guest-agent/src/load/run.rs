@@ -1,0 +1,85 @@
+//! One phase of the plan: marks around it, its load, what it left behind.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use anyhow::Result;
+use protocol::{FindingKind, GuestMessage, Load, Phase};
+
+use super::{backing_race, exec, fio};
+use crate::{
+    channel::Outbox,
+    crew,
+    findings::Findings,
+    heartbeat::{Heart, Progress, send_findings},
+    kmsg,
+    stop::Stop,
+};
+
+/// What every load gets.
+pub(crate) struct Context<'a> {
+    /// The phase's name.
+    pub(crate) phase: &'a str,
+    /// Seeds its random choices.
+    pub(crate) seed: u64,
+    /// The way to the host.
+    pub(crate) out: &'a Outbox,
+    /// Where it reports what it sees go wrong.
+    pub(crate) findings: &'a Findings,
+    /// What the beats tell of.
+    pub(crate) heart: &'a Heart,
+    /// Set when the host wants the end.
+    pub(crate) stop: &'a Stop,
+}
+
+/// How a load ended.
+pub(crate) struct Ended {
+    /// Its counters.
+    pub(crate) progress: Arc<dyn Progress>,
+    /// Threads that did not come back.
+    pub(crate) stuck: Vec<String>,
+}
+
+/// Runs a phase. False if something got stuck, so that nothing should follow.
+pub(crate) fn phase(context: &Context<'_>, index: usize, phase: &Phase) -> Result<bool> {
+    let name = context.phase.to_owned();
+    kmsg::phase_begin(&name);
+    context.out.send(&GuestMessage::PhaseStarted {
+        index,
+        phase: name.clone(),
+    })?;
+    let time = Duration::from_secs(phase.seconds);
+    let ended = match &phase.load {
+        Load::BackingRace(sizes) => backing_race::run(context, sizes, time),
+        Load::Fio(wanted) => fio::run(context, wanted, time),
+        Load::Exec(wanted) => exec::run(context, wanted, time),
+    };
+    context.heart.rest();
+    kmsg::phase_end(&name);
+    let ended = ended?;
+    if !ended.stuck.is_empty() {
+        report_stuck(context, &ended.stuck);
+    }
+    send_findings(context.out, context.findings);
+    context.out.send(&GuestMessage::PhaseEnded {
+        index,
+        phase: name,
+        counters: ended.progress.counters(),
+    })?;
+    Ok(ended.stuck.is_empty())
+}
+
+fn report_stuck(context: &Context<'_>, stuck: &[String]) {
+    let title = format!("threads of {} did not come back", context.phase);
+    context.findings.report(FindingKind::Hang, &title, || {
+        let ours = |name: &str| {
+            name.starts_with("fuse")
+                || stuck
+                    .iter()
+                    .any(|stuck| stuck.starts_with(name) && !name.is_empty())
+        };
+        format!("{}\n{}", stuck.join(", "), crew::where_they_stand(ours))
+    });
+    // The console then holds the stacks of all blocked tasks, where the kernel
+    // was built with the magic keys.
+    let _ = fs::write("/proc/sysrq-trigger", "w");
+}
