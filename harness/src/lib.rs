@@ -9,21 +9,26 @@
 //! | source, patch | [`source`], [`patch`] | disk, apt, git |
 //! | build | [`build`] | disk, compiler |
 //! | boot | [`boot`] | QEMU |
-//! | drive | `drive` | the machine |
+//! | drive | [`drive`] | the machine |
 //! | collect | [`collect`], [`splat`] | the run directory |
 //! | judge | [`judge`] | nothing (pure) |
 //! | report | [`report`] | files |
 //!
-//! `engine` runs the steps in this order; whoever watches implements
+//! [`engine`] runs the steps in this order; whoever watches implements
 //! [`event::Watcher`]. Nothing in here prints.
 
 pub mod boot;
 pub mod build;
+pub mod cache;
 pub mod cancel;
 pub mod collect;
+pub mod drive;
+pub mod engine;
 pub mod error;
 pub mod event;
 pub mod exit;
+pub mod hash;
+pub mod host;
 pub mod judge;
 pub mod patch;
 pub mod plan;

@@ -1,0 +1,277 @@
+//! One config's boots: base and variants by turns, reruns while they settle something, judged.
+
+use std::{collections::BTreeMap, fs, ops::RangeInclusive, path::Path};
+
+use crate::{
+    Result,
+    build::{KernelImage, would_compile},
+    collect::{Provenance, record::RunRecord},
+    engine::{Request, guests::Guests, kernels::Built, subject::Variant},
+    judge::{
+        self, Broken, JudgeInput, Judged, Touched,
+        verdict::{Comparison, Outcome, Patch},
+    },
+    patch::Series,
+    plan::{self, BASE, Cell, PlanInput},
+    scenario::Scenario,
+    source::{SourceTree, Ways},
+};
+
+/// The kernels of one config, and what their boots showed so far.
+pub(super) struct Sides<'a> {
+    config: &'a str,
+    /// One kernel alone.
+    alone: bool,
+    base: Side,
+    variants: Vec<VariantSide<'a>>,
+}
+
+struct Side {
+    image: KernelImage,
+    records: Vec<RunRecord>,
+}
+
+struct VariantSide<'a> {
+    variant: &'a Variant,
+    kernel: std::result::Result<(Side, Touched), Broken>,
+}
+
+impl<'a> Sides<'a> {
+    pub(super) fn new(config: &'a str, base: KernelImage, alone: bool) -> Self {
+        Self {
+            config,
+            alone,
+            base: Side {
+                image: base,
+                records: Vec::new(),
+            },
+            variants: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, variant: &'a Variant, built: Built) {
+        let kernel = built.map(|(image, touched)| {
+            (
+                Side {
+                    image,
+                    records: Vec::new(),
+                },
+                touched,
+            )
+        });
+        self.variants.push(VariantSide { variant, kernel });
+    }
+
+    fn kernels(&self) -> Vec<String> {
+        let built = self
+            .variants
+            .iter()
+            .filter(|v| v.kernel.is_ok())
+            .map(|v| v.variant.name.clone());
+        std::iter::once(BASE.to_owned()).chain(built).collect()
+    }
+
+    fn series(&self, name: &str) -> Option<&'a Series> {
+        let found = self.variants.iter().find(|v| v.variant.name == name);
+        found.map(|v| &v.variant.series)
+    }
+
+    fn side(&mut self, name: &str) -> &mut Side {
+        let found = self.variants.iter_mut().find(|v| v.variant.name == name);
+        match found.map(|v| &mut v.kernel) {
+            Some(Ok((side, _))) => side,
+            _ => &mut self.base,
+        }
+    }
+}
+
+/// What comparing needs besides the kernels.
+pub(super) struct Comparing<'a> {
+    pub(super) request: &'a Request,
+    /// All of the run's.
+    pub(super) configs: &'a [String],
+    pub(super) scenario: &'a Scenario,
+    /// Base's source.
+    pub(super) source: &'a SourceTree,
+    pub(super) guests: &'a Guests<'a>,
+    /// The run directory.
+    pub(super) dir: &'a Path,
+    pub(super) ways: Ways<'a>,
+    pub(super) today: String,
+}
+
+impl Comparing<'_> {
+    pub(super) fn run(&self, mut sides: Sides<'_>) -> Result<Vec<Comparison>> {
+        let kernels = sides.kernels();
+        // Nothing to compare base with: it need not boot.
+        if kernels.len() > 1 || sides.alone {
+            let boots = self.request.profile.boots(sides.config);
+            let first = self.request.repeat.unwrap_or(boots.first);
+            let most = self.request.repeat.unwrap_or(boots.most);
+            self.boot(&mut sides, &kernels, 1..=first)?;
+            for repeat in first + 1..=most {
+                let wanted = self.unsettled(&sides, most - repeat + 1);
+                if wanted.is_empty() || self.ways.cancel.is_cancelled() {
+                    break;
+                }
+                let again: Vec<String> = std::iter::once(BASE.to_owned()).chain(wanted).collect();
+                self.boot(&mut sides, &again, repeat..=repeat)?;
+            }
+        }
+        if sides.alone {
+            return Ok(vec![self.judge_alone(&sides).comparison]);
+        }
+        Ok(sides
+            .variants
+            .iter()
+            .map(|v| self.judge(&sides, v, 0).comparison)
+            .collect())
+    }
+
+    fn boot(
+        &self,
+        sides: &mut Sides<'_>,
+        kernels: &[String],
+        repeats: RangeInclusive<u32>,
+    ) -> Result<()> {
+        for cell in self.cells(sides, kernels, repeats) {
+            if self.ways.cancel.is_cancelled() {
+                return Ok(());
+            }
+            let provenance = self.provenance(sides.series(&cell.variant));
+            let side = sides.side(&cell.variant);
+            let record = self
+                .guests
+                .boot(&cell, &side.image, &provenance, self.dir)?;
+            side.records.push(record);
+        }
+        Ok(())
+    }
+
+    /// What a boot's kernel was made of.
+    fn provenance(&self, series: Option<&Series>) -> Provenance {
+        let patch = series.map(Patch::of).unwrap_or_default();
+        Provenance {
+            version: self.source.version.clone(),
+            source: self.source.origin.clone(),
+            tree_hash: self.source.hash.clone(),
+            patch_files: patch.files,
+            patch_sha256: patch.sha256,
+        }
+    }
+
+    /// These kernels' boots. They are planned among all of the run's, so that names and seeds do not
+    /// depend on which boots are made when.
+    fn cells(
+        &self,
+        sides: &Sides<'_>,
+        kernels: &[String],
+        repeats: RangeInclusive<u32>,
+    ) -> Vec<Cell> {
+        let all = sides.kernels();
+        let input = PlanInput {
+            scenario: self.scenario,
+            profile: self.request.profile,
+            configs: self.configs,
+            kernels: &all,
+            repeats: self.request.repeat,
+            seed: self.request.seed,
+            memory_mib: self.request.memory_mib,
+            cpus: self.request.cpus,
+            append: &self.request.append,
+        };
+        let mut cells = plan::boots(&input, sides.config, repeats);
+        cells.retain(|cell| kernels.contains(&cell.variant));
+        cells.iter_mut().for_each(|cell| self.guests.locate(cell));
+        cells
+    }
+
+    /// Variants whose candidates further boots could settle.
+    fn unsettled(&self, sides: &Sides<'_>, left: u32) -> Vec<String> {
+        let open = sides
+            .variants
+            .iter()
+            .filter(|v| v.kernel.is_ok() && !self.judge(sides, v, left).rerun.is_empty());
+        open.map(|v| v.variant.name.clone()).collect()
+    }
+
+    fn judge(&self, sides: &Sides<'_>, one: &VariantSide<'_>, reruns_left: u32) -> Judged {
+        match &one.kernel {
+            Err(broken) => {
+                let name = &one.variant.name;
+                let comparison = judge::untestable(sides.config, &self.scenario.name, name, broken);
+                Judged {
+                    comparison,
+                    rerun: Vec::new(),
+                }
+            }
+            Ok((side, touched)) => {
+                let symbols = self.symbols(touched, &side.image);
+                let mut judged = judge::judge(&JudgeInput {
+                    base: &sides.base.records,
+                    touched: Some(touched),
+                    compiled: Some(&side.image.compiled),
+                    symbols: &symbols,
+                    reruns_left,
+                    ..self.input(sides, &one.variant.name, &side.records)
+                });
+                self.interrupted(&mut judged.comparison);
+                judged
+            }
+        }
+    }
+
+    fn judge_alone(&self, sides: &Sides<'_>) -> Judged {
+        let mut judged = judge::judge(&self.input(sides, BASE, &sides.base.records));
+        self.interrupted(&mut judged.comparison);
+        judged
+    }
+
+    fn input<'i>(
+        &'i self,
+        sides: &Sides<'i>,
+        variant: &'i str,
+        boots: &'i [RunRecord],
+    ) -> JudgeInput<'i> {
+        const NONE: &BTreeMap<String, String> = &BTreeMap::new();
+        JudgeInput {
+            config: sides.config,
+            scenario: self.scenario,
+            variant,
+            base: &[],
+            boots,
+            alone: sides.alone,
+            base_broken: None,
+            touched: None,
+            compiled: None,
+            symbols: NONE,
+            reruns_left: 0,
+            today: &self.today,
+        }
+    }
+
+    /// Boots that were not made because the user stopped are no verdict.
+    fn interrupted(&self, comparison: &mut Comparison) {
+        if self.ways.cancel.is_cancelled() {
+            comparison.outcome = Outcome::Interrupted;
+        }
+    }
+
+    /// For touched files that this config does not compile, the symbol that would.
+    fn symbols(&self, touched: &Touched, image: &KernelImage) -> BTreeMap<String, String> {
+        let config = fs::read_to_string(&image.config).unwrap_or_default();
+        let on = |symbol: &str| {
+            let line = format!("CONFIG_{symbol}=");
+            config
+                .lines()
+                .any(|l| l.starts_with(&line) && !l.ends_with("=n"))
+        };
+        let symbol =
+            |file: &str| Some((file.to_owned(), would_compile(&self.source.path, file, on)?));
+        touched
+            .files()
+            .filter(|f| !image.compiled.iter().any(|c| c == f))
+            .filter_map(symbol)
+            .collect()
+    }
+}

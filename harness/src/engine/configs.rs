@@ -1,0 +1,122 @@
+//! Configs by name: which there are, and the fragments of one.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Error, Result,
+    build::{ConfigText, Fragment},
+    engine::Home,
+    error::Context,
+    scenario::did_you_mean,
+};
+
+/// The fragment under every config.
+const BASE: &str = "base";
+/// What `all` stands for, in this order.
+const ALL: [&str; 4] = ["kasan", "kcsan", "lockdep", "plain"];
+/// Fragments that serve the harness and are no config of their own.
+const NO_CONFIGS: [&str; 2] = [BASE, "q35"];
+
+/// Every config's name.
+///
+/// # Errors
+/// The folder cannot be read.
+pub(super) fn names(folder: &Path) -> Result<Vec<String>> {
+    let entries = fs::read_dir(folder).host(|| format!("failed to list {}", folder.display()))?;
+    let mut names: Vec<String> = entries
+        .filter_map(|e| e.ok().map(|e| e.path()))
+        .filter(|p| p.extension().is_some_and(|e| e == "config"))
+        .filter_map(|p| Some(p.file_stem()?.to_str()?.to_owned()))
+        .filter(|name| !NO_CONFIGS.contains(&name.as_str()))
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// The configs that a user named, each once.
+///
+/// # Errors
+/// Bad input: an unknown name, with the nearest known.
+pub(super) fn resolve(home: &Home, wanted: &[String]) -> Result<Vec<String>> {
+    let known = names(&home.configs())?;
+    let mut resolved: Vec<String> = Vec::new();
+    for name in wanted {
+        if name == "all" {
+            resolved.extend(ALL.map(str::to_owned));
+        } else if known.contains(name) {
+            resolved.push(name.clone());
+        } else {
+            let known = known.iter().map(String::as_str).chain(["all"]);
+            let error = Error::input(format!("no config {name:?}"));
+            return Err(error.mend(did_you_mean(name, known)));
+        }
+    }
+    let mut seen = Vec::new();
+    resolved.retain(|name| {
+        let new = !seen.contains(name);
+        seen.push(name.clone());
+        new
+    });
+    Ok(resolved)
+}
+
+/// A config's stack: base, its own, the user's.
+///
+/// # Errors
+/// A fragment cannot be read.
+pub(super) fn stack(home: &Home, name: &str, own: &[PathBuf]) -> Result<ConfigText> {
+    let mut fragments = Vec::new();
+    for part in [BASE, name] {
+        let path = home.configs().join(format!("{part}.config"));
+        let text = fs::read_to_string(&path);
+        let text = text.host(|| format!("failed to read {}", path.display()))?;
+        fragments.push(Fragment {
+            name: format!("{part}.config"),
+            text,
+        });
+    }
+    for path in own {
+        let text = fs::read_to_string(path);
+        let text = text.input(|| format!("failed to read {}", path.display()))?;
+        fragments.push(Fragment {
+            name: path.display().to_string(),
+            text,
+        });
+    }
+    Ok(ConfigText {
+        name: name.into(),
+        fragments,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_resolved_once_each() {
+        let resolve = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|n| (*n).into()).collect();
+            resolve(&Home::here(), &names)
+        };
+        assert_eq!(
+            resolve(&["plain", "all"]).unwrap(),
+            ["plain", "kasan", "kcsan", "lockdep"]
+        );
+        let error = resolve(&["kassan"]).unwrap_err();
+        assert!(error.mending().unwrap().contains("kasan"), "{error:?}");
+        assert_eq!(error.fault(), crate::Fault::Input);
+    }
+
+    #[test]
+    fn every_config_stands_on_base() {
+        for name in ALL {
+            let stack = stack(&Home::here(), name, &[]).unwrap();
+            assert_eq!(stack.fragments.len(), 2);
+            assert!(stack.requests().is_ok(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! A run from end to end: sources, kernels, boots, verdict.
+
+use std::{
+    path::PathBuf,
+    time::{Instant, SystemTime},
+};
+
+use crate::{
+    Error, Fault, Result,
+    cache::Cache,
+    cancel::Cancel,
+    collect::RunDir,
+    engine::{
+        Home, Request, Variants,
+        compare::{Comparing, Sides},
+        configs, date,
+        guests::Guests,
+        kernels::{self, Kernels},
+        subject::{self, Subject},
+    },
+    event::{Event, Watcher},
+    judge::{
+        self, RunFacts,
+        verdict::{Comparison, Host, Kernel, Outcome, Patch, Verdict},
+    },
+    patch::Chooser,
+    report,
+    source::Ways,
+};
+
+/// What a run leaves.
+#[derive(Debug)]
+pub struct Done {
+    /// The verdict, as in `verdict.json`.
+    pub verdict: Verdict,
+    /// The run directory.
+    pub dir: PathBuf,
+}
+
+/// Runs it all. `choose` is asked where a patch's file holds several versions.
+///
+/// # Errors
+/// What ends a run before there is anything to compare: bad input, a host that lacks something, an
+/// interruption. From then on everything is in the verdict.
+pub fn run(
+    request: &Request,
+    cache: &Cache,
+    cancel: &Cancel,
+    watcher: &dyn Watcher,
+    choose: &mut Chooser<'_>,
+) -> Result<Done> {
+    let clock = Clock {
+        began: Instant::now(),
+        started: SystemTime::now(),
+    };
+    let home = Home::here();
+    let configs = configs::resolve(&home, &request.configs)?;
+    for config in &configs {
+        configs::stack(&home, config, &request.kconfig)?.requests()?;
+    }
+    let mut subject = subject::resolve(&home, request, choose)?;
+    subject::check_covers(request, &subject)?;
+    let ways = Ways {
+        cache,
+        cancel,
+        watcher,
+    };
+    let source = kernels::source(&home, request, &mut subject, ways)?;
+    subject::check_covers(request, &subject)?;
+    kernels::check_requires(&source, &subject)?;
+    // Old entries go before new ones come.
+    cache.sweep()?;
+    let dir = RunDir::create(
+        request.out.as_deref(),
+        &home.runs(),
+        &configs,
+        request.seed,
+        clock.started,
+    )?;
+    watcher.event(&Event::Note(format!("seed {}", request.seed)));
+    watcher.event(&Event::RunDir(dir.path().to_owned()));
+    let guests = Guests::prepare(request, &subject.scenario, ways)?;
+    let kernels = Kernels::new(&home, request, source, ways, dir.path())?;
+    let mut run = Run {
+        request,
+        subject: &subject,
+        ways,
+        dir,
+        guests,
+        kernels,
+        clock,
+    };
+    let done = run.all(&configs)?;
+    run.dir.done(done.verdict.outcome)?;
+    Ok(done)
+}
+
+/// When the run began.
+#[derive(Clone, Copy)]
+struct Clock {
+    began: Instant,
+    started: SystemTime,
+}
+
+struct Run<'a> {
+    request: &'a Request,
+    subject: &'a Subject,
+    ways: Ways<'a>,
+    dir: RunDir,
+    guests: Guests<'a>,
+    kernels: Kernels<'a>,
+    clock: Clock,
+}
+
+impl Run<'_> {
+    fn all(&mut self, configs: &[String]) -> Result<Done> {
+        let mut comparisons: Vec<Comparison> = Vec::new();
+        let mut left = configs.iter();
+        for config in left.by_ref() {
+            let these = match self.config(configs, config) {
+                Ok(these) => these,
+                Err(error) => self.failed(config, &error),
+            };
+            for one in &these {
+                let what = format!("{} {}", one.config, one.variant);
+                self.ways.watcher.event(&Event::Judged {
+                    what,
+                    outcome: one.outcome,
+                });
+            }
+            comparisons.extend(these);
+            // On disk at once: what is cut off later has lost nothing.
+            report::write(&self.verdict(comparisons.clone()), self.dir.path())?;
+            let outcome = crate::exit::combine(comparisons.iter().map(|c| c.outcome));
+            let go_on = self.request.keep_going && outcome != Outcome::Interrupted;
+            if outcome != Outcome::Pass && !go_on {
+                break;
+            }
+        }
+        let skipped: Vec<&str> = left.map(String::as_str).collect();
+        if !skipped.is_empty() && !self.ways.cancel.is_cancelled() {
+            let text = format!(
+                "not run, as a config before did not pass: {} (--keep-going runs all)",
+                skipped.join(", ")
+            );
+            self.ways.watcher.event(&Event::Note(text));
+        }
+        let verdict = self.verdict(comparisons);
+        report::write(&verdict, self.dir.path())?;
+        Ok(Done {
+            verdict,
+            dir: self.dir.path().to_owned(),
+        })
+    }
+
+    /// Every comparison of one config.
+    fn config(&mut self, configs: &[String], config: &str) -> Result<Vec<Comparison>> {
+        if let Some(rejected) = self.all_rejected(config)? {
+            return Ok(rejected);
+        }
+        let base = self.kernels.base(config)?;
+        self.guests.settle(&base)?;
+        let subject = self.subject;
+        let mut sides = Sides::new(
+            config,
+            base,
+            matches!(self.request.variants, Variants::None),
+        );
+        for variant in &subject.variants {
+            sides.add(variant, self.kernels.variant(config, variant)?);
+        }
+        let comparing = Comparing {
+            request: self.request,
+            configs,
+            scenario: &self.subject.scenario,
+            source: self.kernels.source(),
+            guests: &self.guests,
+            dir: self.dir.path(),
+            ways: self.ways,
+            today: date::today(),
+        };
+        comparing.run(sides)
+    }
+
+    /// Where no variant's patches apply, there is nothing to build base for.
+    fn all_rejected(&mut self, config: &str) -> Result<Option<Vec<Comparison>>> {
+        let Subject { scenario, variants } = self.subject;
+        let mut rejected = Vec::new();
+        for variant in variants {
+            let Some(broken) = self.kernels.rejected(config, variant)? else {
+                return Ok(None);
+            };
+            rejected.push(judge::untestable(
+                config,
+                &scenario.name,
+                &variant.name,
+                &broken,
+            ));
+        }
+        Ok(Some(rejected).filter(|all| !all.is_empty()))
+    }
+
+    /// The comparisons of a config that could not be run.
+    fn failed(&self, config: &str, error: &Error) -> Vec<Comparison> {
+        let outcome = match error.fault() {
+            Fault::Interrupted => Outcome::Interrupted,
+            Fault::Untestable => Outcome::Untestable,
+            Fault::Input | Fault::Infrastructure => Outcome::Infrastructure,
+        };
+        let mut reason = error.chain();
+        if let Some(mend) = error.mending() {
+            reason.push_str("; mend: ");
+            reason.push_str(mend);
+        }
+        let names = match self.subject.variants.as_slice() {
+            [] => vec![crate::plan::BASE.to_owned()],
+            variants => variants.iter().map(|v| v.name.clone()).collect(),
+        };
+        let scenario = &self.subject.scenario.name;
+        names
+            .iter()
+            .map(|name| judge::unjudged(outcome, config, scenario, name, &reason))
+            .collect()
+    }
+
+    fn verdict(&self, comparisons: Vec<Comparison>) -> Verdict {
+        let facts = RunFacts {
+            kernel: Kernel {
+                version: self.kernels.source().version.clone(),
+                source: self.kernels.source().origin.clone(),
+                tree_hash: self.kernels.source().hash.clone(),
+            },
+            patch: self
+                .subject
+                .variants
+                .first()
+                .map(|v| Patch::of(&v.series))
+                .unwrap_or_default(),
+            host: Host {
+                cpus: std::thread::available_parallelism().map_or(1, |n| n.get() as u32),
+                accel: self.guests.accel_name(),
+                qemu: self.guests.qemu_version(),
+            },
+            seed: self.request.seed,
+            started: date::rfc3339(self.clock.started),
+            elapsed_s: self.clock.began.elapsed().as_secs_f64(),
+        };
+        judge::verdict(facts, comparisons)
+    }
+}

@@ -1,0 +1,265 @@
+//! The guests of a run: what they boot with, how they are run, and one boot.
+
+use std::{
+    cell::OnceCell,
+    path::{Path, PathBuf},
+};
+
+use protocol::{Load, Phase, SCRATCH_DISK, Store, TOOLS_DISK};
+
+use crate::{
+    Result,
+    boot::{
+        accel::{self, Choice, Trial},
+        confine::{self, Confinement},
+        interactive,
+        settings::{Accel, Disk, Machine, MachineSettings},
+        version::Qemu,
+    },
+    build::{GuestImages, KernelImage, Tools},
+    cache::Kind,
+    collect::{Provenance, record::RunRecord},
+    drive::{self, CellContext, Limits, run_cell},
+    engine::{AccelChoice, Request, symbols},
+    event::Event,
+    plan::Cell,
+    scenario::Scenario,
+    source::Ways,
+};
+
+/// The machine that every config's kernel boots on.
+const MACHINE: Machine = Machine::Microvm;
+/// Room on the scratch disk besides fio's files: ext4's own needs, and the agent's.
+const SCRATCH_SPARE_MIB: u32 = 256;
+
+/// What all boots of a run share.
+pub(super) struct Guests<'a> {
+    request: &'a Request,
+    ways: Ways<'a>,
+    qemu: Qemu,
+    confinement: Confinement,
+    images: GuestImages<'a>,
+    initramfs: PathBuf,
+    /// The image with fio or the user's commands, where the loads need one.
+    tools: Option<Tools>,
+    accel: OnceCell<Choice>,
+}
+
+impl<'a> Guests<'a> {
+    /// Builds what does not depend on a kernel.
+    pub(super) fn prepare(
+        request: &'a Request,
+        scenario: &Scenario,
+        ways: Ways<'a>,
+    ) -> Result<Self> {
+        let qemu = Qemu::find(ways.cancel)?;
+        let (confinement, note) = confine::probe(ways.cancel)?;
+        if let Some(note) = note {
+            ways.watcher.event(&Event::Warning(note));
+        }
+        let images = GuestImages::new(ways.cache, ways.cancel, ways.watcher);
+        let phases = request.profile.phases(scenario);
+        let initramfs = images.initramfs()?;
+        let commands: Vec<_> = phases.iter().filter_map(|p| command(&p.load)).collect();
+        let tools = if commands.is_empty() {
+            None
+        } else {
+            Some(images.tools(&commands)?)
+        };
+        let accel = OnceCell::new();
+        Ok(Self {
+            request,
+            ways,
+            qemu,
+            confinement,
+            images,
+            initramfs,
+            tools,
+            accel,
+        })
+    }
+
+    /// Settles how guests are run: what the user says, or what a trial boot of `image` shows.
+    pub(super) fn settle(&self, image: &KernelImage) -> Result<&Choice> {
+        if let Some(choice) = self.accel.get() {
+            return Ok(choice);
+        }
+        let forced = match self.request.accel {
+            AccelChoice::Auto => None,
+            AccelChoice::Kvm => Some(Accel::Kvm),
+            AccelChoice::Tcg => Some(Accel::Tcg),
+        };
+        let choice = accel::choose(
+            forced,
+            &Trial {
+                qemu: &self.qemu,
+                confinement: self.confinement,
+                machine: MACHINE,
+                kernel: &image.boot,
+                initramfs: &self.initramfs,
+                memory: &self.ways.cache.folder(Kind::Host),
+                cancel: self.ways.cancel,
+                watcher: self.ways.watcher,
+            },
+        )?;
+        Ok(self.accel.get_or_init(|| choice))
+    }
+
+    /// Names the programs of a cell's commands by where they lie on the tools disk.
+    pub(super) fn locate(&self, cell: &mut Cell) {
+        let located = self.tools.iter().flat_map(|t| &t.commands);
+        let loads = cell
+            .plan
+            .phases
+            .iter_mut()
+            .filter(|p| command(&p.load).is_some());
+        for (phase, located) in loads.zip(located) {
+            if let Load::Exec(exec) = &mut phase.load {
+                exec.command.clone_from(located);
+            }
+        }
+    }
+
+    /// Boots one cell to its end, and symbolizes what it showed.
+    pub(super) fn boot(
+        &self,
+        cell: &Cell,
+        image: &KernelImage,
+        provenance: &Provenance,
+        run: &Path,
+    ) -> Result<RunRecord> {
+        let mut record = self.with(cell, image, provenance, run, run_cell)?;
+        symbols::add(&mut record, image, run, self.ways.watcher)?;
+        Ok(record)
+    }
+
+    /// The machine that a cell would boot on, on the user's terminal. Its disks must last as long as
+    /// it runs: there is no scratch disk.
+    pub(super) fn interactive(
+        &self,
+        cell: &Cell,
+        image: &KernelImage,
+        gdb: Option<&Path>,
+    ) -> Result<(MachineSettings, Confinement)> {
+        let settings = self.with(
+            cell,
+            image,
+            &Provenance::default(),
+            Path::new(""),
+            |context| Ok(drive::settings(context)),
+        )?;
+        Ok((interactive::interactive(settings, gdb), self.confinement))
+    }
+
+    /// Gathers what one boot needs, for `then`.
+    fn with<T>(
+        &self,
+        cell: &Cell,
+        image: &KernelImage,
+        provenance: &Provenance,
+        run: &Path,
+        then: impl FnOnce(&CellContext<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let accel = self.settle(image)?;
+        let limits = Limits::of(accel.accel, &cell.config, self.request.profile, &cell.plan);
+        let mut disks = Vec::new();
+        disks.extend(self.tools.as_ref().map(|tools| Disk {
+            path: tools.image.clone(),
+            serial: TOOLS_DISK.into(),
+            readonly: true,
+        }));
+        let scratch = self.scratch(&cell.plan.phases)?;
+        disks.extend(scratch.as_ref().map(|dir| Disk {
+            path: dir.path().join(SCRATCH),
+            serial: SCRATCH_DISK.into(),
+            readonly: false,
+        }));
+        then(&CellContext {
+            qemu: &self.qemu,
+            machine: MACHINE,
+            accel,
+            confinement: self.confinement,
+            image,
+            provenance,
+            initramfs: &self.initramfs,
+            disks: &disks,
+            cell,
+            run,
+            limits: &limits,
+            cancel: self.ways.cancel,
+            watcher: self.ways.watcher,
+        })
+    }
+
+    /// A blank disk for each boot that wants one, gone with it: no boot sees another's files.
+    fn scratch(&self, phases: &[Phase]) -> Result<Option<tempfile::TempDir>> {
+        let Some(mib) = phases.iter().filter_map(|p| scratch_mib(&p.load)).max() else {
+            return Ok(None);
+        };
+        let dir = self.ways.cache.temp()?;
+        self.images.scratch(&dir.path().join(SCRATCH), mib)?;
+        Ok(Some(dir))
+    }
+
+    /// `kvm`, `tcg`, or empty before it is settled.
+    pub(super) fn accel_name(&self) -> String {
+        self.accel
+            .get()
+            .map(|c| c.accel.name().to_owned())
+            .unwrap_or_default()
+    }
+
+    /// QEMU's version.
+    pub(super) fn qemu_version(&self) -> String {
+        self.qemu.version.to_string()
+    }
+}
+
+/// The scratch disk's file.
+const SCRATCH: &str = "scratch.img";
+
+/// The command that a load runs in the guest.
+fn command(load: &Load) -> Option<Vec<String>> {
+    match load {
+        Load::BackingRace(_) => None,
+        Load::Fio(_) => Some(vec!["fio".into()]),
+        Load::Exec(exec) => Some(exec.command.clone()),
+    }
+}
+
+/// The size of the scratch disk that a load wants, in MiB.
+fn scratch_mib(load: &Load) -> Option<u32> {
+    match load {
+        Load::Fio(fio) if fio.store == Store::Ext4 => Some(
+            fio.jobs
+                .saturating_mul(fio.file_mib)
+                .saturating_add(SCRATCH_SPARE_MIB),
+        ),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use protocol::Fio;
+
+    #[test]
+    fn the_scratch_disk_holds_every_jobs_file() {
+        let fio = |store| {
+            Load::Fio(Fio {
+                store,
+                jobs: 16,
+                engine: "io_uring".into(),
+                pattern: "randrw".into(),
+                block: "4k".into(),
+                file_mib: 32,
+            })
+        };
+        assert_eq!(
+            scratch_mib(&fio(Store::Ext4)),
+            Some(16 * 32 + SCRATCH_SPARE_MIB)
+        );
+        assert_eq!(scratch_mib(&fio(Store::Tmpfs)), None);
+    }
+}

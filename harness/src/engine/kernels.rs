@@ -1,0 +1,297 @@
+//! The kernels of a run: base's source, each variant's tree, and their images.
+
+use std::{
+    collections::BTreeMap,
+    error::Error as _,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    Error, Fault, Result,
+    build::{Builder, KernelImage, Patched, Source},
+    cache::{Entry, Kind as CacheKind},
+    cancel::Cancel,
+    engine::{
+        Home, Kernel, Request, Variants, configs,
+        subject::{Subject, Variant},
+    },
+    error::Context,
+    hash::hex_sha256,
+    judge::{Broken, Touched, verdict::Kind},
+    patch::{self, Misfit, Rejection},
+    source::{self, Fit, Lock, SourceTree, Ways},
+};
+
+/// The subject whose lock serves a run that has none.
+const DEFAULT_SUBJECT: &str = "fuse-backing";
+/// Where what became of a variant without a kernel is told, in the run directory.
+const LOGS: &str = "build";
+/// The variant's name where it is what a git tree has checked out.
+const CHECKED_OUT: &str = "tree";
+
+/// Brings base's source; where the variant comes from the same git tree, reads it too.
+pub(super) fn source(
+    home: &Home,
+    request: &Request,
+    subject: &mut Subject,
+    ways: Ways<'_>,
+) -> Result<SourceTree> {
+    if let Variants::SinceRev(rev) = &request.variants {
+        let Kernel::Source(source::Request::Tree(tree)) = &request.kernel else {
+            return Err(Error::input("--base needs a git tree").mend("give it with --kernel TREE"));
+        };
+        let since = source::since(tree, rev, ways)?;
+        subject.variants.push(checked_out(&since.diff, rev, ways)?);
+        return Ok(since.base);
+    }
+    let wanted = match &request.kernel {
+        Kernel::Source(source) => source.clone(),
+        Kernel::Newest => source::Request::Debian(None),
+        Kernel::Locked => {
+            let own = home.subject(&subject.scenario.subject).join("kernel.lock");
+            let path = if !subject.scenario.subject.is_empty() && own.exists() {
+                own
+            } else {
+                home.subject(DEFAULT_SUBJECT).join("kernel.lock")
+            };
+            source::Request::Debian(Some(Lock::read(&path)?))
+        }
+    };
+    source::resolve(&wanted, ways, &|tree| fits(tree, subject, ways.cancel))
+}
+
+fn checked_out(diff: &[u8], rev: &str, ways: Ways<'_>) -> Result<Variant> {
+    if diff.is_empty() {
+        let error = Error::input(format!(
+            "the tree is what {rev} is: there is nothing to compare"
+        ));
+        return Err(error
+            .mend("give an earlier revision with --base, or --no-patch to test the tree alone"));
+    }
+    let temp = ways.cache.temp()?;
+    let path = temp
+        .path()
+        .join(format!("since-{}.diff", rev.replace(['/', '\0'], "-")));
+    fs::write(&path, diff).host(|| format!("failed to write {}", path.display()))?;
+    Ok(Variant {
+        name: CHECKED_OUT.into(),
+        series: patch::load(&[path])?,
+    })
+}
+
+/// Will this tree do for the scenario and for every variant?
+fn fits(tree: &SourceTree, subject: &Subject, cancel: &Cancel) -> Result<Fit> {
+    let missing = source::missing_symbols(&tree.path, &subject.scenario.requires)?;
+    if !missing.is_empty() {
+        return Ok(Fit::No(format!("it has no {}", missing.join(", "))));
+    }
+    for variant in &subject.variants {
+        match patch::check(&variant.series, &tree.path, cancel) {
+            Ok(_) => {}
+            Err(Misfit::Rejected(_)) => {
+                return Ok(Fit::No(format!("{} does not apply", variant.name)));
+            }
+            Err(Misfit::Failed(error)) => return Err(error),
+        }
+    }
+    Ok(Fit::Yes)
+}
+
+/// A kernel tree that lacks what the scenario requires is bad input.
+pub(super) fn check_requires(tree: &SourceTree, subject: &Subject) -> Result<()> {
+    let missing = source::missing_symbols(&tree.path, &subject.scenario.requires)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let what = format!(
+        "{} ({}) lacks what scenario {} requires: {}",
+        tree.origin,
+        tree.version,
+        subject.scenario.name,
+        missing
+            .iter()
+            .map(|s| format!("CONFIG_{s}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    Err(Error::input(what).mend("give a newer kernel with --kernel, or another --scenario"))
+}
+
+/// A variant's kernel and what its patch touches, or why there is none.
+pub(super) type Built = std::result::Result<(KernelImage, Touched), Broken>;
+
+/// Builds images on demand.
+pub(super) struct Kernels<'a> {
+    home: &'a Home,
+    request: &'a Request,
+    source: SourceTree,
+    ways: Ways<'a>,
+    builder: Builder<'a>,
+    /// The run directory.
+    dir: PathBuf,
+    trees: BTreeMap<String, Entry>,
+}
+
+impl<'a> Kernels<'a> {
+    pub(super) fn new(
+        home: &'a Home,
+        request: &'a Request,
+        source: SourceTree,
+        ways: Ways<'a>,
+        dir: &Path,
+    ) -> Result<Self> {
+        let builder = Builder::new(ways.cache, ways.cancel, ways.watcher)?;
+        let dir = dir.to_owned();
+        Ok(Self {
+            home,
+            request,
+            source,
+            ways,
+            builder,
+            dir,
+            trees: BTreeMap::new(),
+        })
+    }
+
+    /// Base's source.
+    pub(super) fn source(&self) -> &SourceTree {
+        &self.source
+    }
+
+    /// Base's image for a config.
+    pub(super) fn base(&self, config: &str) -> Result<KernelImage> {
+        let stack = configs::stack(self.home, config, &self.request.kconfig)?;
+        self.builder.kernel(&self.base_source(), None, &stack)
+    }
+
+    /// Why a variant's patches do not apply, if they do not; quick, unlike a build.
+    pub(super) fn rejected(&mut self, config: &str, variant: &Variant) -> Result<Option<Broken>> {
+        match self.tree(variant)? {
+            Ok(_) => Ok(None),
+            Err(error) => Ok(self
+                .broken(Kind::PatchRejected, config, variant, &error)?
+                .err()),
+        }
+    }
+
+    /// A variant's kernel for a config; base's must be there already.
+    pub(super) fn variant(&mut self, config: &str, variant: &Variant) -> Result<Built> {
+        let Variant { name, series } = variant;
+        let tree = match self.tree(variant)? {
+            Ok(tree) => tree,
+            Err(error) => return self.broken(Kind::PatchRejected, config, variant, &error),
+        };
+        let patched = Patched {
+            name,
+            path: &tree,
+            series,
+        };
+        let stack = configs::stack(self.home, config, &self.request.kconfig)?;
+        match self
+            .builder
+            .kernel(&self.base_source(), Some(&patched), &stack)
+        {
+            Ok(image) => Ok(Ok((image, touched(variant, &self.source.path, &tree)))),
+            Err(error) => self.broken(Kind::BuildFailed, config, variant, &error),
+        }
+    }
+
+    /// The variant's patched tree, hard-linked to base's source but for what the series touches.
+    fn tree(&mut self, variant: &Variant) -> Result<std::result::Result<PathBuf, Error>> {
+        if let Some(entry) = self.trees.get(&variant.name) {
+            return Ok(Ok(entry.path.clone()));
+        }
+        let key = hex_sha256(&[
+            self.source.hash.as_bytes(),
+            variant.series.sha256.as_bytes(),
+        ]);
+        let entry = self
+            .ways
+            .cache
+            .entry(CacheKind::Tree, &key, self.ways.cancel, |to| {
+                patch::apply(&variant.series, &self.source.path, to, self.ways.cancel)?;
+                Ok(())
+            });
+        match entry {
+            Ok(entry) => {
+                let path = entry.path.clone();
+                self.trees.insert(variant.name.clone(), entry);
+                Ok(Ok(path))
+            }
+            Err(error) if error.fault() == Fault::Untestable => Ok(Err(error)),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn base_source(&self) -> Source<'_> {
+        Source {
+            path: &self.source.path,
+            hash: &self.source.hash,
+        }
+    }
+
+    /// A variant that has no kernel by its own fault, with the whole message kept as evidence.
+    fn broken(
+        &self,
+        kind: Kind,
+        config: &str,
+        variant: &Variant,
+        error: &Error,
+    ) -> Result<Built, Error> {
+        if error.fault() != Fault::Untestable {
+            return Err(
+                Error::new(error.fault(), error.chain()).mend(error.mending().unwrap_or_default())
+            );
+        }
+        let what = if kind == Kind::PatchRejected {
+            "rejected"
+        } else {
+            "build-failed"
+        };
+        let evidence = format!("{LOGS}/{config}-{}-{what}.txt", variant.name);
+        let path = self.dir.join(&evidence);
+        let failed = || format!("failed to write {}", path.display());
+        fs::create_dir_all(self.dir.join(LOGS)).host(failed)?;
+        let detail = error.chain();
+        fs::write(
+            &path,
+            format!("{detail}\n{}\n", error.mending().unwrap_or_default()),
+        )
+        .host(failed)?;
+        let rejection = error
+            .source()
+            .and_then(|source| source.downcast_ref::<Rejection>());
+        let title = match rejection {
+            Some(Rejection { file, hunk, .. }) => format!("{file}, hunk {hunk}: does not apply"),
+            None => title(kind, &detail),
+        };
+        Ok(Err(Broken {
+            kind,
+            title,
+            evidence,
+            detail,
+        }))
+    }
+}
+
+/// The line that tells most: the compiler's first error, or the rejection's first line.
+fn title(kind: Kind, detail: &str) -> String {
+    let telling = |line: &&str| match kind {
+        Kind::BuildFailed => {
+            line.contains("rror:") || line.contains("rror ") || line.contains("undefined")
+        }
+        _ => true,
+    };
+    let mut lines = detail.lines();
+    let first = lines.clone().next().unwrap_or_default();
+    lines.find(telling).unwrap_or(first).trim().to_owned()
+}
+
+fn touched(variant: &Variant, before: &Path, after: &Path) -> Touched {
+    // A file that is no text, or gone, is judged by its hunks alone.
+    let text = |top: &Path, file: &str| fs::read_to_string(top.join(file)).ok();
+    Touched::of(&variant.series, &|file| text(before, file), &|file| {
+        text(after, file)
+    })
+}

@@ -1,0 +1,117 @@
+//! Kernels and boots for measurements, outside of any comparison.
+
+use protocol::{Phase, Plan};
+
+use crate::{
+    Result,
+    build::KernelImage,
+    cache::Cache,
+    cancel::Cancel,
+    collect::{Provenance, record::RunRecord},
+    engine::{
+        Home, Request,
+        guests::Guests,
+        kernels::{self, Built, Kernels},
+        subject::{self, Subject},
+    },
+    event::Watcher,
+    plan::{BASE, Cell},
+    source::Ways,
+};
+
+/// One request's kernels and guests.
+pub struct Lab<'a> {
+    subject: Subject,
+    guests: Guests<'a>,
+    kernels: Kernels<'a>,
+    dir: tempfile::TempDir,
+    boots: u32,
+}
+
+impl<'a> Lab<'a> {
+    /// Prepares what a run of this request would: sources, agent, programs.
+    ///
+    /// # Errors
+    /// As [`super::run`].
+    pub fn new(
+        home: &'a Home,
+        request: &'a Request,
+        cache: &'a Cache,
+        cancel: &'a Cancel,
+        watcher: &'a dyn Watcher,
+    ) -> Result<Self> {
+        let ways = Ways {
+            cache,
+            cancel,
+            watcher,
+        };
+        let mut subject = subject::resolve(home, request, &mut |_| None)?;
+        let source = kernels::source(home, request, &mut subject, ways)?;
+        let dir = cache.temp()?;
+        let guests = Guests::prepare(request, &subject.scenario, ways)?;
+        let kernels = Kernels::new(home, request, source, ways, dir.path())?;
+        Ok(Self {
+            subject,
+            guests,
+            kernels,
+            dir,
+            boots: 0,
+        })
+    }
+
+    /// Base's kernel.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub fn base(&self, config: &str) -> Result<KernelImage> {
+        self.kernels.base(config)
+    }
+
+    /// The first variant's kernel; base's must be there.
+    ///
+    /// # Errors
+    /// It does not build.
+    pub fn variant(&mut self, config: &str) -> Result<Option<KernelImage>> {
+        let Some(variant) = self.subject.variants.first() else {
+            return Ok(None);
+        };
+        let built: Built = self.kernels.variant(config, variant)?;
+        Ok(built.ok().map(|(image, _)| image))
+    }
+
+    /// What the scenario runs in this request's profile.
+    pub fn phases(&self, request: &Request) -> Vec<Phase> {
+        request.profile.phases(&self.subject.scenario)
+    }
+
+    /// One boot with these phases.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn boot(
+        &mut self,
+        config: &str,
+        image: &KernelImage,
+        phases: Vec<Phase>,
+    ) -> Result<RunRecord> {
+        self.boots += 1;
+        let guest = self.subject.scenario.guest;
+        let mut cell = Cell {
+            id: format!("{config}-{}", self.boots),
+            config: config.into(),
+            variant: BASE.into(),
+            scenario: self.subject.scenario.name.clone(),
+            repeat: self.boots,
+            plan: Plan {
+                seed: u64::from(self.boots),
+                phases,
+            },
+            memory_mib: guest.memory_mib,
+            cpus: guest.cpus,
+            append: Vec::new(),
+        };
+        self.guests.locate(&mut cell);
+        self.guests
+            .boot(&cell, image, &Provenance::default(), self.dir.path())
+    }
+}

@@ -1,0 +1,21 @@
+//! The engine: the pipeline's steps, one after the other, for one request.
+
+pub mod catalogue;
+mod compare;
+mod configs;
+pub(crate) mod date;
+mod flow;
+mod guests;
+mod home;
+mod kernels;
+mod lab;
+mod request;
+mod shell;
+mod subject;
+mod symbols;
+
+pub use flow::{Done, run};
+pub use home::Home;
+pub use lab::Lab;
+pub use request::{AccelChoice, Kernel, Request, VariantSpec, Variants, Workload};
+pub use shell::{Shell, prepare_shell};

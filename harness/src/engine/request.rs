@@ -1,0 +1,132 @@
+//! What one run is asked to do.
+
+use std::path::PathBuf;
+
+use crate::{scenario::Profile, source};
+
+/// Everything that the command line settles.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Config names, or `all`.
+    pub configs: Vec<String>,
+    /// Which kernel is base.
+    pub kernel: Kernel,
+    /// What is compared with it.
+    pub variants: Variants,
+    /// What is exercised.
+    pub workload: Workload,
+    /// How much time to spend.
+    pub profile: Profile,
+    /// Boots a side, instead of the profile's.
+    pub repeat: Option<u32>,
+    /// Seeds every random choice.
+    pub seed: u64,
+    /// The guest's memory in MiB, instead of the scenario's.
+    pub memory_mib: Option<u32>,
+    /// vCPUs, instead of the scenario's.
+    pub cpus: Option<u32>,
+    /// More for the kernel's command line, a parameter each.
+    pub append: Vec<String>,
+    /// The user's own Kconfig fragments.
+    pub kconfig: Vec<PathBuf>,
+    /// How guests run.
+    pub accel: AccelChoice,
+    /// The run directory, instead of one under `target/ktwin/runs`.
+    pub out: Option<PathBuf>,
+    /// Go on after a config that did not pass.
+    pub keep_going: bool,
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self {
+            configs: Vec::new(),
+            kernel: Kernel::Newest,
+            variants: Variants::Scenarios,
+            workload: Workload::Default,
+            profile: Profile::Quick,
+            repeat: None,
+            seed: 0,
+            memory_mib: None,
+            cpus: None,
+            append: Vec::new(),
+            kconfig: Vec::new(),
+            accel: AccelChoice::Auto,
+            out: None,
+            keep_going: false,
+        }
+    }
+}
+
+/// Which kernel is base.
+#[derive(Debug, Clone)]
+pub enum Kernel {
+    /// A tree or tarball of the user's.
+    Source(source::Request),
+    /// The newest Debian source package to which the patches apply.
+    Newest,
+    /// The package that the subject's `kernel.lock` names.
+    Locked,
+}
+
+/// What is compared with base.
+#[derive(Debug, Clone)]
+pub enum Variants {
+    /// The scenario's own.
+    Scenarios,
+    /// One series, of these inputs.
+    Patch(Vec<PathBuf>),
+    /// Several, by name.
+    Named(Vec<VariantSpec>),
+    /// What the git tree has checked out, against this revision of it.
+    SinceRev(String),
+    /// Nothing: one kernel alone.
+    None,
+}
+
+/// `NAME`, or `NAME=PATCHES`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariantSpec {
+    /// The variant's name.
+    pub name: String,
+    /// Its patches; none for a variant of the scenario's.
+    pub patches: Option<PathBuf>,
+}
+
+impl VariantSpec {
+    /// Reads the command line's form.
+    pub fn parse(text: &str) -> Self {
+        match text.split_once('=') {
+            Some((name, patches)) => Self {
+                name: name.into(),
+                patches: Some(patches.into()),
+            },
+            None => Self {
+                name: text.into(),
+                patches: None,
+            },
+        }
+    }
+}
+
+/// What is exercised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Workload {
+    /// The default scenario; its `covers:` must hold the patch.
+    Default,
+    /// A scenario by name or path.
+    Scenario(String),
+    /// A program of the user's with its arguments.
+    Command(Vec<String>),
+}
+
+/// How guests run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccelChoice {
+    /// KVM where a timed trial boot shows that it works.
+    Auto,
+    /// KVM, or an error.
+    Kvm,
+    /// Emulation.
+    Tcg,
+}
