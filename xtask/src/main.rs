@@ -1,3 +1,39 @@
 //! ktwin's command line: parse, dispatch, print the error chain, exit code.
 
-fn main() {}
+mod cli;
+mod cmd;
+mod host;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use cli::{Cli, Command};
+use harness::exit;
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(options) => cmd::run::run(options),
+        Command::Test(options) => cmd::test::run(options),
+        Command::Doctor(options) => cmd::doctor::run(options),
+        Command::List(options) => cmd::list::run(options),
+        Command::Shell(options) => cmd::shell::run(options),
+        Command::Splats(options) => cmd::splats::run(options),
+        Command::Report(options) => cmd::report::run(options),
+        Command::Bench(options) => cmd::bench::run(options),
+        Command::Cache(options) => cmd::cache::run(options),
+    };
+    ExitCode::from(result.unwrap_or_else(|error| {
+        ui::print_error(&error);
+        exit_code(&error)
+    }))
+}
+
+/// The engine's errors know whose fault they are; any other is the harness's own.
+fn exit_code(error: &anyhow::Error) -> u8 {
+    let fault = error
+        .chain()
+        .find_map(|e| e.downcast_ref::<harness::Error>())
+        .map(harness::Error::fault);
+    fault.map_or(exit::INFRASTRUCTURE, exit::of_fault)
+}

@@ -1,0 +1,48 @@
+//! The command line's shape.
+
+use clap::{Parser, Subcommand};
+
+use crate::cmd;
+
+/// Boots a Linux kernel with and without a patch, and says what the patch changes.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask run kcsan --yes                    the project's own patch, under KCSAN and lockdep
+  cargo xtask run kasan --patch my.patch         a patch of yours to fs/fuse
+  cargo xtask run all --kernel ~/linux --base HEAD~3
+                                                 the last three commits of your tree, all configs
+  cargo xtask run lockdep --patch my.mbox -- ./repro --fast
+                                                 any patch, with a program of your own
+
+Exit codes:
+  0 pass   1 regression   2 wrong usage or bad input   3 inconclusive   4 infrastructure
+  5 the variant cannot be tested   130 interrupted";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Build and boot base and variant, exercise both, and give a verdict.
+    Run(cmd::run::Options),
+    /// The project's tests, VM tests included.
+    Test(cmd::test::Options),
+    /// What this host has and lacks, and the one command that mends it.
+    Doctor(cmd::doctor::Options),
+    /// Configs, scenarios, variants, profiles and cached kernels.
+    List(cmd::list::Options),
+    /// A shell in that very guest, or one that waits for gdb.
+    Shell(cmd::shell::Options),
+    /// The splats of any console log.
+    Splats(cmd::splats::Options),
+    /// A past run's verdict once more.
+    Report(cmd::report::Options),
+    /// The project's own figures, side by side.
+    Bench(cmd::bench::Options),
+    /// What lies in the cache, and clearing it.
+    Cache(cmd::cache::Options),
+}

@@ -1,0 +1,101 @@
+//! QEMU's start to the agent's hello, and the same kernel under virtme-ng.
+
+use std::{fs, path::PathBuf, time::Instant};
+
+use anyhow::{Context, Result};
+use harness::{
+    engine::{AccelChoice, Lab, Request},
+    host::{Cmd, doctor},
+};
+
+use super::{Bench, Figure, median, request};
+
+/// Configs with what a boot may take under TCG on 2 vCPUs, in seconds.
+const CONFIGS: [(&str, f64); 3] = [("plain", 1.2), ("kasan", 4.5), ("kcsan", 3.5)];
+const BOOTS: u32 = 5;
+/// The most that a boot may take, over virtme-ng's.
+const OVER_VNG: f64 = 0.25;
+/// What virtme-ng needs of a kernel besides.
+const NINE_P: &str = "CONFIG_PCI=y\nCONFIG_VIRTIO_PCI=y\nCONFIG_NET=y\nCONFIG_NETWORK_FILESYSTEMS=y\nCONFIG_NET_9P=y\n\
+                      CONFIG_NET_9P_VIRTIO=y\nCONFIG_9P_FS=y\nCONFIG_ACPI=y\nCONFIG_OVERLAY_FS=y\n";
+
+pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
+    let mut figures = Vec::new();
+    let request = Request {
+        accel: AccelChoice::Tcg,
+        ..request()
+    };
+    let mut lab = Lab::new(
+        bench.home,
+        &request,
+        bench.cache,
+        bench.cancel,
+        bench.watcher,
+    )?;
+    for (config, bound) in CONFIGS {
+        let hello = hello(&mut lab, config)?;
+        figures.push(
+            Figure::new(format!("{config}, QEMU's start to hello, TCG"), hello, "s").at_most(bound),
+        );
+    }
+    figures.extend(against_vng(bench)?);
+    Ok(figures)
+}
+
+fn hello(lab: &mut Lab<'_>, config: &str) -> Result<f64> {
+    let image = lab.base(config)?;
+    let mut times = Vec::new();
+    for _ in 0..BOOTS {
+        let record = lab.boot(config, &image, Vec::new())?;
+        times.push(
+            record
+                .hello_s
+                .with_context(|| format!("a {config} guest did not say hello: {:?}", record.end))?,
+        );
+    }
+    Ok(median(times))
+}
+
+/// The same kernel, ours first, then theirs; nothing where virtme-ng is not installed.
+fn against_vng(bench: &Bench<'_>) -> Result<Vec<Figure>> {
+    let Some(vng) = doctor::find("vng") else {
+        crate::ui::say("virtme-ng is not installed: the comparison with it was NOT made");
+        return Ok(Vec::new());
+    };
+    let temp = bench.cache.temp()?;
+    let fragment = temp.path().join("9p.config");
+    fs::write(&fragment, NINE_P)?;
+    let request = Request {
+        accel: AccelChoice::Tcg,
+        kconfig: vec![fragment],
+        ..request()
+    };
+    let mut lab = Lab::new(
+        bench.home,
+        &request,
+        bench.cache,
+        bench.cancel,
+        bench.watcher,
+    )?;
+    let ours = hello(&mut lab, "kcsan")?;
+    let kernel = lab.base("kcsan")?.boot;
+    let theirs = theirs(bench, &vng, &kernel)?;
+    Ok(vec![
+        Figure::new("kcsan with 9P, ours to hello", ours, "s"),
+        Figure::new("kcsan with 9P, virtme-ng to `true`", theirs, "s"),
+        Figure::new("ours over virtme-ng's", ours / theirs, "").at_most(OVER_VNG),
+    ])
+}
+
+fn theirs(bench: &Bench<'_>, vng: &PathBuf, kernel: &PathBuf) -> Result<f64> {
+    let mut times = Vec::new();
+    for _ in 0..3 {
+        let started = Instant::now();
+        let run = Cmd::new(vng)
+            .args(["--disable-kvm", "--force-9p", "--cpus", "2", "-r"])
+            .arg(kernel);
+        run.args(["--", "true"]).run_ok(bench.cancel)?;
+        times.push(started.elapsed().as_secs_f64());
+    }
+    Ok(median(times))
+}

@@ -1,0 +1,81 @@
+//! `cache`: what lies in the cache, and clearing it.
+
+use std::time::SystemTime;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use harness::{
+    cache::{Cache, Kind},
+    exit,
+};
+
+use crate::ui;
+
+/// What lies in the cache, and clearing it.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Every entry with its size and when it was last used.
+    List,
+    /// Remove what can be made again; entries in use stay.
+    Gc {
+        /// Sources and downloaded packages too.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+pub(crate) fn run(options: Options) -> Result<u8> {
+    let cache = Cache::open()?;
+    match options.action {
+        Action::List => list(&cache)?,
+        Action::Gc { all } => gc(&cache, all)?,
+    }
+    Ok(exit::PASS)
+}
+
+fn list(cache: &Cache) -> Result<()> {
+    let listed = cache.list()?;
+    for entry in &listed {
+        let age = SystemTime::now()
+            .duration_since(entry.used)
+            .unwrap_or_default()
+            .as_secs()
+            / 3600;
+        ui::out(&format!(
+            "{:>9}  {:>4} h ago  {:9}  {}",
+            mib(entry.bytes),
+            age,
+            entry.kind.folder(),
+            entry.key
+        ));
+    }
+    let total = listed.iter().map(|e| e.bytes).sum();
+    ui::out(&format!("{:>9}  in {}", mib(total), cache.root().display()));
+    Ok(())
+}
+
+fn gc(cache: &Cache, all: bool) -> Result<()> {
+    cache.sweep()?;
+    let keep = |kind| !all && matches!(kind, Kind::Source | Kind::Deb | Kind::Host);
+    for entry in cache.list()?.iter().filter(|e| !keep(e.kind)) {
+        let gone = cache.remove(entry.kind, &entry.key)?;
+        let word = if gone { "removed" } else { "in use " };
+        ui::out(&format!(
+            "{word}  {:>9}  {:9}  {}",
+            mib(entry.bytes),
+            entry.kind.folder(),
+            entry.key
+        ));
+    }
+    Ok(())
+}
+
+fn mib(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}

@@ -1,0 +1,11 @@
+//! One module a subcommand: its options, and one `run()`.
+
+pub(crate) mod bench;
+pub(crate) mod cache;
+pub(crate) mod doctor;
+pub(crate) mod list;
+pub(crate) mod report;
+pub(crate) mod run;
+pub(crate) mod shell;
+pub(crate) mod splats;
+pub(crate) mod test;

@@ -1,0 +1,264 @@
+//! `run`: the main job.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use harness::{
+    Error,
+    cache::Cache,
+    engine,
+    engine::{AccelChoice, Kernel, Request, VariantSpec, Variants, Workload},
+    exit,
+    report::{self, Format},
+    scenario::Profile,
+    source,
+};
+
+use crate::{host, ui};
+
+/// Build and boot base and variant, exercise both, and give a verdict.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) what: What,
+
+    /// How much time to spend.
+    #[arg(long, value_enum, default_value_t = ProfileName::Quick, help_heading = "What is exercised")]
+    profile: ProfileName,
+
+    /// Boots a side, instead of the profile's number.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000), help_heading = "What is exercised")]
+    repeat: Option<u32>,
+
+    /// Seeds every random choice; printed, so that a run can be repeated.
+    #[arg(long, value_name = "N", help_heading = "What is exercised")]
+    seed: Option<u64>,
+
+    /// Print the verdict as one JSON object, and nothing else, on stdout.
+    #[arg(long, help_heading = "The run")]
+    json: bool,
+
+    /// The run directory, instead of one under target/ktwin/runs.
+    #[arg(long, value_name = "DIR", help_heading = "The run")]
+    out: Option<PathBuf>,
+
+    /// Go on with the other configs after one that did not pass.
+    #[arg(long, help_heading = "The run")]
+    keep_going: bool,
+
+    /// Exit with 125 instead of 3, 4 and 5, for `git bisect run`.
+    #[arg(long, help_heading = "The run")]
+    bisect_exit: bool,
+
+    /// Run this program of the host's in the guest, as root, instead of a scenario's loads. Its
+    /// libraries and the files that its arguments name are taken along.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask run kcsan --yes
+  cargo xtask run kasan lockdep --patch fix.patch --profile standard
+  cargo xtask run plain --variant old=v1.mbox --variant new=v2.mbox
+  cargo xtask run kasan --kernel ~/linux --base v7.2 -- ./repro
+  git bisect run cargo xtask run kasan --kernel . --no-patch --bisect-exit";
+
+/// Kernel, variants and guest: what `run` and `shell` share.
+#[derive(Debug, Args)]
+pub(crate) struct What {
+    /// kasan, kcsan, lockdep, plain (any of kernel-configs/), several of them, or `all`.
+    #[arg(required = true, value_name = "CONFIG")]
+    pub(crate) configs: Vec<String>,
+
+    /// A kernel tree (a git checkout or an unpacked one; never written to) or a tarball. Without, the
+    /// newest Debian source package to which the patches apply.
+    #[arg(long, value_name = "TREE|TARBALL", help_heading = "Which kernel")]
+    pub(crate) kernel: Option<PathBuf>,
+
+    /// In a git tree: base is REV, the variant what the tree has checked out.
+    #[arg(long, value_name = "REV", requires = "kernel", conflicts_with_all = ["patch", "variant", "no_patch"], help_heading = "Which kernel")]
+    pub(crate) base: Option<String>,
+
+    /// Use the source package that the subject's kernel.lock names, as the project's tests do.
+    #[arg(long, conflicts_with = "kernel", help_heading = "Which kernel")]
+    pub(crate) locked: bool,
+
+    /// A diff, a git-format-patch file, a folder of them, an mbox or a saved mail thread; several
+    /// make one series.
+    #[arg(long, value_name = "FILE|DIR|MBOX", conflicts_with_all = ["variant", "no_patch"], help_heading = "Which variants")]
+    pub(crate) patch: Vec<PathBuf>,
+
+    /// A variant of the scenario's by name, or NAME=PATCHES; may be given several times, all are
+    /// compared with one base.
+    #[arg(
+        long,
+        value_name = "NAME[=FILE|DIR|MBOX]",
+        conflicts_with = "no_patch",
+        help_heading = "Which variants"
+    )]
+    pub(crate) variant: Vec<String>,
+
+    /// One kernel alone: every unexpected finding counts.
+    #[arg(long, help_heading = "Which variants")]
+    pub(crate) no_patch: bool,
+
+    /// A scenario by name or path.
+    #[arg(long, value_name = "NAME|PATH", help_heading = "What is exercised")]
+    pub(crate) scenario: Option<String>,
+
+    /// The guest's memory, e.g. 2G.
+    #[arg(long, value_name = "M", value_parser = memory, help_heading = "The guest")]
+    pub(crate) memory: Option<u32>,
+
+    /// The guest's vCPUs.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64), help_heading = "The guest")]
+    pub(crate) cpus: Option<u32>,
+
+    /// More for the kernel's command line.
+    #[arg(
+        long,
+        value_name = "S",
+        allow_hyphen_values = true,
+        help_heading = "The guest"
+    )]
+    pub(crate) append: Vec<String>,
+
+    /// Kconfig lines of your own, after the config's; may be given several times.
+    #[arg(long, value_name = "FILE", help_heading = "The guest")]
+    pub(crate) kconfig: Vec<PathBuf>,
+
+    /// How guests run; auto takes KVM where a timed trial boot shows that it works.
+    #[arg(long, value_enum, default_value_t = AccelName::Auto, help_heading = "The guest")]
+    pub(crate) accel: AccelName,
+
+    /// Install missing host packages without asking.
+    #[arg(long, help_heading = "The run")]
+    pub(crate) yes: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum ProfileName {
+    /// 20 s of hammer, 10 s of fio, one boot a side.
+    Quick,
+    /// 60 s of hammer, 30 s of fio; plain 4 boots a side, sanitizers 2.
+    Standard,
+    /// 300 s of each; up to 10 boots a side.
+    Full,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum AccelName {
+    Auto,
+    Kvm,
+    Tcg,
+}
+
+pub(crate) fn run(options: Options) -> Result<u8> {
+    let cancel = host::cancel_on_signals()?;
+    let request = request(&options)?;
+    let cache = Cache::open()?;
+    host::prepare(&cache, &cancel, options.what.yes)?;
+    let progress = ui::Progress::new();
+    let done = engine::run(&request, &cache, &cancel, &progress, &mut ui::choose);
+    progress.finish();
+    let done = done?;
+    if options.json {
+        ui::out(&serde_json::to_string(&done.verdict)?);
+    } else {
+        let format = Format::Term {
+            colour: ui::Paint::stdout().is_on(),
+        };
+        ui::out(report::render(format, &done.verdict, &done.dir)?.trim_end());
+    }
+    let code = exit::of_outcome(done.verdict.outcome);
+    Ok(if options.bisect_exit {
+        exit::for_bisect(code)
+    } else {
+        code
+    })
+}
+
+fn request(options: &Options) -> Result<Request> {
+    let workload = match (&options.what.scenario, options.command.is_empty()) {
+        (Some(_), false) => {
+            let error = Error::input("both --scenario and a command were given");
+            return Err(error
+                .mend("give one of them: a command runs instead of a scenario's loads")
+                .into());
+        }
+        (Some(name), true) => Workload::Scenario(name.clone()),
+        (None, false) => Workload::Command(options.command.clone()),
+        (None, true) => Workload::Default,
+    };
+    Ok(Request {
+        workload,
+        profile: match options.profile {
+            ProfileName::Quick => Profile::Quick,
+            ProfileName::Standard => Profile::Standard,
+            ProfileName::Full => Profile::Full,
+        },
+        repeat: options.repeat,
+        seed: options.seed.unwrap_or_else(fresh_seed),
+        out: options.out.clone(),
+        keep_going: options.keep_going,
+        ..options.what.request()
+    })
+}
+
+impl What {
+    /// The parts of a request that are settled here; the rest at its defaults.
+    pub(crate) fn request(&self) -> Request {
+        Request {
+            configs: self.configs.clone(),
+            kernel: match (&self.kernel, self.locked) {
+                (Some(path), _) if path.is_dir() => {
+                    Kernel::Source(source::Request::Tree(path.clone()))
+                }
+                (Some(path), _) => Kernel::Source(source::Request::Tarball(path.clone())),
+                (None, true) => Kernel::Locked,
+                (None, false) => Kernel::Newest,
+            },
+            variants: match (&self.base, self.no_patch) {
+                (Some(rev), _) => Variants::SinceRev(rev.clone()),
+                (None, true) => Variants::None,
+                _ if !self.patch.is_empty() => Variants::Patch(self.patch.clone()),
+                _ if !self.variant.is_empty() => {
+                    Variants::Named(self.variant.iter().map(|v| VariantSpec::parse(v)).collect())
+                }
+                _ => Variants::Scenarios,
+            },
+            memory_mib: self.memory,
+            cpus: self.cpus,
+            append: self
+                .append
+                .iter()
+                .flat_map(|a| a.split_whitespace())
+                .map(str::to_owned)
+                .collect(),
+            kconfig: self.kconfig.clone(),
+            accel: match self.accel {
+                AccelName::Auto => AccelChoice::Auto,
+                AccelName::Kvm => AccelChoice::Kvm,
+                AccelName::Tcg => AccelChoice::Tcg,
+            },
+            ..Request::default()
+        }
+    }
+}
+
+/// A size with K, M or G, as MiB.
+fn memory(text: &str) -> Result<u32, String> {
+    harness::scenario::parse_size_mib(text).map_err(|e| e.to_string())
+}
+
+/// The clock is random enough: a seed only has to differ from run to run.
+fn fresh_seed() -> u64 {
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default();
+    // Kept short, as people copy it.
+    (now.as_nanos() as u64 ^ u64::from(std::process::id()) << 32) % 1_000_000_000
+}

@@ -1,0 +1,98 @@
+//! What every command does before its work: signals, the cache, missing packages.
+
+use std::io::{self, IsTerminal, Write};
+
+use anyhow::{Context, Result};
+use harness::{Error, cache::Cache, cancel::Cancel, host::doctor};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use xshell::{Shell, cmd};
+
+use crate::ui;
+
+/// A flag that Ctrl-C and its kin set; a second one ends the process at once (its children end
+/// with it).
+pub(crate) fn cancel_on_signals() -> Result<Cancel> {
+    let cancel = Cancel::new();
+    for signal in [SIGINT, SIGTERM, SIGHUP] {
+        let flag = cancel.flag();
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            i32::from(harness::exit::INTERRUPTED),
+            flag,
+        )
+        .and_then(|_| signal_hook::flag::register(signal, cancel.flag()))
+        .context("failed to watch for signals")?;
+    }
+    Ok(cancel)
+}
+
+/// Checks that the host has everything; installs what is missing where the user allows it: `yes`
+/// allows, a terminal asks, anything else stops with the command.
+pub(crate) fn prepare(cache: &Cache, cancel: &Cancel, yes: bool) -> Result<()> {
+    let report = doctor::examine(cache.root(), cancel);
+    if report.healthy() {
+        return Ok(());
+    }
+    if !report.packages.is_empty() && (yes || ask(&report)?) {
+        install(&report)?;
+        let again = doctor::examine(cache.root(), cancel);
+        return if again.healthy() {
+            Ok(())
+        } else {
+            Err(sick(&again).into())
+        };
+    }
+    Err(sick(&report).into())
+}
+
+/// Installs missing packages; their installer's words go to stderr.
+pub(crate) fn install(report: &doctor::Report) -> Result<()> {
+    let shell = Shell::new()?;
+    shell.set_var("DEBIAN_FRONTEND", "noninteractive");
+    let commands = report.commands()?;
+    let last = commands.len().saturating_sub(1);
+    for (at, words) in commands.iter().enumerate() {
+        ui::say(&format!("running {}", words.join(" ")));
+        let (program, args) = (&words[0], &words[1..]);
+        // stdout is the verdict's alone: what an installer says goes to stderr.
+        let done = cmd!(shell, "sh -c 'exec \"$@\" >&2' sh {program} {args...}")
+            .quiet()
+            .run();
+        if at == last {
+            done.context("failed to install what is missing")?;
+        }
+    }
+    Ok(())
+}
+
+fn ask(report: &doctor::Report) -> Result<bool> {
+    let Some(command) = report.mend() else {
+        return Ok(false);
+    };
+    if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return Ok(false);
+    }
+    ui::say(&format!("this host lacks {}", report.packages.join(", ")));
+    ui::ask(&format!("run `{command}`? [y/N] "))?;
+    io::stderr().flush()?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+fn sick(report: &doctor::Report) -> Error {
+    let missing: Vec<_> = report
+        .lines
+        .iter()
+        .filter(|l| l.health == doctor::Health::Missing)
+        .map(|l| format!("{} ({})", l.what, l.detail))
+        .collect();
+    let error = Error::infrastructure(format!("this host lacks {}", missing.join(", ")));
+    let mend = report
+        .mend()
+        .or_else(|| report.lines.iter().find_map(|l| l.mend.clone()));
+    match mend {
+        Some(mend) => error.mend(format!("{mend}\n(or give --yes, and it is done for you)")),
+        None => error,
+    }
+}

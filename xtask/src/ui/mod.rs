@@ -1,0 +1,11 @@
+//! What the user sees: results on stdout, progress and messages on stderr.
+
+mod choose;
+mod paint;
+mod print;
+mod progress;
+
+pub(crate) use choose::choose;
+pub(crate) use paint::Paint;
+pub(crate) use print::{ask, out, print_error, say};
+pub(crate) use progress::Progress;

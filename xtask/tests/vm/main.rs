@@ -1,0 +1,11 @@
+//! VM tests: real kernels, built, booted and hammered through the command line as a user would.
+//!
+//! `cargo xtask test` runs them one at a time; `KTWIN_TEST_FULL=1` adds the long ones. Planted bugs
+//! that belong to one config share a run, and so one base kernel and one base boot.
+
+mod ktwin;
+
+mod default_variant;
+mod ends;
+mod full;
+mod planted;
