@@ -112,6 +112,14 @@ pub(crate) fn in_own_session(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) }
 }
 
+/// Lets the other threads of this process have more of the CPUs: the calling
+/// thread's nice value, from 0, the usual one, to 19.
+pub(crate) fn be_nice(value: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: plain system call; 0 names the calling thread.
+    let done = unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, value) };
+    Errno::result(done).map(drop)
+}
+
 /// The errno in an I/O error; EIO where it holds none.
 pub(crate) fn errno_of(error: &io::Error) -> Errno {
     Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))

@@ -4,7 +4,7 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
 };
 
@@ -13,13 +13,15 @@ use nix::errno::Errno;
 use protocol::FindingKind;
 
 use super::{
+    apart::Apart,
     ledger::Ledger,
     slots::{Slot, Slots},
     tally::{Count, Tally},
 };
 use crate::{findings::Findings, stop::Stop, sys};
 
-/// One turn in so many goes to the slot that a server has just answered with.
+/// One turn in so many goes to the slot that a server has just answered with,
+/// if nobody has taken that on.
 const HOT_ONE_IN: u32 = 2;
 /// One removal in so many is offered to another churner too: two removals of
 /// one id, and one of them gets ENOENT.
@@ -38,10 +40,10 @@ pub(super) struct Churn {
     /// The connection's device, once it is mounted.
     device: OnceLock<OwnedFd>,
     /// An id that two are to remove; 0 if there is none.
-    contested: AtomicU32,
-    /// For each churner the tick before the registering ioctl that it is in;
+    contested: Apart<AtomicU32>,
+    /// For each churner the moment before the registering ioctl that it is in;
     /// 0 if it is in none.
-    registering: Box<[AtomicU64]>,
+    registering: Box<[Apart<AtomicU32>]>,
 }
 
 impl Churn {
@@ -53,14 +55,14 @@ impl Churn {
         churners: u32,
     ) -> Churn {
         Churn {
+            ledger: Ledger::new(slots.len() as u32),
             slots,
-            ledger: Ledger::new(),
             tally,
             findings,
             stop: Stop::default(),
             device: OnceLock::new(),
-            contested: AtomicU32::new(0),
-            registering: (0..churners).map(|_| AtomicU64::new(0)).collect(),
+            contested: Apart::default(),
+            registering: (0..churners).map(|_| Apart::default()).collect(),
         }
     }
 
@@ -72,15 +74,19 @@ impl Churn {
     /// One churner's life.
     pub(super) fn work(&self, who: usize, mut rng: Rng) {
         while !self.stop.is_set() {
-            let contested = self.contested.swap(0, Ordering::AcqRel);
-            if contested != 0 {
-                self.remove(contested);
+            // Read first: a line that is only read stays with every CPU.
+            if self.contested.load(Ordering::Acquire) != 0 {
+                let contested = self.contested.swap(0, Ordering::AcqRel);
+                if contested != 0 {
+                    self.remove(contested);
+                }
             }
-            let index = if rng.u32(..HOT_ONE_IN) == 0 {
-                self.slots.hot()
+            let hot = if rng.u32(..HOT_ONE_IN) == 0 {
+                self.slots.take_hot()
             } else {
-                rng.usize(..self.slots.len())
+                None
             };
+            let index = hot.unwrap_or_else(|| rng.usize(..self.slots.len()));
             let slot = self.slots.at(index);
             // Somebody else at work on it: take another.
             let Ok(mut turn) = slot.turn.try_lock() else {
@@ -125,8 +131,8 @@ impl Churn {
     /// Registers the slot's next file; none if the kernel refused.
     fn register(&self, who: usize, index: usize, turn: u32) -> Option<u32> {
         let (stamp, file) = self.slots.file(index, turn);
-        let begun = self.ledger.tick();
-        self.registering[who].store(begun, Ordering::SeqCst);
+        let begun = self.ledger.now();
+        self.registering[who].store(begun, Ordering::Release);
         let result = self
             .device()
             .and_then(|device| sys::backing_open(device, file.as_fd()));
@@ -138,7 +144,7 @@ impl Churn {
                 });
             }
         }
-        self.registering[who].store(0, Ordering::SeqCst);
+        self.registering[who].store(0, Ordering::Release);
         result
             .map_err(|errno| self.unexpected("BACKING_OPEN", errno))
             .ok()
@@ -168,9 +174,9 @@ impl Churn {
 
     /// Whether every registering ioctl that was called up to this tick has
     /// been recorded.
-    pub(super) fn recorded_up_to(&self, tick: u64) -> bool {
+    pub(super) fn recorded_up_to(&self, tick: u32) -> bool {
         self.registering.iter().all(|begun| {
-            let begun = begun.load(Ordering::SeqCst);
+            let begun = begun.load(Ordering::Acquire);
             begun == 0 || begun > tick
         })
     }

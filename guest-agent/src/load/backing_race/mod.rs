@@ -4,6 +4,7 @@
 //! moment; openers check what they then read. [`ledger`] keeps who was
 //! registered when, so that every answer can be judged exactly.
 
+mod apart;
 mod churner;
 mod ledger;
 mod opener;

@@ -22,12 +22,18 @@ use super::{
     slots::{STAMP_LEN, stamp_of},
     tally::Count,
 };
+use crate::sys;
 
 /// One open in so many is of a file that the opener holds open already: the
 /// inode has a backing, and another one must be refused.
 const HELD_ONE_IN: u32 = 64;
 /// How long a read that looks wrong waits for registrations to be recorded.
 const SETTLES_WITHIN: Duration = Duration::from_secs(5);
+
+/// Whoever sleeps and wakes, as openers do with every answer, is preferred to
+/// churners, who never sleep: where CPUs are few, this much nicer openers leave
+/// them about what they had among themselves.
+const NICE: i32 = 4;
 
 /// The title of the finding that an open read what it should not.
 const WRONG_STAMP: &str = "wrong data: open returned another backing file's stamp";
@@ -46,14 +52,16 @@ pub(super) struct Opening {
 #[derive(Clone, Copy)]
 struct Window {
     id: u32,
-    from: u64,
-    to: u64,
+    from: u32,
+    to: u32,
 }
 
 impl Opening {
     /// One opener's life, on the files that are its own: an inode that two had
     /// open at once would refuse the second backing.
     pub(super) fn work(&self, mine: &[usize], mut rng: Rng) {
+        // Best effort: the race needs both sides, not exact shares.
+        let _ = sys::be_nice(NICE);
         let files: Vec<(usize, CString)> = mine
             .iter()
             .filter_map(|&file| Some((file, CString::new(file_name(file)).ok()?)))
@@ -156,7 +164,7 @@ impl Opening {
         }
     }
 
-    fn settles(&self, tick: u64) -> bool {
+    fn settles(&self, tick: u32) -> bool {
         let until = Instant::now() + SETTLES_WITHIN;
         while !self.churn.recorded_up_to(tick) {
             if Instant::now() > until {

@@ -5,7 +5,7 @@ use std::{
     os::unix::ffi::OsStrExt,
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::UNIX_EPOCH,
 };
@@ -36,7 +36,7 @@ pub(super) struct Answer {
     /// The id.
     pub(super) id: AtomicU32,
     /// The tick before it was sent.
-    pub(super) at: AtomicU64,
+    pub(super) at: AtomicU32,
 }
 
 /// The names that openers choose from.

@@ -16,11 +16,16 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use super::apart::Apart;
+
 /// Backing files a slot goes through in turn. A slot has one registration at a
 /// time, so no file is ever registered twice at once, and no stamp is ever
 /// rewritten; that a stale one is read again by accident would take a delay of
 /// so many registrations of the same slot.
-const FILES_A_SLOT: u32 = 4;
+const FILES_A_SLOT: u32 = 2;
+
+/// No slot.
+const NONE: u64 = u64::MAX;
 
 /// What is in a backing file: text, so that a wrong read can be recognized.
 pub(super) const STAMP_LEN: usize = 24;
@@ -56,10 +61,10 @@ pub(super) struct Slot {
 /// All slots.
 #[derive(Debug)]
 pub(super) struct Slots {
-    slots: Box<[Slot]>,
+    slots: Box<[Apart<Slot>]>,
     files: Vec<OwnedFd>,
-    /// The slot that a server answered with last: the most worth removing.
-    hot: AtomicU64,
+    /// The slot that a server has just answered with, until a churner takes it.
+    hot: Apart<AtomicU64>,
 }
 
 impl Slots {
@@ -78,11 +83,11 @@ impl Slots {
             Ok(file.into())
         };
         Ok(Slots {
-            slots: (0..count).map(|_| Slot::default()).collect(),
+            slots: (0..count).map(|_| Apart::default()).collect(),
             files: (0..count.saturating_mul(FILES_A_SLOT))
                 .map(file)
                 .collect::<Result<_>>()?,
-            hot: AtomicU64::new(0),
+            hot: Apart(AtomicU64::new(NONE)),
         })
     }
 
@@ -107,14 +112,19 @@ impl Slots {
         self.hot.store(index as u64, Ordering::Relaxed);
     }
 
-    /// The slot answered with last.
-    pub(super) fn hot(&self) -> usize {
-        self.hot.load(Ordering::Relaxed) as usize
+    /// Takes the slot answered with last: the one most worth removing, once.
+    pub(super) fn take_hot(&self) -> Option<usize> {
+        // Read first: a line that is only read stays with every CPU.
+        if self.hot.load(Ordering::Relaxed) == NONE {
+            return None;
+        }
+        let index = self.hot.swap(NONE, Ordering::Relaxed);
+        (index != NONE).then_some(index as usize)
     }
 
     /// No ids any more: the connection that gave them out is gone.
     pub(super) fn clear(&self) {
-        for slot in &self.slots {
+        for slot in self.slots.iter() {
             slot.current.store(0, Ordering::Release);
             slot.previous.store(0, Ordering::Release);
         }
@@ -137,12 +147,12 @@ mod tests {
     #[test]
     fn each_registration_of_a_slot_has_a_file_of_its_own() {
         let slots = Slots::new(2, 1, &std::env::temp_dir()).unwrap();
-        let stamps: Vec<u32> = (0..4)
+        let stamps: Vec<u32> = (0..FILES_A_SLOT)
             .flat_map(|turn| [slots.file(0, turn).0, slots.file(1, turn).0])
             .collect();
         let distinct: std::collections::BTreeSet<u32> = stamps.iter().copied().collect();
         assert_eq!(distinct.len(), stamps.len());
-        let (stamp, file) = slots.file(1, 2);
+        let (stamp, file) = slots.file(1, 3);
         let file = File::from(file.as_fd().try_clone_to_owned().unwrap());
         let mut read = [0; STAMP_LEN];
         file.read_exact_at(&mut read, 0).unwrap();

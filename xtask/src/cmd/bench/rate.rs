@@ -1,18 +1,31 @@
-//! The load's rate, against a minimal C program that does the same in the same guest.
+//! The load's rate, against a minimal C program that does the same.
+//!
+//! Both take turns in one guest: on a machine with neighbours, what one boot
+//! reaches and what the next one does differ by a third.
 
-use anyhow::{Context, Result, bail};
+use std::fs;
+
+use anyhow::{Context, Result, bail, ensure};
 use harness::{
-    engine::{Home, Lab, Request, Variants, Workload},
+    collect::record::RunRecord,
+    engine::{Lab, Request, Variants, Workload},
     host::Cmd,
 };
-use protocol::{Exec, Load, Phase};
+use protocol::{Counters, ExecResult};
 
 use super::{Bench, Figure, request};
 
 const CONFIGS: [&str; 2] = ["plain", "kasan"];
-const SECONDS: u64 = 20;
 const SOURCE: &str = "xtask/src/cmd/bench/race.c";
-const COUNTS: [&str; 2] = ["lookups", "removes"];
+/// Turns each takes.
+const TURNS: usize = 4;
+/// Seconds of the C program's turn: as long as the profile `quick` hammers.
+const SECONDS: u64 = 20;
+/// What is compared, and the counters that make it up: a lookup that misses is one, too.
+const COUNTS: [(&str, &[&str]); 2] = [
+    ("lookups", &["lookups", "misses", "refused"]),
+    ("removes", &["removes"]),
+];
 
 pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     let temp = bench.cache.temp()?;
@@ -23,90 +36,101 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     compile
         .arg(bench.home.top().join(SOURCE))
         .run_ok(bench.cancel)?;
-    let command = vec![program.display().to_string(), SECONDS.to_string()];
-    let ours = Request {
-        workload: Workload::Scenario("hammer".into()),
-        ..request()
-    };
-    let theirs = Request {
-        workload: Workload::Command(command.clone()),
+    let scenario = temp.path().join("rate.yaml");
+    fs::write(&scenario, turns(&program.display().to_string()))?;
+    let request = Request {
+        workload: Workload::Scenario(scenario.display().to_string()),
         variants: Variants::None,
         ..request()
     };
     let mut figures = Vec::new();
     for config in CONFIGS {
-        let a = agent(bench, bench.home, &ours, config)?;
-        let c = c_program(bench, &theirs, config, &command)?;
-        for (n, count) in COUNTS.iter().enumerate() {
-            figures.push(Figure::new(
-                format!("{config}, {count} a second, agent"),
-                a[n],
-                "1/s",
-            ));
-            figures.push(Figure::new(
-                format!("{config}, {count} a second, C"),
-                c[n],
-                "1/s",
-            ));
+        let mut lab = Lab::new(
+            bench.home,
+            &request,
+            bench.cache,
+            bench.cancel,
+            bench.watcher,
+        )?;
+        let image = lab.base(config)?;
+        let phases = lab.phases(&request);
+        let record = lab.boot(config, &image, phases)?;
+        for (what, counters) in COUNTS {
+            let (agent, c) = (ours(&record, counters)?, theirs(&record, counters)?);
+            let name = |who| format!("{config}, {what} a second, {who}");
+            figures.push(Figure::new(name("agent"), agent, "1/s"));
+            figures.push(Figure::new(name("C"), c, "1/s"));
             figures.push(
-                Figure::new(format!("{config}, {count}, agent over C"), a[n] / c[n], "")
-                    .at_least(1.0),
+                Figure::new(format!("{config}, {what}, agent over C"), agent / c, "").at_least(1.0),
             );
         }
     }
     Ok(figures)
 }
 
-fn agent(bench: &Bench<'_>, home: &Home, request: &Request, config: &str) -> Result<[f64; 2]> {
-    let mut lab = Lab::new(home, request, bench.cache, bench.cancel, bench.watcher)?;
-    let image = lab.base(config)?;
-    let phases = lab.phases(request);
-    let record = lab.boot(config, &image, phases)?;
-    let phase = record
-        .phases
-        .first()
-        .with_context(|| format!("no phase ran: {:?}", record.end))?;
-    let seconds = phase.ended_s.context("the phase did not end")? - phase.started_s;
-    Ok(COUNTS.map(|name| *phase.counters.get(name).unwrap_or(&0) as f64 / seconds))
+fn turns(program: &str) -> String {
+    let turn = format!(
+        "  - backing-race: {{servers: 3, openers: 3, churners: 2, ids: 64, files: 512}}\n  \
+         - exec: {{command: [{program:?}, \"{SECONDS}\"]}}\n"
+    );
+    format!(
+        "# The agent's load and a minimal C program, taking turns.\nname: rate\nsubject: fuse-backing\ncovers: [fs/fuse]\n\
+         variants: []\nrequires: [FUSE_FS, FUSE_PASSTHROUGH]\nguest: {{memory: 2G, cpus: 2}}\nloads:\n{}",
+        turn.repeat(TURNS)
+    )
 }
 
-fn c_program(
-    bench: &Bench<'_>,
-    request: &Request,
-    config: &str,
-    command: &[String],
-) -> Result<[f64; 2]> {
-    let mut lab = Lab::new(
-        bench.home,
-        request,
-        bench.cache,
-        bench.cancel,
-        bench.watcher,
-    )?;
-    let image = lab.base(config)?;
-    let exec = Exec {
-        command: command.to_vec(),
-        expect: 0,
-    };
-    let record = lab.boot(
-        config,
-        &image,
-        vec![Phase {
-            load: Load::Exec(exec),
-            seconds: SECONDS * 4,
-        }],
-    )?;
-    let result = record
-        .exec
-        .first()
-        .with_context(|| format!("the program did not run: {:?}", record.end))?;
-    let words: Vec<&str> = result.output.split_whitespace().collect();
-    let value = |name: &str| {
-        let at = words.iter().position(|w| *w == name)?;
-        words.get(at + 1)?.parse::<f64>().ok()
-    };
-    match (value("lookups"), value("removes")) {
-        (Some(lookups), Some(removes)) => Ok([lookups, removes].map(|n| n / SECONDS as f64)),
-        _ => bail!("the C program said {:?}", result.output),
+fn ours(record: &RunRecord, counters: &[&str]) -> Result<f64> {
+    let phases: Vec<&Counters> = record
+        .phases
+        .iter()
+        .filter(|phase| phase.name == "backing-race" && phase.ended_s.is_some())
+        .map(|phase| &phase.counters)
+        .collect();
+    ensure!(
+        phases.len() == TURNS,
+        "{} of {TURNS} turns of the agent's ended: {:?}",
+        phases.len(),
+        record.end
+    );
+    let total: u64 = phases
+        .iter()
+        .flat_map(|counts| counters.iter().filter_map(|name| counts.get(*name)))
+        .sum();
+    Ok(per_second(total))
+}
+
+fn theirs(record: &RunRecord, counters: &[&str]) -> Result<f64> {
+    ensure!(
+        record.exec.len() == TURNS,
+        "{} of {TURNS} turns of the C program's ended: {:?}",
+        record.exec.len(),
+        record.end
+    );
+    let mut total = 0;
+    for result in &record.exec {
+        for name in counters {
+            total += said(result, name)?;
+        }
     }
+    Ok(per_second(total))
+}
+
+/// What follows the name in the program's output; nothing if it does not count that.
+fn said(result: &ExecResult, name: &str) -> Result<u64> {
+    let words: Vec<&str> = result.output.split_whitespace().collect();
+    if !words.contains(&"lookups") {
+        bail!("the C program said {:?}", result.output);
+    }
+    let Some(at) = words.iter().position(|word| *word == name) else {
+        return Ok(0);
+    };
+    words
+        .get(at + 1)
+        .and_then(|count| count.parse().ok())
+        .with_context(|| format!("the C program said {:?}", result.output))
+}
+
+fn per_second(total: u64) -> f64 {
+    total as f64 / (TURNS as u64 * SECONDS) as f64
 }
