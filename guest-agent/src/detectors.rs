@@ -4,7 +4,7 @@ use std::fs;
 
 use protocol::{DetectorState, Detectors};
 
-use crate::{kmemleak, sys};
+use crate::{kcsan, kmemleak, sys};
 
 /// What boot says about a detector that leaves no file behind.
 const KASAN_IS_UP: &str = "KernelAddressSanitizer initialized";
@@ -38,10 +38,7 @@ pub(crate) fn states(presence: Presence) -> Detectors {
             lockdep(read("/proc/lockdep_stats").as_deref()),
         ),
         ("kasan".into(), kasan(presence.kasan, &words, taint)),
-        (
-            "kcsan".into(),
-            kcsan(read("/sys/kernel/debug/kcsan").as_deref()),
-        ),
+        ("kcsan".into(), kcsan::state()),
         ("kmemleak".into(), kmemleak::state()),
     ])
 }
@@ -70,16 +67,6 @@ fn kasan(present: bool, cmdline: &str, taint: u64) -> DetectorState {
         (true, true) => DetectorState::On,
         (true, false) if taint & KASAN_REPORTED == 0 => DetectorState::On,
         (true, false) => DetectorState::Off,
-    }
-}
-
-fn kcsan(stats: Option<&str>) -> DetectorState {
-    let Some(stats) = stats else {
-        return DetectorState::Absent;
-    };
-    match value_after(stats, "enabled:") {
-        Some("1") => DetectorState::On,
-        _ => DetectorState::Off,
     }
 }
 
@@ -123,17 +110,6 @@ mod tests {
             (true, "nokasan_multi_shot", KASAN_REPORTED, Off),
         ] {
             assert_eq!(kasan(present, cmdline, taint), state, "{cmdline} {taint}");
-        }
-    }
-
-    #[test]
-    fn kcsan_tells_by_itself() {
-        for (stats, state) in [
-            (None, Absent),
-            (Some("enabled: 1\nused_watchpoints: 0\n"), On),
-            (Some("enabled: 0\n"), Off),
-        ] {
-            assert_eq!(kcsan(stats), state, "{stats:?}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod fs;
 mod heartbeat;
 mod init;
 mod job;
+mod kcsan;
 mod kmemleak;
 mod kmsg;
 mod load;
@@ -116,6 +117,7 @@ fn run(plan: &Plan, out: &Outbox, findings: &Findings, heart: &Heart, stop: &Sto
         return Ok(());
     }
     tools::lay_out()?;
+    kcsan::watch_longer()?;
     for (index, phase) in plan.phases.iter().enumerate() {
         if stop.is_set() {
             break;

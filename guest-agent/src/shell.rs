@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{init, mounts, tools};
+use crate::{init, kcsan, mounts, tools};
 
 /// The word on the kernel's command line that asks for it.
 const WORD: &str = "ktwin.shell";
@@ -26,6 +26,7 @@ pub(crate) fn run() -> Result<()> {
     mounts::late()?;
     init::settle();
     tools::lay_out()?;
+    kcsan::watch_longer()?;
     let console = || OpenOptions::new().read(true).write(true).open(CONSOLE);
     let mut command = match SETSID.into_iter().find(|path| Path::new(path).exists()) {
         Some(setsid) => {

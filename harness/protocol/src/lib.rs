@@ -30,6 +30,38 @@ pub const PORT_NAME: &str = "ktwin.agent.0";
 /// splat knows its phase: `ktwin: phase backing-race begin`.
 pub const KMSG_PREFIX: &str = "ktwin: ";
 
+/// How long KCSAN watches an access, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KcsanWatch {
+    /// The kernel's module parameter.
+    pub parameter: &'static str,
+    /// While the guest boots; the host's to ask for.
+    pub boot_us: u32,
+    /// From the first load on; the agent's to set. The kernel's own default.
+    pub load_us: u32,
+}
+
+impl KcsanWatch {
+    /// What asks for it on the kernel's command line.
+    pub fn word(&self) -> String {
+        format!("kcsan.{}={}", self.parameter, self.boot_us)
+    }
+}
+
+/// KCSAN's watches in tasks and in interrupts.
+pub const KCSAN_WATCHES: [KcsanWatch; 2] = [
+    KcsanWatch {
+        parameter: "udelay_task",
+        boot_us: 8,
+        load_us: 80,
+    },
+    KcsanWatch {
+        parameter: "udelay_interrupt",
+        boot_us: 2,
+        load_us: 20,
+    },
+];
+
 /// The serial number of the read-only disk that holds programs (fio, a user's
 /// command with its libraries); the agent finds it in `/sys/block/*/serial`.
 pub const TOOLS_DISK: &str = "ktwin-tools";

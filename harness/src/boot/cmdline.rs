@@ -3,6 +3,8 @@
 //! There is no `nokaslr`: a PVH kernel is never moved, and one built without KASLR would pass the
 //! word on to the agent.
 
+use protocol::{KCSAN_WATCHES, KcsanWatch};
+
 use super::settings::Accel;
 
 /// When a word is given.
@@ -53,6 +55,11 @@ pub fn words(boot: &Boot<'_>, append: &[String]) -> Vec<String> {
     // against an emulated timer, which takes long and goes wrong on a busy host.
     if let (Accel::Tcg, Some(khz)) = (boot.accel, boot.tsc_khz) {
         words.push(format!("tsc_early_khz={khz}"));
+    }
+    // Long watches find little in a boot, which is one thread most of the time, and take a tenth
+    // of it. The agent lengthens them before the first load.
+    if When::Config("kcsan").holds(boot) {
+        words.extend(KCSAN_WATCHES.iter().map(KcsanWatch::word));
     }
     words.extend_from_slice(append);
     words
@@ -106,7 +113,7 @@ mod tests {
                 Tcg,
                 "kasan",
                 &["kasan_multi_shot", "oops=panic", "panic=-1"],
-                &[],
+                &["kcsan.udelay_task=8"],
             ),
             (
                 Tcg,
@@ -117,7 +124,7 @@ mod tests {
             (
                 Kvm,
                 "kcsan",
-                &["console=ttyS0", "reboot=t"],
+                &["console=ttyS0", "reboot=t", "kcsan.udelay_task=8"],
                 &["tsc=reliable", "tsc_early_khz=2600000", "no_timer_check"],
             ),
             (Kvm, "kasanlike", &[], &["kasan_multi_shot"]),

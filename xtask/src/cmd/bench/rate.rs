@@ -75,7 +75,7 @@ fn turns(program: &str) -> String {
     );
     format!(
         "# The agent's load and a minimal C program, taking turns.\nname: rate\nsubject: fuse-backing\ncovers: [fs/fuse]\n\
-         variants: []\nrequires: [FUSE_FS, FUSE_PASSTHROUGH]\nguest: {{memory: 2G, cpus: 2}}\nloads:\n{}",
+         variants: []\nrequires: [FUSE_FS, FUSE_PASSTHROUGH]\nguest: {{memory: 1G, cpus: 2}}\nloads:\n{}",
         turn.repeat(TURNS)
     )
 }

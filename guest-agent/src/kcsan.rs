@@ -1,0 +1,88 @@
+//! KCSAN's watches: short while the guest boots, long for the loads.
+//!
+//! KCSAN stalls a thread at a watched access and waits for somebody else to touch
+//! the same memory. Boot is a single thread most of the time: long waits there
+//! find little and take a tenth of the boot. The host asks for short ones on the
+//! kernel's command line, and the agent restores them before anything is run.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use protocol::{DetectorState, KCSAN_WATCHES, KcsanWatch};
+
+const PARAMETERS: &str = "/sys/module/kcsan/parameters";
+const STATS: &str = "/sys/kernel/debug/kcsan";
+
+/// Lets watches last as long as they do by default, unless the user asked for
+/// another length on the command line.
+pub(crate) fn watch_longer() -> Result<()> {
+    let words = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    for watch in KCSAN_WATCHES.iter().filter(|watch| is_short(&words, watch)) {
+        let path = format!("{PARAMETERS}/{}", watch.parameter);
+        // Without KCSAN there is nothing to lengthen.
+        if fs::exists(&path).unwrap_or(false) {
+            fs::write(&path, watch.load_us.to_string()).with_context(|| format!("write {path}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether it is on.
+pub(crate) fn state() -> DetectorState {
+    state_in(fs::read_to_string(STATS).ok().as_deref())
+}
+
+fn state_in(stats: Option<&str>) -> DetectorState {
+    let Some(stats) = stats else {
+        return DetectorState::Absent;
+    };
+    let enabled = stats
+        .lines()
+        .find_map(|line| line.trim_start().strip_prefix("enabled:"));
+    match enabled.map(str::trim) {
+        Some("1") => DetectorState::On,
+        _ => DetectorState::Off,
+    }
+}
+
+/// Whether the last word on it is the host's.
+fn is_short(words: &str, watch: &KcsanWatch) -> bool {
+    let key = format!("kcsan.{}=", watch.parameter);
+    let last = words
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix(&key))
+        .next_back();
+    last == Some(watch.boot_us.to_string().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use DetectorState::{Absent, Off, On};
+
+    use super::*;
+
+    #[test]
+    fn it_tells_by_itself() {
+        for (stats, state) in [
+            (None, Absent),
+            (Some("enabled: 1\nused_watchpoints: 0\n"), On),
+            (Some("enabled: 0\n"), Off),
+            (Some(""), Off),
+        ] {
+            assert_eq!(state_in(stats), state, "{stats:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_user_appends_stays() {
+        let watch = &KCSAN_WATCHES[0];
+        let ours = format!("quiet {}", watch.word());
+        for (words, short) in [
+            (ours.clone(), true),
+            (format!("{ours} kcsan.{}=500", watch.parameter), false),
+            ("quiet".into(), false),
+        ] {
+            assert_eq!(is_short(&words, watch), short, "{words}");
+        }
+    }
+}
