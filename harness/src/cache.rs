@@ -37,10 +37,12 @@ pub enum Kind {
     Tools,
     /// What is known about this host.
     Host,
+    /// What the boots of a base kernel showed.
+    Seen,
 }
 
 /// Folder names, and how many entries are kept: large, easily rebuilt things go first.
-const KINDS: [(Kind, &str, usize); 8] = [
+const KINDS: [(Kind, &str, usize); 9] = [
     (Kind::BuildDir, "build", 8),
     (Kind::Tree, "tree", 16),
     (Kind::Initramfs, "initramfs", 8),
@@ -49,6 +51,7 @@ const KINDS: [(Kind, &str, usize); 8] = [
     (Kind::Deb, "deb", 4),
     (Kind::Kernel, "kernel", 60),
     (Kind::Host, "host", 16),
+    (Kind::Seen, "seen", 100),
 ];
 
 impl Kind {

@@ -6,7 +6,7 @@ use crate::{
     Result,
     build::{KernelImage, would_compile},
     collect::{Provenance, record::RunRecord},
-    engine::{Request, guests::Guests, kernels::Built, subject::Variant},
+    engine::{Request, guests::Guests, kernels::Built, seen::Seen, subject::Variant},
     judge::{
         self, Broken, JudgeInput, Judged, Touched,
         verdict::{Comparison, Outcome, Patch},
@@ -23,6 +23,8 @@ pub(super) struct Sides<'a> {
     /// One kernel alone.
     alone: bool,
     base: Side,
+    /// What base's kernel showed in earlier runs.
+    seen: Seen,
     variants: Vec<VariantSide<'a>>,
 }
 
@@ -37,7 +39,7 @@ struct VariantSide<'a> {
 }
 
 impl<'a> Sides<'a> {
-    pub(super) fn new(config: &'a str, base: KernelImage, alone: bool) -> Self {
+    pub(super) fn new(config: &'a str, base: KernelImage, seen: Seen, alone: bool) -> Self {
         Self {
             config,
             alone,
@@ -45,6 +47,7 @@ impl<'a> Sides<'a> {
                 image: base,
                 records: Vec::new(),
             },
+            seen,
             variants: Vec::new(),
         }
     }
@@ -117,6 +120,9 @@ impl Comparing<'_> {
                 let again: Vec<String> = std::iter::once(BASE.to_owned()).chain(wanted).collect();
                 self.boot(&mut sides, &again, repeat..=repeat)?;
             }
+        }
+        if !self.ways.cancel.is_cancelled() {
+            sides.seen.remember(&sides.base.records)?;
         }
         if sides.alone {
             return Ok(vec![self.judge_alone(&sides).comparison]);
@@ -209,6 +215,7 @@ impl Comparing<'_> {
                 let symbols = self.symbols(touched, &side.image);
                 let mut judged = judge::judge(&JudgeInput {
                     base: &sides.base.records,
+                    earlier: sides.seen.earlier(),
                     touched: Some(touched),
                     compiled: Some(&side.image.compiled),
                     symbols: &symbols,
@@ -239,6 +246,7 @@ impl Comparing<'_> {
             scenario: self.scenario,
             variant,
             base: &[],
+            earlier: &[],
             boots,
             alone: sides.alone,
             base_broken: None,

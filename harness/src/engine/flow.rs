@@ -16,6 +16,7 @@ use crate::{
         configs, date,
         guests::Guests,
         kernels::{self, Kernels},
+        seen::Seen,
         subject::{self, Subject},
     },
     event::{Event, Watcher},
@@ -161,9 +162,11 @@ impl Run<'_> {
         let base = self.kernels.base(config)?;
         self.guests.settle(&base)?;
         let subject = self.subject;
+        let seen = Seen::of(self.ways.cache, &base);
         let mut sides = Sides::new(
             config,
             base,
+            seen,
             matches!(self.request.variants, Variants::None),
         );
         for variant in &subject.variants {

@@ -10,6 +10,7 @@ mod home;
 mod kernels;
 mod lab;
 mod request;
+mod seen;
 mod shell;
 mod subject;
 mod symbols;

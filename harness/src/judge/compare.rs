@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     conditions,
     groups::{Group, Side, groups},
+    known::Known,
     measures,
     observe::{Observation, observe},
     status::{self, Boots},
@@ -17,6 +18,7 @@ use crate::{
     exit,
     plan::BASE,
     scenario::{Accepted, Scenario},
+    splat::Splat,
 };
 
 /// What one comparison is judged from.
@@ -30,6 +32,8 @@ pub struct JudgeInput<'a> {
     pub variant: &'a str,
     /// Base's boots; none for one kernel alone.
     pub base: &'a [RunRecord],
+    /// What earlier boots of the same base kernel showed.
+    pub earlier: &'a [Splat],
     /// The variant's boots.
     pub boots: &'a [RunRecord],
     /// One kernel alone: every finding that is not accepted counts.
@@ -102,8 +106,9 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
         base: observe(input.base, input.touched, true),
         variant: observe(input.boots, input.touched, false),
     };
+    let known = Known::new(&seen.base, input.earlier, input.touched);
     for group in groups(&seen) {
-        let judged = status::of(&group, input);
+        let judged = status::of(&group, &known, input);
         let finding = finding(&group, judged.status, judged.why, input);
         if finding.accepted.is_none() {
             weigh(&finding, &group, &mut reasons);

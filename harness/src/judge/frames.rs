@@ -54,6 +54,23 @@ pub(super) fn race(splat: &Splat, patch: Option<&Touched>) -> Option<Vec<Access>
     Some(race)
 }
 
+/// The sides of a KCSAN race with symbols: whose each is (the function that the title names), its
+/// own access and the other. None where one of the sides is unknown.
+pub(super) fn sides(splat: &Splat, patch: Option<&Touched>) -> Vec<(String, Access, Access)> {
+    let Some(places) =
+        accesses(splat).filter(|places| splat.class == KCSAN && places.len() == SIDES)
+    else {
+        return Vec::new();
+    };
+    let owners = splat.stacks.iter().filter_map(|stack| stack.first());
+    let accesses: Vec<Access> = places.iter().map(|place| access(place, patch)).collect();
+    owners
+        .zip(&accesses)
+        .zip(accesses.iter().rev())
+        .map(|((owner, own), other)| (owner.function.clone(), own.clone(), other.clone()))
+        .collect()
+}
+
 fn access(place: &Place, patch: Option<&Touched>) -> Access {
     let here = (place.file.clone(), place.line);
     let mapped = patch.map_or(Some(here.clone()), |patch| {

@@ -8,6 +8,7 @@
 //! | `observe.rs`, `ends.rs` | a boot's record to what it showed |
 //! | `frames.rs` | the frames of a splat that count |
 //! | `groups.rs` | observations of both sides that are the same finding |
+//! | `known.rs` | what base is known to show, earlier boots included |
 //! | `status.rs`, `fisher.rs` | new, unconfirmed, common or fixed |
 //! | `touched.rs`, `csource.rs` | what a patch touches |
 //! | `conditions.rs` | what must have happened for a pass |
@@ -22,6 +23,7 @@ mod ends;
 mod fisher;
 mod frames;
 mod groups;
+mod known;
 mod measures;
 mod observe;
 mod status;
@@ -31,6 +33,10 @@ pub mod verdict;
 
 #[cfg(test)]
 mod compare_tests;
+#[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
+mod known_tests;
 #[cfg(test)]
 mod touched_tests;
 

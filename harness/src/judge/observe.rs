@@ -4,7 +4,8 @@ use protocol::{ExecResult, FindingKind, Load};
 
 use super::{
     ends,
-    frames::{Access, accesses, frames, race, trace},
+    frames::{Access, accesses, frames, race, sides, trace},
+    known::RaceSide,
     touched::Touched,
     verdict::Kind,
 };
@@ -36,6 +37,8 @@ pub(super) struct Observation {
     pub(super) title: String,
     /// For a KCSAN race with symbols, both accesses.
     pub(super) race: Option<Vec<Access>>,
+    /// Its sides, where both are known with symbols.
+    pub(super) sides: Vec<RaceSide>,
     pub(super) rule: Rule,
     /// Seen on both sides, it is the host's fault and not the kernel's.
     pub(super) host_if_common: bool,
@@ -62,6 +65,7 @@ pub(super) fn observe(
             class: class.to_owned(),
             title: tidy(title, MAX_TITLE),
             race: None,
+            sides: Vec::new(),
             rule: Rule::Candidate,
             host_if_common: false,
             boot,
@@ -139,6 +143,7 @@ fn of_splat(
         .collect();
     Observation {
         race: race(splat, touched.filter(|_| is_base)),
+        sides: sides(splat, touched.filter(|_| is_base)),
         count: timed.count,
         at_s: Some(timed.at_s),
         evidence: format!("{}/{}", record.cell.id, timed.file),
@@ -148,7 +153,7 @@ fn of_splat(
     }
 }
 
-fn kind_of(splat: &Splat) -> Kind {
+pub(super) fn kind_of(splat: &Splat) -> Kind {
     match splat.class.as_str() {
         "memleak" => Kind::Leak,
         _ => Kind::Splat,

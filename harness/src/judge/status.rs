@@ -5,6 +5,7 @@ use super::{
     conditions::boots,
     fisher::{Hits, could_settle, p_value, significant},
     groups::Group,
+    known::Known,
     observe::Rule,
     verdict::Status,
 };
@@ -26,7 +27,7 @@ pub(super) struct Judged {
 }
 
 /// The status of a group of observations.
-pub(super) fn of(group: &Group<'_>, input: &JudgeInput<'_>) -> Judged {
+pub(super) fn of(group: &Group<'_>, known: &Known, input: &JudgeInput<'_>) -> Judged {
     let able = Boots::of(input, group.kind);
     let base = Hits {
         hits: Group::hits(&group.base),
@@ -69,6 +70,9 @@ pub(super) fn of(group: &Group<'_>, input: &JudgeInput<'_>) -> Judged {
         of_boots(variant),
         of_boots(base)
     );
+    if let Some(why) = known.explains(group) {
+        return settled(Status::Common, format!("{counts}; {why}"));
+    }
     if let Some(frame) = group.variant.iter().find_map(|seen| seen.touched.as_ref()) {
         return settled(Status::New, format!("the patch touches {frame}; {counts}"));
     }

@@ -1,0 +1,65 @@
+//! What base is known to show: in this run's boots, and in earlier ones of the same kernel.
+//!
+//! A kernel's own races come and go from boot to boot. One that the variant shows and this run's
+//! base does not is still base's if base ever showed it; and if base ever showed each of its
+//! sides, making this very access while the other access was made elsewhere: then it is the same
+//! unprotected field, met in one more pair of callers.
+
+use std::collections::BTreeSet;
+
+use super::{
+    frames::{Access, race, sides},
+    groups::Group,
+    observe::{Observation, kind_of},
+    touched::Touched,
+    verdict::Kind,
+};
+use crate::splat::Splat;
+
+/// One side of a race: whose it is, its own access and the other one.
+pub(super) type RaceSide = (String, Access, Access);
+
+/// What base is known to show.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// In earlier boots only: this run's are compared in full.
+    earlier: BTreeSet<(Kind, String, Option<Vec<Access>>)>,
+    /// In any boot.
+    sides: BTreeSet<RaceSide>,
+}
+
+impl Known {
+    /// From this run's boots of base and what earlier ones showed; lines through the patch.
+    pub(super) fn new(base: &[Observation], earlier: &[Splat], patch: Option<&Touched>) -> Self {
+        let of_earlier = earlier.iter().flat_map(|splat| sides(splat, patch));
+        let of_base = base.iter().flat_map(|seen| seen.sides.iter().cloned());
+        Self {
+            earlier: earlier
+                .iter()
+                .map(|splat| (kind_of(splat), splat.title.clone(), race(splat, patch)))
+                .collect(),
+            sides: of_base.chain(of_earlier).collect(),
+        }
+    }
+
+    /// Why a finding that this run's base did not show is base's all the same.
+    pub(super) fn explains(&self, group: &Group<'_>) -> Option<&'static str> {
+        let all = |is_known: &dyn Fn(&Observation) -> bool| {
+            !group.variant.is_empty() && group.variant.iter().all(|seen| is_known(seen))
+        };
+        let in_earlier = |seen: &Observation| {
+            let key = (group.kind, group.title.clone(), seen.race.clone());
+            self.earlier.contains(&key)
+        };
+        let in_parts = |seen: &Observation| {
+            !seen.sides.is_empty() && seen.sides.iter().all(|side| self.sides.contains(side))
+        };
+        if all(&in_earlier) {
+            Some("base showed it in an earlier boot")
+        } else if all(&in_parts) {
+            Some("base showed both of its accesses racing with each other, from other callers")
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! What base is known to show, by tables.
+
+use super::{fixtures::*, verdict::Status};
+use crate::splat::{Frame, Place, Splat};
+
+/// A race in a header's helper, made by these two callers.
+fn of_callers(a: (&str, u32), b: (&str, u32)) -> Splat {
+    let stack = |(caller, line): (&str, u32)| {
+        vec![Frame {
+            function: caller.into(),
+            places: vec![
+                Place {
+                    function: "get_cred".into(),
+                    file: "include/linux/cred.h".into(),
+                    line,
+                },
+                Place {
+                    function: caller.into(),
+                    file: "fs/file_table.c".into(),
+                    line: 1,
+                },
+            ],
+            ..Frame::default()
+        }]
+    };
+    Splat {
+        title: format!("KCSAN: data-race in {} / {}", a.0, b.0),
+        class: "kcsan".into(),
+        stacks: vec![stack(a), stack(b)],
+        ..Splat::default()
+    }
+}
+
+#[test]
+fn a_race_that_base_showed_once_is_bases() {
+    let open = |line| ("open", line);
+    let init = |line| ("init", line);
+    let on_variant = || of_callers(open(7), init(9));
+    type Row = (&'static str, Vec<Splat>, Vec<Splat>, Status);
+    let table: [Row; 8] = [
+        ("never seen", vec![], vec![], Status::Unconfirmed),
+        ("earlier", vec![], vec![on_variant()], Status::Common),
+        (
+            "earlier, and other lines",
+            vec![],
+            vec![of_callers(open(7), init(8))],
+            Status::Unconfirmed,
+        ),
+        (
+            "its sides, apart",
+            vec![of_callers(open(7), ("other", 9))],
+            vec![of_callers(("other", 7), init(9))],
+            Status::Common,
+        ),
+        (
+            "its sides, both with themselves",
+            vec![],
+            vec![of_callers(open(7), open(9)), of_callers(init(7), init(9))],
+            Status::Common,
+        ),
+        (
+            "one side only",
+            vec![of_callers(open(7), ("other", 9))],
+            vec![],
+            Status::Unconfirmed,
+        ),
+        (
+            "its callers, each with another race",
+            vec![
+                of_callers(open(7), ("other", 1)),
+                of_callers(("other", 2), init(9)),
+            ],
+            vec![],
+            Status::Unconfirmed,
+        ),
+        (
+            "its callers, the other way round",
+            vec![
+                of_callers(open(9), ("other", 7)),
+                of_callers(("other", 9), init(7)),
+            ],
+            vec![],
+            Status::Unconfirmed,
+        ),
+    ];
+    for (name, base, earlier, status) in table {
+        let mut setup = Setup::new(vec![splats(base)], vec![splats(vec![on_variant()])]);
+        setup.earlier = earlier;
+        let comparison = setup.judge();
+        let finding = comparison
+            .findings
+            .iter()
+            .find(|one| one.title == on_variant().title);
+        assert_eq!(
+            finding.map(|one| one.status),
+            Some(status),
+            "{name}: {comparison:?}"
+        );
+    }
+}
+
+#[test]
+fn what_only_earlier_boots_showed_is_no_finding() {
+    let mut setup = Setup::new(vec![nothing()], vec![nothing()]);
+    setup.earlier = vec![of_callers(("open", 7), ("init", 9))];
+    assert!(setup.judge().findings.is_empty());
+}
