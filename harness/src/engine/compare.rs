@@ -22,7 +22,7 @@ pub(super) struct Sides<'a> {
     config: &'a str,
     /// One kernel alone.
     alone: bool,
-    base: Side,
+    base: std::result::Result<Side, Broken>,
     /// What base's kernel showed in earlier runs.
     seen: Seen,
     variants: Vec<VariantSide<'a>>,
@@ -39,39 +39,47 @@ struct VariantSide<'a> {
 }
 
 impl<'a> Sides<'a> {
-    pub(super) fn new(config: &'a str, base: KernelImage, seen: Seen, alone: bool) -> Self {
+    pub(super) fn new(
+        config: &'a str,
+        base: std::result::Result<KernelImage, Broken>,
+        seen: Seen,
+        alone: bool,
+    ) -> Self {
         Self {
             config,
             alone,
-            base: Side {
-                image: base,
-                records: Vec::new(),
-            },
+            base: base.map(Side::new),
             seen,
             variants: Vec::new(),
         }
     }
 
     pub(super) fn add(&mut self, variant: &'a Variant, built: Built) {
-        let kernel = built.map(|(image, touched)| {
-            (
-                Side {
-                    image,
-                    records: Vec::new(),
-                },
-                touched,
-            )
-        });
+        let kernel = built.map(|(image, touched)| (Side::new(image), touched));
         self.variants.push(VariantSide { variant, kernel });
     }
 
-    fn kernels(&self) -> Vec<String> {
-        let built = self
-            .variants
+    /// A kernel that was built, if any was.
+    pub(super) fn any_image(&self) -> Option<&KernelImage> {
+        let variants = self.variants.iter().filter_map(|v| v.kernel.as_ref().ok());
+        let variants = variants.map(|(side, _)| side);
+        self.base
             .iter()
-            .filter(|v| v.kernel.is_ok())
-            .map(|v| v.variant.name.clone());
-        std::iter::once(BASE.to_owned()).chain(built).collect()
+            .chain(variants)
+            .map(|side| &side.image)
+            .next()
+    }
+
+    /// The kernels that were built, base's first.
+    fn kernels(&self) -> Vec<String> {
+        let base = self.base.iter().map(|_| BASE.to_owned());
+        let built = self.variants.iter().filter(|v| v.kernel.is_ok());
+        base.chain(built.map(|v| v.variant.name.clone())).collect()
+    }
+
+    /// Base's boots.
+    fn base_records(&self) -> &[RunRecord] {
+        self.base.as_ref().map_or(&[], |side| &side.records)
     }
 
     fn series(&self, name: &str) -> Option<&'a Series> {
@@ -79,11 +87,21 @@ impl<'a> Sides<'a> {
         found.map(|v| &v.variant.series)
     }
 
-    fn side(&mut self, name: &str) -> &mut Side {
-        let found = self.variants.iter_mut().find(|v| v.variant.name == name);
-        match found.map(|v| &mut v.kernel) {
-            Some(Ok((side, _))) => side,
-            _ => &mut self.base,
+    /// The side of a kernel that was built.
+    fn side(&mut self, name: &str) -> Option<&mut Side> {
+        if name == BASE {
+            return self.base.as_mut().ok();
+        }
+        let found = self.variants.iter_mut().find(|v| v.variant.name == name)?;
+        found.kernel.as_mut().ok().map(|(side, _)| side)
+    }
+}
+
+impl Side {
+    fn new(image: KernelImage) -> Self {
+        Self {
+            image,
+            records: Vec::new(),
         }
     }
 }
@@ -106,15 +124,17 @@ pub(super) struct Comparing<'a> {
 impl Comparing<'_> {
     pub(super) fn run(&self, mut sides: Sides<'_>) -> Result<Vec<Comparison>> {
         let kernels = sides.kernels();
-        // Nothing to compare base with: it need not boot.
-        if kernels.len() > 1 || sides.alone {
+        // Where no variant was built there is nothing to compare base with: it need not boot.
+        let any = kernels.iter().any(|name| sides.alone || name != BASE);
+        if any {
             let boots = self.request.profile.boots(sides.config);
             let first = self.request.repeat.unwrap_or(boots.first);
             let most = self.request.repeat.unwrap_or(boots.most);
             self.boot(&mut sides, &kernels, 1..=first)?;
             for repeat in first + 1..=most {
                 let wanted = self.unsettled(&sides, most - repeat + 1);
-                if wanted.is_empty() || self.ways.cancel.is_cancelled() {
+                // Without base there is nothing that further boots could settle.
+                if wanted.is_empty() || sides.base.is_err() || self.ways.cancel.is_cancelled() {
                     break;
                 }
                 let again: Vec<String> = std::iter::once(BASE.to_owned()).chain(wanted).collect();
@@ -122,10 +142,10 @@ impl Comparing<'_> {
             }
         }
         if !self.ways.cancel.is_cancelled() {
-            sides.seen.remember(&sides.base.records)?;
+            sides.seen.remember(sides.base_records())?;
         }
         if sides.alone {
-            return Ok(vec![self.judge_alone(&sides).comparison]);
+            return Ok(vec![self.judge_alone(&sides)]);
         }
         Ok(sides
             .variants
@@ -145,11 +165,12 @@ impl Comparing<'_> {
                 return Ok(());
             }
             let provenance = self.provenance(sides.series(&cell.variant));
-            let side = sides.side(&cell.variant);
-            let record = self
-                .guests
-                .boot(&cell, &side.image, &provenance, self.dir)?;
-            side.records.push(record);
+            if let Some(side) = sides.side(&cell.variant) {
+                let record = self
+                    .guests
+                    .boot(&cell, &side.image, &provenance, self.dir)?;
+                side.records.push(record);
+            }
         }
         Ok(())
     }
@@ -204,8 +225,11 @@ impl Comparing<'_> {
     fn judge(&self, sides: &Sides<'_>, one: &VariantSide<'_>, reruns_left: u32) -> Judged {
         match &one.kernel {
             Err(broken) => {
-                let name = &one.variant.name;
-                let comparison = judge::untestable(sides.config, &self.scenario.name, name, broken);
+                let (scenario, name) = (&self.scenario.name, &one.variant.name);
+                let comparison = match &sides.base {
+                    Ok(_) => judge::untestable(sides.config, scenario, name, broken),
+                    Err(base) => judge::broken_base(sides.config, scenario, name, base),
+                };
                 Judged {
                     comparison,
                     rerun: Vec::new(),
@@ -214,7 +238,8 @@ impl Comparing<'_> {
             Ok((side, touched)) => {
                 let symbols = self.symbols(touched, &side.image);
                 let mut judged = judge::judge(&JudgeInput {
-                    base: &sides.base.records,
+                    base: sides.base_records(),
+                    base_broken: sides.base.as_ref().err(),
                     earlier: sides.seen.earlier(),
                     touched: Some(touched),
                     compiled: Some(&side.image.compiled),
@@ -228,10 +253,13 @@ impl Comparing<'_> {
         }
     }
 
-    fn judge_alone(&self, sides: &Sides<'_>) -> Judged {
-        let mut judged = judge::judge(&self.input(sides, BASE, &sides.base.records));
-        self.interrupted(&mut judged.comparison);
-        judged
+    fn judge_alone(&self, sides: &Sides<'_>) -> Comparison {
+        let mut comparison = match &sides.base {
+            Ok(side) => judge::judge(&self.input(sides, BASE, &side.records)).comparison,
+            Err(broken) => judge::untestable(sides.config, &self.scenario.name, BASE, broken),
+        };
+        self.interrupted(&mut comparison);
+        comparison
     }
 
     fn input<'i>(

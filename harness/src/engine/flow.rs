@@ -160,17 +160,23 @@ impl Run<'_> {
             return Ok(rejected);
         }
         let base = self.kernels.base(config)?;
-        self.guests.settle(&base)?;
         let subject = self.subject;
-        let seen = Seen::of(self.ways.cache, &base);
-        let mut sides = Sides::new(
-            config,
-            base,
-            seen,
-            matches!(self.request.variants, Variants::None),
-        );
+        let alone = matches!(self.request.variants, Variants::None);
+        let seen = match &base {
+            Ok(image) => Seen::of(self.ways.cache, image),
+            Err(_) => Seen::default(),
+        };
+        let builds = base.is_ok();
+        let mut sides = Sides::new(config, base, seen, alone);
         for variant in &subject.variants {
-            sides.add(variant, self.kernels.variant(config, variant)?);
+            let built = match builds {
+                true => self.kernels.variant(config, variant)?,
+                false => self.kernels.without_base(config, variant)?,
+            };
+            sides.add(variant, built);
+        }
+        if let Some(image) = sides.any_image() {
+            self.guests.settle(image)?;
         }
         let comparing = Comparing {
             request: self.request,

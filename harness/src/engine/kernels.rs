@@ -20,6 +20,7 @@ use crate::{
     hash::hex_sha256,
     judge::{Broken, Touched, verdict::Kind},
     patch::{self, Misfit, Rejection},
+    plan::BASE,
     source::{self, Fit, Lock, SourceTree, Ways},
 };
 
@@ -159,19 +160,54 @@ impl<'a> Kernels<'a> {
         &self.source
     }
 
-    /// Base's image for a config.
-    pub(super) fn base(&self, config: &str) -> Result<KernelImage> {
+    /// Base's image for a config, or why it does not build.
+    pub(super) fn base(&self, config: &str) -> Result<std::result::Result<KernelImage, Broken>> {
         let stack = configs::stack(self.home, config, &self.request.kconfig)?;
-        self.builder.kernel(&self.base_source(), None, &stack)
+        match self.builder.kernel(&self.base_source(), None, &stack) {
+            Ok(image) => Ok(Ok(image)),
+            Err(error) => Ok(Err(self.broken(Kind::BuildFailed, config, BASE, &error)?)),
+        }
+    }
+
+    /// A variant's kernel from an empty folder, where base's does not build.
+    pub(super) fn without_base(&mut self, config: &str, variant: &Variant) -> Result<Built> {
+        let tree = match self.tree(variant)? {
+            Ok(tree) => tree,
+            Err(error) => {
+                return Ok(Err(self.broken(
+                    Kind::PatchRejected,
+                    config,
+                    &variant.name,
+                    &error,
+                )?));
+            }
+        };
+        let stack = configs::stack(self.home, config, &self.request.kconfig)?;
+        let source = Source {
+            path: &tree,
+            hash: &self.tree_key(variant),
+        };
+        match self.builder.kernel(&source, None, &stack) {
+            Ok(image) => Ok(Ok((image, touched(variant, &self.source.path, &tree)))),
+            Err(error) => Ok(Err(self.broken(
+                Kind::BuildFailed,
+                config,
+                &variant.name,
+                &error,
+            )?)),
+        }
     }
 
     /// Why a variant's patches do not apply, if they do not; quick, unlike a build.
     pub(super) fn rejected(&mut self, config: &str, variant: &Variant) -> Result<Option<Broken>> {
         match self.tree(variant)? {
             Ok(_) => Ok(None),
-            Err(error) => Ok(self
-                .broken(Kind::PatchRejected, config, variant, &error)?
-                .err()),
+            Err(error) => Ok(Some(self.broken(
+                Kind::PatchRejected,
+                config,
+                &variant.name,
+                &error,
+            )?)),
         }
     }
 
@@ -180,7 +216,14 @@ impl<'a> Kernels<'a> {
         let Variant { name, series } = variant;
         let tree = match self.tree(variant)? {
             Ok(tree) => tree,
-            Err(error) => return self.broken(Kind::PatchRejected, config, variant, &error),
+            Err(error) => {
+                return Ok(Err(self.broken(
+                    Kind::PatchRejected,
+                    config,
+                    name,
+                    &error,
+                )?));
+            }
         };
         let patched = Patched {
             name,
@@ -193,7 +236,7 @@ impl<'a> Kernels<'a> {
             .kernel(&self.base_source(), Some(&patched), &stack)
         {
             Ok(image) => Ok(Ok((image, touched(variant, &self.source.path, &tree)))),
-            Err(error) => self.broken(Kind::BuildFailed, config, variant, &error),
+            Err(error) => Ok(Err(self.broken(Kind::BuildFailed, config, name, &error)?)),
         }
     }
 
@@ -202,10 +245,7 @@ impl<'a> Kernels<'a> {
         if let Some(entry) = self.trees.get(&variant.name) {
             return Ok(Ok(entry.path.clone()));
         }
-        let key = hex_sha256(&[
-            self.source.hash.as_bytes(),
-            variant.series.sha256.as_bytes(),
-        ]);
+        let key = self.tree_key(variant);
         let entry = self
             .ways
             .cache
@@ -224,6 +264,13 @@ impl<'a> Kernels<'a> {
         }
     }
 
+    fn tree_key(&self, variant: &Variant) -> String {
+        hex_sha256(&[
+            self.source.hash.as_bytes(),
+            variant.series.sha256.as_bytes(),
+        ])
+    }
+
     fn base_source(&self) -> Source<'_> {
         Source {
             path: &self.source.path,
@@ -231,14 +278,8 @@ impl<'a> Kernels<'a> {
         }
     }
 
-    /// A variant that has no kernel by its own fault, with the whole message kept as evidence.
-    fn broken(
-        &self,
-        kind: Kind,
-        config: &str,
-        variant: &Variant,
-        error: &Error,
-    ) -> Result<Built, Error> {
+    /// A side that has no kernel by its own fault, with the whole message kept as evidence.
+    fn broken(&self, kind: Kind, config: &str, side: &str, error: &Error) -> Result<Broken> {
         if error.fault() != Fault::Untestable {
             return Err(
                 Error::new(error.fault(), error.chain()).mend(error.mending().unwrap_or_default())
@@ -249,7 +290,7 @@ impl<'a> Kernels<'a> {
         } else {
             "build-failed"
         };
-        let evidence = format!("{LOGS}/{config}-{}-{what}.txt", variant.name);
+        let evidence = format!("{LOGS}/{config}-{side}-{what}.txt");
         let path = self.dir.join(&evidence);
         let failed = || format!("failed to write {}", path.display());
         fs::create_dir_all(self.dir.join(LOGS)).host(failed)?;
@@ -266,12 +307,12 @@ impl<'a> Kernels<'a> {
             Some(Rejection { file, hunk, .. }) => format!("{file}, hunk {hunk}: does not apply"),
             None => title(kind, &detail),
         };
-        Ok(Err(Broken {
+        Ok(Broken {
             kind,
             title,
             evidence,
             detail,
-        }))
+        })
     }
 }
 

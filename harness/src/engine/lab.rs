@@ -3,7 +3,7 @@
 use protocol::{Phase, Plan};
 
 use crate::{
-    Result,
+    Error, Result,
     build::KernelImage,
     cache::Cache,
     cancel::Cancel,
@@ -64,7 +64,9 @@ impl<'a> Lab<'a> {
     /// # Errors
     /// It does not build.
     pub fn base(&self, config: &str) -> Result<KernelImage> {
-        self.kernels.base(config)
+        self.kernels
+            .base(config)?
+            .map_err(|broken| Error::infrastructure(broken.detail))
     }
 
     /// The first variant's kernel; base's must be there.

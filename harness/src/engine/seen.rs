@@ -24,7 +24,8 @@ const MAX_FILES: usize = 10_000;
 /// The largest file that is read, in bytes.
 const MAX_BYTES: u64 = 16 << 20;
 
-/// Where a base kernel's splats are remembered.
+/// Where a base kernel's splats are remembered; by default nowhere.
+#[derive(Debug, Default)]
 pub(super) struct Seen {
     folder: PathBuf,
     earlier: Vec<Splat>,
@@ -56,7 +57,7 @@ impl Seen {
             .map(|timed| bare(&timed.splat))
             .filter(|splat| identity(splat).is_some_and(|id| known.insert(id)))
             .collect();
-        if new.is_empty() {
+        if new.is_empty() || self.folder.as_os_str().is_empty() {
             return Ok(());
         }
         let failed = || format!("failed to write into {}", self.folder.display());

@@ -18,6 +18,7 @@ use crate::{
     },
     error::Error,
     event::Watcher,
+    judge::Broken,
     plan::{BASE, Cell},
     source::Ways,
 };
@@ -67,12 +68,10 @@ pub fn prepare_shell(
     )?;
     let dir = cache.temp()?;
     let mut kernels = Kernels::new(&home, request, source, ways, dir.path())?;
-    let mut image = kernels.base(config)?;
+    let built = |broken: Broken| Error::untestable(broken.detail);
+    let mut image = kernels.base(config)?.map_err(built)?;
     if let Some(variant) = subject.variants.first() {
-        image = kernels
-            .variant(config, variant)?
-            .map_err(|broken| Error::untestable(broken.detail))?
-            .0;
+        image = kernels.variant(config, variant)?.map_err(built)?.0;
     }
     let cell = Cell {
         id: "shell".into(),

@@ -43,4 +43,4 @@ mod touched_tests;
 pub use assemble::{RunFacts, verdict};
 pub use compare::{JudgeInput, Judged, judge};
 pub use touched::Touched;
-pub use unjudged::{Broken, unjudged, untestable};
+pub use unjudged::{Broken, broken_base, unjudged, untestable};

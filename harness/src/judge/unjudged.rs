@@ -55,6 +55,23 @@ pub fn untestable(config: &str, scenario: &str, variant: &str, broken: &Broken) 
     }
 }
 
+/// The comparison of a variant that could not be built any more than base.
+pub fn broken_base(config: &str, scenario: &str, variant: &str, base: &Broken) -> Comparison {
+    Comparison {
+        findings: vec![Finding {
+            why: "on both sides".into(),
+            ..broken_finding(base, Status::Common)
+        }],
+        ..unjudged(
+            Outcome::Infrastructure,
+            config,
+            scenario,
+            variant,
+            &format!("base does not build either: {}", tidy(&base.title, 240)),
+        )
+    }
+}
+
 pub(super) fn broken_finding(broken: &Broken, status: Status) -> Finding {
     Finding {
         kind: broken.kind,

@@ -4,32 +4,36 @@ use harness::judge::verdict::{Finding, Kind, Outcome, Status};
 
 use crate::ktwin::{planted, planted_file, run};
 
+/// Base has races of its own that show in some boots and not in others. One boot a side cannot
+/// tell whose such a race is, and then the verdict is inconclusive, by contract. But what base
+/// showed once is remembered: before long nothing is left that the right patch could be taken for.
+#[test]
+fn the_right_patch_passes_in_kcsan() {
+    const RUNS: u32 = 4;
+    for n in 1..=RUNS {
+        let seed = n.to_string();
+        let run = run(&["kcsan", "--scenario", "hammer", "--seed", &seed]);
+        let right = run.of("ida-hashtable");
+        let by_chance =
+            |f: &Finding| f.status == Status::Unconfirmed && f.class == "kcsan" && n < RUNS;
+        if right.outcome == Outcome::Inconclusive && right.findings.iter().any(by_chance) {
+            let new = right.findings.iter().find(|f| f.status == Status::New);
+            assert!(new.is_none(), "the right patch brings {new:#?}");
+            continue;
+        }
+        run.ended("ida-hashtable", Outcome::Pass);
+        assert_eq!(run.code, 0);
+        return;
+    }
+}
+
 #[test]
 fn kcsan_and_its_planted_bugs() {
     let planted = ["kcsan-race", "kcsan-race-common-title", "lock-order"].map(planted);
-    let mut args = vec![
-        "kcsan",
-        "--scenario",
-        "hammer",
-        "--seed",
-        "2",
-        "--variant",
-        "ida-hashtable",
-    ];
+    let mut args = vec!["kcsan", "--scenario", "hammer", "--seed", "2"];
     args.extend(planted.iter().flat_map(|p| ["--variant", p.as_str()]));
     let run = run(&args);
 
-    let right = run.of("ida-hashtable");
-    let new = right.findings.iter().find(|f| f.status == Status::New);
-    assert!(new.is_none(), "the right patch brings {new:#?}");
-    // Base has races of its own that show in some boots and not in others. One boot a side cannot
-    // tell whose they are, so without a frame in the patch the verdict is inconclusive, by contract.
-    let chance = |f: &&Finding| f.status == Status::Unconfirmed && f.class == "kcsan";
-    let expected = match right.findings.iter().find(chance) {
-        Some(_) => Outcome::Inconclusive,
-        None => Outcome::Pass,
-    };
-    run.ended("ida-hashtable", expected);
     run.ended("kcsan-race", Outcome::Regression);
     run.found(
         "kcsan-race",

@@ -13,7 +13,7 @@ pub(super) const KCFLAGS: &str = "-g1 -gstatement-frontiers";
 
 /// How long configuring and compiling may take; a base build takes minutes, on a slow host an hour.
 const CONFIGURING: Duration = Duration::from_secs(15 * 60);
-const COMPILING: Duration = Duration::from_secs(4 * 3600);
+pub(super) const COMPILING: Duration = Duration::from_secs(4 * 3600);
 
 /// tinyconfig with the fragments over it. The result is put in place only if it
 /// differs: everything depends on `.config`'s time. All of it happens inside,

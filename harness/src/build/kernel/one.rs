@@ -11,7 +11,7 @@ use super::{
     compiled::compiled,
     diagnostics::Diagnostics,
     history::{self, Built},
-    kbuild::Kbuild,
+    kbuild::{COMPILING, Kbuild},
     outputs::Outputs,
     progress::Tracker,
     pvh,
@@ -177,7 +177,8 @@ impl Build<'_> {
                     progress,
                 });
             }
-        })?;
+        });
+        let ran = ran.map_err(|error| self.over_time(error, started))?;
         if !ran.output.success() {
             return Err(self.failed("does not build", &said, &ran, kbuild));
         }
@@ -231,13 +232,22 @@ impl Build<'_> {
         self.sandbox.source(&kbuild.room).display().to_string()
     }
 
+    /// A variant whose build does not end, where base's did, is the patch's fault.
+    fn over_time(&self, error: Error, started: Instant) -> Error {
+        if started.elapsed() < COMPILING || error.fault() != Fault::Infrastructure {
+            return error;
+        }
+        Error::new(self.name.fault(Fault::Infrastructure), error.chain())
+    }
+
     fn failed(&self, how: &str, said: &Diagnostics, ran: &Ran, kbuild: &Kbuild<'_>) -> Error {
         let ended = match ran.output.signal {
             Some(signal) => format!("signal {signal}"),
             None => format!("exit code {}", ran.output.code.unwrap_or(-1)),
         };
         let message = format!("{} {how} ({ended}):\n{}", self.name.what, said.error());
-        let error = Error::new(self.name.fault(Fault::Infrastructure), message);
+        // Base's, too: whose fault that is depends on what else does not build.
+        let error = Error::new(Fault::Untestable, message);
         error.mend(format!("the whole log: {}", kbuild.log.display()))
     }
 }
