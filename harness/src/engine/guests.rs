@@ -2,6 +2,7 @@
 
 use std::{
     cell::OnceCell,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -20,13 +21,16 @@ use crate::{
     cache::Kind,
     collect::{Provenance, record::RunRecord},
     drive::{self, CellContext, Limits, run_cell},
-    engine::{AccelChoice, Request, symbols},
+    engine::{AccelChoice, Request, emulator, symbols},
+    error::Context,
     event::Event,
     plan::Cell,
     scenario::Scenario,
     source::Ways,
 };
 
+/// How often a boot that the emulator ended is made. What shows every time is the kernel's.
+const ATTEMPTS: u32 = 3;
 /// The machine that every config's kernel boots on.
 const MACHINE: Machine = Machine::Microvm;
 /// Room on the scratch disk besides fio's files: ext4's own needs, and the agent's.
@@ -128,9 +132,23 @@ impl<'a> Guests<'a> {
         provenance: &Provenance,
         run: &Path,
     ) -> Result<RunRecord> {
-        let mut record = self.with(cell, image, provenance, run, run_cell)?;
-        symbols::add(&mut record, image, run, self.ways.watcher)?;
-        Ok(record)
+        let mut attempt = 1;
+        loop {
+            let mut record = self.with(cell, image, provenance, run, run_cell)?;
+            symbols::add(&mut record, image, run, self.ways.watcher)?;
+            let emulated = self.settle(image)?.accel == Accel::Tcg;
+            if attempt == ATTEMPTS || !emulated || !emulator::ended(&record, run) {
+                return Ok(record);
+            }
+            let (from, aside) = (&cell.id, format!("{}.emulator-{attempt}", cell.id));
+            fs::rename(run.join(from), run.join(&aside))
+                .host(|| format!("failed to put {from} aside"))?;
+            self.ways.watcher.event(&Event::Warning(format!(
+                "{from} died of a fault of QEMU's emulation (int3 where there is none) and is \
+                 booted again; what it left lies in {aside}"
+            )));
+            attempt += 1;
+        }
     }
 
     /// The machine that a cell would boot on, on the user's terminal. Its disks must last as long as

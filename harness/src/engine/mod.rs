@@ -4,6 +4,7 @@ pub mod catalogue;
 mod compare;
 mod configs;
 pub(crate) mod date;
+mod emulator;
 mod flow;
 mod guests;
 mod home;

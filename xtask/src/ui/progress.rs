@@ -285,7 +285,7 @@ fn done(step: Step) -> &'static str {
 fn words(step: Step) -> (&'static str, &'static str) {
     match step {
         Step::Source => ("fetching", "source"),
-        Step::Agent => ("building the guest agent", "agent"),
+        Step::Agent => ("building the", "built the"),
         Step::Tools => ("packing", "tools"),
         Step::Build => ("building", "built"),
         Step::Accel => ("trying", "tried"),
