@@ -119,6 +119,8 @@ pub(super) fn check_requires(tree: &SourceTree, subject: &Subject) -> Result<()>
     Err(Error::input(what).mend("give a newer kernel with --kernel, or another --scenario"))
 }
 
+/// A kernel, or why there is none.
+pub(super) type Image = std::result::Result<KernelImage, Broken>;
 /// A variant's kernel and what its patch touches, or why there is none.
 pub(super) type Built = std::result::Result<(KernelImage, Touched), Broken>;
 
@@ -161,87 +163,69 @@ impl<'a> Kernels<'a> {
     }
 
     /// Base's image for a config, or why it does not build.
-    pub(super) fn base(&self, config: &str) -> Result<std::result::Result<KernelImage, Broken>> {
-        let stack = configs::stack(self.home, config, &self.request.kconfig)?;
-        match self.builder.kernel(&self.base_source(), None, &stack) {
-            Ok(image) => Ok(Ok(image)),
-            Err(error) => Ok(Err(self.broken(Kind::BuildFailed, config, BASE, &error)?)),
-        }
-    }
-
-    /// A variant's kernel from an empty folder, where base's does not build.
-    pub(super) fn without_base(&mut self, config: &str, variant: &Variant) -> Result<Built> {
-        let tree = match self.tree(variant)? {
-            Ok(tree) => tree,
-            Err(error) => {
-                return Ok(Err(self.broken(
-                    Kind::PatchRejected,
-                    config,
-                    &variant.name,
-                    &error,
-                )?));
-            }
-        };
-        let stack = configs::stack(self.home, config, &self.request.kconfig)?;
-        let source = Source {
-            path: &tree,
-            hash: &self.tree_key(variant),
-        };
-        match self.builder.kernel(&source, None, &stack) {
-            Ok(image) => Ok(Ok((image, touched(variant, &self.source.path, &tree)))),
-            Err(error) => Ok(Err(self.broken(
-                Kind::BuildFailed,
-                config,
-                &variant.name,
-                &error,
-            )?)),
-        }
+    pub(super) fn base(&self, config: &str) -> Result<Image> {
+        self.image(config, BASE, &self.base_source(), None)
     }
 
     /// Why a variant's patches do not apply, if they do not; quick, unlike a build.
     pub(super) fn rejected(&mut self, config: &str, variant: &Variant) -> Result<Option<Broken>> {
-        match self.tree(variant)? {
-            Ok(_) => Ok(None),
-            Err(error) => Ok(Some(self.broken(
-                Kind::PatchRejected,
-                config,
-                &variant.name,
-                &error,
-            )?)),
-        }
+        Ok(self.tree(config, variant)?.err())
     }
 
     /// A variant's kernel for a config; base's must be there already.
     pub(super) fn variant(&mut self, config: &str, variant: &Variant) -> Result<Built> {
         let Variant { name, series } = variant;
-        let tree = match self.tree(variant)? {
+        let tree = match self.tree(config, variant)? {
             Ok(tree) => tree,
-            Err(error) => {
-                return Ok(Err(self.broken(
-                    Kind::PatchRejected,
-                    config,
-                    name,
-                    &error,
-                )?));
-            }
+            Err(rejected) => return Ok(Err(rejected)),
         };
         let patched = Patched {
             name,
             path: &tree,
             series,
         };
+        let image = self.image(config, name, &self.base_source(), Some(&patched))?;
+        Ok(image.map(|image| (image, touched(variant, &self.source.path, &tree))))
+    }
+
+    /// A variant's kernel from an empty folder, where base's does not build.
+    pub(super) fn without_base(&mut self, config: &str, variant: &Variant) -> Result<Built> {
+        let tree = match self.tree(config, variant)? {
+            Ok(tree) => tree,
+            Err(rejected) => return Ok(Err(rejected)),
+        };
+        let source = Source {
+            path: &tree,
+            hash: &self.tree_key(variant),
+        };
+        let image = self.image(config, &variant.name, &source, None)?;
+        Ok(image.map(|image| (image, touched(variant, &self.source.path, &tree))))
+    }
+
+    fn image(
+        &self,
+        config: &str,
+        side: &str,
+        source: &Source<'_>,
+        patched: Option<&Patched<'_>>,
+    ) -> Result<Image> {
         let stack = configs::stack(self.home, config, &self.request.kconfig)?;
-        match self
-            .builder
-            .kernel(&self.base_source(), Some(&patched), &stack)
-        {
-            Ok(image) => Ok(Ok((image, touched(variant, &self.source.path, &tree)))),
-            Err(error) => Ok(Err(self.broken(Kind::BuildFailed, config, name, &error)?)),
+        match self.builder.kernel(source, patched, &stack) {
+            Ok(image) => Ok(Ok(image)),
+            Err(error) => {
+                let broken = self.broken(Kind::BuildFailed, config, side, &error)?;
+                Ok(Err(broken))
+            }
         }
     }
 
-    /// The variant's patched tree, hard-linked to base's source but for what the series touches.
-    fn tree(&mut self, variant: &Variant) -> Result<std::result::Result<PathBuf, Error>> {
+    /// The variant's patched tree, hard-linked to base's source but for what the series touches; or
+    /// why the series does not apply.
+    fn tree(
+        &mut self,
+        config: &str,
+        variant: &Variant,
+    ) -> Result<std::result::Result<PathBuf, Broken>> {
         if let Some(entry) = self.trees.get(&variant.name) {
             return Ok(Ok(entry.path.clone()));
         }
@@ -259,8 +243,10 @@ impl<'a> Kernels<'a> {
                 self.trees.insert(variant.name.clone(), entry);
                 Ok(Ok(path))
             }
-            Err(error) if error.fault() == Fault::Untestable => Ok(Err(error)),
-            Err(error) => Err(error),
+            Err(error) => {
+                let broken = self.broken(Kind::PatchRejected, config, &variant.name, &error)?;
+                Ok(Err(broken))
+            }
         }
     }
 
