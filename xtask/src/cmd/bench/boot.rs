@@ -25,13 +25,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         accel: AccelChoice::Tcg,
         ..request()
     };
-    let mut lab = Lab::new(
-        bench.home,
-        &request,
-        bench.cache,
-        bench.cancel,
-        bench.watcher,
-    )?;
+    let mut lab = bench.lab(&request)?;
     for (config, bound) in CONFIGS {
         let hello = hello(&mut lab, config)?;
         figures.push(
@@ -70,13 +64,7 @@ fn against_vng(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         kconfig: vec![fragment],
         ..request()
     };
-    let mut lab = Lab::new(
-        bench.home,
-        &request,
-        bench.cache,
-        bench.cancel,
-        bench.watcher,
-    )?;
+    let mut lab = bench.lab(&request)?;
     let ours = hello(&mut lab, "kcsan")?;
     let kernel = lab.base("kcsan")?.boot;
     let theirs = theirs(bench, &vng, &kernel)?;

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use harness::{
     cache::Cache,
     cancel::Cancel,
-    engine::{Home, Kernel, Request},
+    engine::{Home, Kernel, Lab, Request},
     event::Watcher,
     exit,
 };
@@ -53,6 +53,14 @@ struct Bench<'a> {
     cache: &'a Cache,
     cancel: &'a Cancel,
     watcher: &'a dyn Watcher,
+}
+
+impl Bench<'_> {
+    /// Kernels and boots for one request.
+    fn lab<'l>(&'l self, request: &'l Request) -> Result<Lab<'l>> {
+        let lab = Lab::new(self.home, request, self.cache, self.cancel, self.watcher)?;
+        Ok(lab)
+    }
 }
 
 /// One figure.

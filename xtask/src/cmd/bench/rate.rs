@@ -8,7 +8,7 @@ use std::fs;
 use anyhow::{Context, Result, bail, ensure};
 use harness::{
     collect::record::RunRecord,
-    engine::{Lab, Request, Variants, Workload},
+    engine::{Request, Variants, Workload},
     host::Cmd,
 };
 use protocol::{Counters, ExecResult};
@@ -45,13 +45,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     };
     let mut figures = Vec::new();
     for config in CONFIGS {
-        let mut lab = Lab::new(
-            bench.home,
-            &request,
-            bench.cache,
-            bench.cancel,
-            bench.watcher,
-        )?;
+        let mut lab = bench.lab(&request)?;
         let image = lab.base(config)?;
         let phases = lab.phases(&request);
         let record = lab.boot(config, &image, phases)?;
