@@ -20,6 +20,7 @@ use crate::{
     event::Watcher,
     judge::Broken,
     plan::{BASE, Cell},
+    scenario::Scenario,
     source::Ways,
 };
 
@@ -61,11 +62,7 @@ pub fn prepare_shell(
         workload: Workload::Command(command()),
         ..request.clone()
     };
-    let guests = Guests::prepare(
-        &shell,
-        &subject::resolve(&home, &shell, &mut |_| None)?.scenario,
-        ways,
-    )?;
+    let guests = Guests::prepare(&shell, &Scenario::of_command(command()), ways)?;
     let dir = cache.temp()?;
     let mut kernels = Kernels::new(&home, request, source, ways, dir.path())?;
     let built = |broken: Broken| Error::untestable(broken.detail);
