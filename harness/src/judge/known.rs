@@ -1,9 +1,10 @@
 //! What base is known to show: in this run's boots, and in earlier ones of the same kernel.
 //!
 //! A kernel's own races come and go from boot to boot. One that the variant shows and this run's
-//! base does not is still base's if base ever showed it; and if base ever showed each of its
-//! sides, making this very access while the other access was made elsewhere: then it is the same
-//! unprotected field, met in one more pair of callers.
+//! base does not is still base's if base ever showed it, or showed it under another name: the same
+//! two accesses racing, one of them made by the same function, the other by another caller. That is
+//! the same unprotected field, met by one more pair. Where the patch touches a caller, both sides
+//! must be known: the call may be the patch's.
 
 use std::collections::BTreeSet;
 
@@ -51,13 +52,18 @@ impl Known {
             let key = (group.kind, group.title.clone(), seen.race.clone());
             self.earlier.contains(&key)
         };
-        let in_parts = |seen: &Observation| {
-            !seen.sides.is_empty() && seen.sides.iter().all(|side| self.sides.contains(side))
+        let renamed = |seen: &Observation| {
+            let mut sides = seen.sides.iter();
+            let is_known = |side| self.sides.contains(side);
+            match &seen.touched {
+                None => sides.any(is_known),
+                Some(_) => !seen.sides.is_empty() && sides.all(is_known),
+            }
         };
         if all(&in_earlier) {
             Some("base showed it in an earlier boot")
-        } else if all(&in_parts) {
-            Some("base showed both of its accesses racing with each other, from other callers")
+        } else if all(&renamed) {
+            Some("base showed these two accesses racing, one of them from another caller")
         } else {
             None
         }

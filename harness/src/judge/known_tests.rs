@@ -3,9 +3,13 @@
 use super::{fixtures::*, verdict::Status};
 use crate::splat::{Frame, Place, Splat};
 
-/// A race in a header's helper, made by these two callers.
+/// A race in a header's helper, made by these two callers; `touched_fn` calls from a line of the patch.
 fn of_callers(a: (&str, u32), b: (&str, u32)) -> Splat {
     let stack = |(caller, line): (&str, u32)| {
+        let (file, called_at) = match caller {
+            "touched_fn" => ("fs/fuse/backing.c", 14),
+            _ => ("fs/file_table.c", 1),
+        };
         vec![Frame {
             function: caller.into(),
             places: vec![
@@ -16,8 +20,8 @@ fn of_callers(a: (&str, u32), b: (&str, u32)) -> Splat {
                 },
                 Place {
                     function: caller.into(),
-                    file: "fs/file_table.c".into(),
-                    line: 1,
+                    file: file.into(),
+                    line: called_at,
                 },
             ],
             ..Frame::default()
@@ -59,10 +63,10 @@ fn a_race_that_base_showed_once_is_bases() {
             Status::Common,
         ),
         (
-            "one side only",
+            "one side, the other from another caller",
             vec![of_callers(open(7), ("other", 9))],
             vec![],
-            Status::Unconfirmed,
+            Status::Common,
         ),
         (
             "its callers, each with another race",
@@ -96,6 +100,23 @@ fn a_race_that_base_showed_once_is_bases() {
             Some(status),
             "{name}: {comparison:?}"
         );
+    }
+}
+
+#[test]
+fn what_the_patch_calls_must_be_known_on_both_sides() {
+    let seen = || of_callers(("touched_fn", 7), ("init", 9));
+    let one = of_callers(("other", 7), ("init", 9));
+    let both = of_callers(("touched_fn", 7), ("other", 9));
+    for (base, status) in [
+        (vec![one.clone()], Status::New),
+        (vec![one, both], Status::Common),
+    ] {
+        let mut setup = Setup::new(vec![splats(base)], vec![splats(vec![seen()])]);
+        setup.touched = Some(patch());
+        let comparison = setup.judge();
+        let finding = comparison.findings.iter().find(|f| f.title == seen().title);
+        assert_eq!(finding.map(|f| f.status), Some(status), "{comparison:?}");
     }
 }
 
