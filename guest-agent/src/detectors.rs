@@ -70,7 +70,8 @@ fn kasan(present: bool, cmdline: &str, taint: u64) -> DetectorState {
     }
 }
 
-fn value_after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+/// What stands behind a key at a line's beginning, as kernel statistics have it.
+pub(crate) fn value_after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines()
         .find_map(|line| line.trim_start().strip_prefix(key))
         .map(str::trim)

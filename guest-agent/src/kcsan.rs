@@ -10,6 +10,8 @@ use std::fs;
 use anyhow::{Context, Result};
 use protocol::{DetectorState, KCSAN_WATCHES, KcsanWatch};
 
+use crate::detectors::value_after;
+
 const PARAMETERS: &str = "/sys/module/kcsan/parameters";
 const STATS: &str = "/sys/kernel/debug/kcsan";
 
@@ -36,10 +38,7 @@ fn state_in(stats: Option<&str>) -> DetectorState {
     let Some(stats) = stats else {
         return DetectorState::Absent;
     };
-    let enabled = stats
-        .lines()
-        .find_map(|line| line.trim_start().strip_prefix("enabled:"));
-    match enabled.map(str::trim) {
+    match value_after(stats, "enabled:") {
         Some("1") => DetectorState::On,
         _ => DetectorState::Off,
     }

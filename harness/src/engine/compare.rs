@@ -6,7 +6,13 @@ use crate::{
     Result,
     build::{KernelImage, would_compile},
     collect::{Provenance, record::RunRecord},
-    engine::{Request, guests::Guests, kernels::Built, seen::Seen, subject::Variant},
+    engine::{
+        Request,
+        guests::Guests,
+        kernels::{Built, Image},
+        seen::Seen,
+        subject::Variant,
+    },
     judge::{
         self, Broken, JudgeInput, Judged, Touched,
         verdict::{Comparison, Outcome, Patch},
@@ -39,12 +45,7 @@ struct VariantSide<'a> {
 }
 
 impl<'a> Sides<'a> {
-    pub(super) fn new(
-        config: &'a str,
-        base: std::result::Result<KernelImage, Broken>,
-        seen: Seen,
-        alone: bool,
-    ) -> Self {
+    pub(super) fn new(config: &'a str, base: Image, seen: Seen, alone: bool) -> Self {
         Self {
             config,
             alone,
