@@ -88,13 +88,14 @@ impl<'a> Sides<'a> {
         found.map(|v| &v.variant.series)
     }
 
-    /// The side of a kernel that was built.
-    fn side(&mut self, name: &str) -> Option<&mut Side> {
+    /// The side of a kernel that was built, and what its patch touches.
+    fn side(&mut self, name: &str) -> Option<(&mut Side, Option<&Touched>)> {
         if name == BASE {
-            return self.base.as_mut().ok();
+            return self.base.as_mut().ok().map(|side| (side, None));
         }
         let found = self.variants.iter_mut().find(|v| v.variant.name == name)?;
-        found.kernel.as_mut().ok().map(|(side, _)| side)
+        let (side, touched) = found.kernel.as_mut().ok()?;
+        Some((side, Some(touched)))
     }
 }
 
@@ -166,10 +167,10 @@ impl Comparing<'_> {
                 return Ok(());
             }
             let provenance = self.provenance(sides.series(&cell.variant));
-            if let Some(side) = sides.side(&cell.variant) {
-                let record = self
-                    .guests
-                    .boot(&cell, &side.image, &provenance, self.dir)?;
+            if let Some((side, touched)) = sides.side(&cell.variant) {
+                let record =
+                    self.guests
+                        .boot(&cell, &side.image, touched, &provenance, self.dir)?;
                 side.records.push(record);
             }
         }

@@ -27,6 +27,7 @@ use crate::{
     plan::Cell,
     scenario::Scenario,
     source::Ways,
+    judge::Touched,
 };
 
 /// How often a boot that the emulator ended is made. What shows every time is the kernel's.
@@ -124,7 +125,8 @@ impl<'a> Guests<'a> {
         }
     }
 
-    /// Boots one cell to its end, and symbolizes what it showed.
+    /// Boots one cell to its end, and symbolizes what it showed; lines that the patch wrote are
+    /// marked by what it `touched`.
     pub(super) fn boot(
         &self,
         cell: &Cell,
@@ -132,10 +134,11 @@ impl<'a> Guests<'a> {
         provenance: &Provenance,
         run: &Path,
     ) -> Result<RunRecord> {
+        touched: Option<&Touched>,
         let mut attempt = 1;
         loop {
             let mut record = self.with(cell, image, provenance, run, run_cell)?;
-            symbols::add(&mut record, image, run, self.ways.watcher)?;
+            symbols::add(&mut record, image, touched, run, self.ways.watcher)?;
             let emulated = self.settle(image)?.accel == Accel::Tcg;
             if attempt == ATTEMPTS || !emulated || !emulator::ended(&record, run) {
                 return Ok(record);

@@ -114,6 +114,6 @@ impl<'a> Lab<'a> {
         };
         self.guests.locate(&mut cell);
         self.guests
-            .boot(&cell, image, &Provenance::default(), self.dir.path())
+            .boot(&cell, image, None, &Provenance::default(), self.dir.path())
     }
 }

@@ -8,14 +8,19 @@ use crate::{
     collect::{CellDir, record::RunRecord},
     error::Context,
     event::{Event, Watcher},
-    splat::{Frame, Splat, Symbolizer},
+    judge::Touched,
+    splat::{Frame, Place, Splat, Symbolizer},
 };
 
-/// Symbolizes the record's splats, and writes each decoded beside its raw text. Where debug
-/// information cannot be read, the splats stay as they are.
+/// In front of a place that the patch wrote.
+const PATCHED: char = '+';
+
+/// Symbolizes the record's splats, marks the frames in lines that the patch wrote, and writes each
+/// decoded beside its raw text. Where debug information cannot be read, the splats stay as they are.
 pub(super) fn add(
     record: &mut RunRecord,
     image: &KernelImage,
+    touched: Option<&Touched>,
     run: &Path,
     watcher: &dyn Watcher,
 ) -> Result<()> {
@@ -32,30 +37,46 @@ pub(super) fn add(
             return Ok(());
         }
     };
+    let wrote = |place: &Place| touched.is_some_and(|touched| touched.wrote(place));
     let dir = run.join(&record.cell.id);
     for timed in &mut record.splats {
-        symbolizer.symbolize(&mut timed.splat);
+        let splat = &mut timed.splat;
+        symbolizer.symbolize(splat);
+        for frame in splat.stacks.iter_mut().chain(&mut splat.context).flatten() {
+            frame.patched = frame.places.iter().any(wrote);
+        }
         let path = dir.join(&timed.file).with_extension("decoded.txt");
-        fs::write(&path, decoded(&timed.splat))
+        fs::write(&path, decoded(&timed.splat, &wrote))
             .host(|| format!("failed to write {}", path.display()))?;
     }
     CellDir::open(&dir).write_record(record)
 }
 
-/// A splat's stacks with their source lines.
-fn decoded(splat: &Splat) -> String {
+/// A splat's stacks with their source lines, those that the patch wrote marked.
+fn decoded(splat: &Splat, wrote: &dyn Fn(&Place) -> bool) -> String {
     let mut out = format!("{}\n", splat.title);
     for (heading, stacks) in [("stack", &splat.stacks), ("earlier", &splat.context)] {
         for stack in stacks {
             // Writing to a String cannot fail.
             let _ = writeln!(out, "\n{heading}:");
-            stack.iter().for_each(|frame| add_frame(&mut out, frame));
+            for frame in stack {
+                add_frame(&mut out, frame, wrote);
+            }
         }
+    }
+    if splat
+        .stacks
+        .iter()
+        .chain(&splat.context)
+        .flatten()
+        .any(|frame| frame.patched)
+    {
+        let _ = writeln!(out, "\n{PATCHED} marks lines that the patch wrote");
     }
     out
 }
 
-fn add_frame(out: &mut String, frame: &Frame) {
+fn add_frame(out: &mut String, frame: &Frame, wrote: &dyn Fn(&Place) -> bool) {
     let doubt = if frame.unreliable { "? " } else { "" };
     let offset = frame
         .offset
@@ -63,9 +84,10 @@ fn add_frame(out: &mut String, frame: &Frame) {
         .unwrap_or_default();
     let _ = write!(out, "  {doubt}{}{offset}", frame.symbol);
     for place in &frame.places {
+        let mark = if wrote(place) { PATCHED } else { ' ' };
         let _ = write!(
             out,
-            "\n      {}:{} {}",
+            "\n    {mark} {}:{} {}",
             place.file, place.line, place.function
         );
     }
@@ -78,7 +100,7 @@ mod tests {
     use crate::splat::Place;
 
     #[test]
-    fn inlined_callers_are_shown_innermost_first() {
+    fn inlined_callers_come_innermost_first_and_the_patchs_lines_are_marked() {
         let place = |function: &str, line| Place {
             function: function.into(),
             file: "fs/x.c".into(),
@@ -88,6 +110,7 @@ mod tests {
             symbol: "f.isra.0".into(),
             offset: Some(16),
             places: vec![place("g", 3), place("f", 9)],
+            patched: true,
             ..Frame::default()
         };
         let splat = Splat {
@@ -96,8 +119,9 @@ mod tests {
             ..Splat::default()
         };
         assert_eq!(
-            decoded(&splat),
-            "T\n\nstack:\n  f.isra.0+0x10\n      fs/x.c:3 g\n      fs/x.c:9 f\n"
+            decoded(&splat, &|place| place.line == 9),
+            "T\n\nstack:\n  f.isra.0+0x10\n      fs/x.c:3 g\n    + fs/x.c:9 f\n\
+             \n+ marks lines that the patch wrote\n"
         );
     }
 }

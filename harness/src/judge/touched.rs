@@ -114,18 +114,16 @@ impl Touched {
         Some((moved.to.clone()?, run.1 + (line - run.0)))
     }
 
-    /// Is the place in a touched function or on a touched line? `None` for neither.
+    /// Did the series write the place's very line?
+    pub fn wrote(&self, place: &Place) -> bool {
+        let lines = self.lines.get(&place.file);
+        lines.is_some_and(|lines| lines.contains(&place.line))
+    }
+
+    /// Is the place in a touched function or on a touched line?
     pub(super) fn place(&self, place: &Place) -> bool {
-        let line = || {
-            self.lines
-                .get(&place.file)
-                .is_some_and(|lines| lines.contains(&place.line))
-        };
-        let function = || {
-            self.functions
-                .contains(&(place.file.clone(), place.function.clone()))
-        };
-        function() || line()
+        let function = (place.file.clone(), place.function.clone());
+        self.functions.contains(&function) || self.wrote(place)
     }
 
     /// A touched function in the frame, in words; by name alone where it is not symbolized.

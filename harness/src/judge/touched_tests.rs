@@ -171,7 +171,9 @@ fn without_texts_the_hunks_must_do() {
         line,
     };
     assert!(touched.place(&place("one", 99)));
+    assert!(!touched.wrote(&place("one", 99)));
     assert!(touched.place(&place("other", 5)));
+    assert!(touched.wrote(&place("other", 5)));
     assert!(!touched.place(&place("other", 6)));
     assert!(touched.has_code());
 }

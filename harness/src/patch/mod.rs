@@ -6,7 +6,6 @@
 //! | mails to one series | `candidate`, `choose`, `load` |
 //! | text to changes | `reader`, `hunk`, `name`, `diff` |
 //! | changes to a tree | `apply`, `farm`, `reject` |
-//! | line numbers of base and variant | `lines` |
 
 mod apply;
 mod candidate;
@@ -16,7 +15,6 @@ mod farm;
 mod flowed;
 mod html;
 mod hunk;
-mod lines;
 mod load;
 mod mail;
 mod mbox;
@@ -29,7 +27,6 @@ mod subject;
 
 pub use apply::{apply, check};
 pub use choose::{Ambiguous, Choice, Chooser};
-pub use lines::{Place, Touched, backward, forward, map_line, map_line_back, touched_lines};
 pub use load::{load, load_choosing};
 pub use reject::{Misfit, Rejection};
 pub use series::{FileChange, Hunk, Patch, Series};

@@ -56,6 +56,9 @@ pub struct Frame {
     /// File and line, innermost inlined function first; empty until symbolized.
     #[serde(default)]
     pub places: Vec<Place>,
+    /// Whether one of its places is a line that the patch under test wrote.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub patched: bool,
 }
 
 /// A source position.
