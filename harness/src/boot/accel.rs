@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     Result,
+    build::Enabled,
     cancel::Cancel,
     error::Context,
     event::{Event, Step, Watcher},
@@ -183,6 +184,7 @@ fn settings(trial: &Trial<'_>) -> MachineSettings {
     let boot = Boot {
         accel: Accel::Kvm,
         config: "",
+        built: &Enabled::default(),
         tsc_khz: None,
     };
     MachineSettings {

@@ -6,6 +6,7 @@
 use protocol::{KCSAN_WATCHES, KcsanWatch};
 
 use super::settings::Accel;
+use crate::build::Enabled;
 
 /// When a word is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +15,8 @@ enum When {
     On(Accel),
     /// To a config of this name, or one stacked with it (`kasan+lockdep`).
     Config(&'static str),
+    /// To a kernel built with the first symbol and without the second.
+    Built(&'static str, &'static str),
 }
 
 /// When, the word, and why.
@@ -30,6 +33,10 @@ const WORDS: &[Row] = &[
     (When::Always, "8250.nr_uarts=1", "no probing for serial lines that are not there"),
     (When::On(Accel::Tcg), "no_timer_check", "its timer's timing is not a processor's"),
     (When::On(Accel::Tcg), "tsc=reliable", "no watchdog doubts the only good clock"),
+    (When::Built("TRACING", "FTRACE"), "initcall_blacklist=trace_eval_init,tracer_init_tracefs",
+        "lockdep selects tracing that nobody asked for: a fifth of its boot"),
+    (When::Built("KCSAN", "SLUB_DEBUG"), "initcall_blacklist=slab_late_init",
+        "/sys/kernel/slab has next to nothing to tell, at a fifteenth of KCSAN's boot"),
     (When::Config("kasan"), "kasan_multi_shot", "a second report may be the patch's"),
 ];
 
@@ -40,6 +47,8 @@ pub struct Boot<'a> {
     pub accel: Accel,
     /// The config's name.
     pub config: &'a str,
+    /// What the kernel was built with.
+    pub built: &'a Enabled,
     /// The frequency of the time stamp counter that the guest will see; none where unknown.
     pub tsc_khz: Option<u32>,
 }
@@ -71,6 +80,7 @@ impl When {
             When::Always => true,
             When::On(accel) => accel == boot.accel,
             When::Config(name) => stacked(boot.config).any(|part| part == name),
+            When::Built(with, without) => boot.built.has(with) && !boot.built.has(without),
         }
     }
 }
@@ -85,9 +95,14 @@ mod tests {
     use super::*;
 
     fn line(accel: Accel, config: &str, tsc_khz: Option<u32>) -> String {
+        built(accel, config, tsc_khz, "")
+    }
+
+    fn built(accel: Accel, config: &str, tsc_khz: Option<u32>, built: &str) -> String {
         let boot = Boot {
             accel,
             config,
+            built: &Enabled::of(built),
             tsc_khz,
         };
         words(&boot, &["quiet".into()]).join(" ")
@@ -139,6 +154,19 @@ mod tests {
                 "the user's words come last: {line}"
             );
         }
+    }
+
+    #[test]
+    fn initcalls_are_left_out_where_nobody_asked_for_what_they_make() {
+        let count = |config: &str| {
+            built(Accel::Tcg, "kcsan", None, config)
+                .matches("initcall_blacklist=")
+                .count()
+        };
+        assert_eq!(count(""), 0);
+        assert_eq!(count("CONFIG_TRACING=y\nCONFIG_KCSAN=y\n"), 2);
+        assert_eq!(count("CONFIG_TRACING=y\nCONFIG_FTRACE=y\n"), 0);
+        assert_eq!(count("CONFIG_KCSAN=y\nCONFIG_SLUB_DEBUG=y\n"), 0);
     }
 
     #[test]

@@ -8,6 +8,6 @@ pub mod sandbox;
 
 pub use artifacts::KernelImage;
 pub use guest::{GuestImages, Tools};
-pub use kconfig::{ConfigText, Fragment, Lost, Request, Symbols, Value, lost};
+pub use kconfig::{ConfigText, Enabled, Fragment, Lost, Request, Symbols, Value, lost};
 pub use kernel::{Builder, Patched, Source, would_compile};
 pub use sandbox::{Sandbox, Toolchain};

@@ -17,7 +17,7 @@ use crate::{
         settings::{Console, Disk, Machine as Kind, MachineSettings},
         version::Qemu,
     },
-    build::KernelImage,
+    build::{Enabled, KernelImage},
     cancel::Cancel,
     collect::{
         CellDir, CellFile, Collector, KernelFacts, Provenance,
@@ -43,6 +43,8 @@ pub struct CellContext<'a> {
     pub confinement: Confinement,
     /// The kernel.
     pub image: &'a KernelImage,
+    /// What its `.config` has on.
+    pub built: &'a Enabled,
     /// What it was made of.
     pub provenance: &'a Provenance,
     /// The archive that holds the agent.
@@ -121,6 +123,7 @@ pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
     let boot = Boot {
         accel: context.accel.accel,
         config: &context.cell.config,
+        built: context.built,
         tsc_khz: context.accel.tsc_khz(),
     };
     MachineSettings {

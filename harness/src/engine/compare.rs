@@ -1,10 +1,10 @@
 //! One config's boots: base and variants by turns, reruns while they settle something, judged.
 
-use std::{collections::BTreeMap, fs, ops::RangeInclusive, path::Path};
+use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
 
 use crate::{
     Result,
-    build::{KernelImage, would_compile},
+    build::{Enabled, KernelImage, would_compile},
     collect::{Provenance, record::RunRecord},
     engine::{
         Request,
@@ -297,13 +297,8 @@ impl Comparing<'_> {
 
     /// For touched files that this config does not compile, the symbol that would.
     fn symbols(&self, touched: &Touched, image: &KernelImage) -> BTreeMap<String, String> {
-        let config = fs::read_to_string(&image.config).unwrap_or_default();
-        let on = |symbol: &str| {
-            let line = format!("CONFIG_{symbol}=");
-            config
-                .lines()
-                .any(|l| l.starts_with(&line) && !l.ends_with("=n"))
-        };
+        let built = Enabled::read(&image.config).unwrap_or_default();
+        let on = |symbol: &str| built.has(symbol);
         let symbol =
             |file: &str| Some((file.to_owned(), would_compile(&self.source.path, file, on)?));
         touched

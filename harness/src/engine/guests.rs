@@ -17,7 +17,7 @@ use crate::{
         settings::{Accel, Disk, Machine, MachineSettings},
         version::Qemu,
     },
-    build::{GuestImages, KernelImage, Tools},
+    build::{Enabled, GuestImages, KernelImage, Tools},
     cache::Kind,
     collect::{Provenance, record::RunRecord},
     drive::{self, CellContext, Limits, run_cell},
@@ -210,12 +210,14 @@ impl<'a> Guests<'a> {
             cancel: self.ways.cancel,
             watcher: self.ways.watcher,
         })
+        let built = Enabled::read(&image.config)?;
     }
 
     /// A blank disk for each boot that wants one, gone with it: no boot sees another's files.
     fn scratch(&self, phases: &[Phase]) -> Result<Option<tempfile::TempDir>> {
         let Some(mib) = phases.iter().filter_map(|p| scratch_mib(&p.load)).max() else {
             return Ok(None);
+            built: &built,
         };
         let dir = self.ways.cache.temp()?;
         self.images.scratch(&dir.path().join(SCRATCH), mib)?;
