@@ -62,7 +62,8 @@ pub fn prepare_shell(
         workload: Workload::Command(command()),
         ..request.clone()
     };
-    let guests = Guests::prepare(&shell, &Scenario::of_command(command()), ways)?;
+    let scenario = Scenario::of_command(command());
+    let guests = Guests::prepare(&shell, &scenario, ways)?;
     let dir = cache.temp()?;
     let mut kernels = Kernels::new(&home, request, source, ways, dir.path())?;
     let built = |broken: Broken| Error::untestable(broken.detail);
@@ -80,7 +81,10 @@ pub fn prepare_shell(
             .into(),
         scenario: subject.scenario.name.clone(),
         repeat: 1,
-        plan: Plan::default(),
+        plan: Plan {
+            phases: request.profile.phases(&scenario),
+            ..Plan::default()
+        },
         memory_mib: request
             .memory_mib
             .unwrap_or(subject.scenario.guest.memory_mib),
