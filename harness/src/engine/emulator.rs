@@ -1,11 +1,20 @@
-//! Boots that the emulator ended, told from those that a kernel ended by the marks they leave.
+//! Boots that the emulator or a busy host spoiled, told from what a kernel does by the marks they
+//! leave.
 //!
 //! A kernel patches its own code while all CPUs run: it puts a breakpoint over an instruction, has
 //! every CPU notice, and writes the new one. Under QEMU's TCG with a thread for each CPU one of them
 //! may still run its old translation, hit a breakpoint that is there no more, and the kernel, which
 //! finds none, dies of it. No processor does that.
+//!
+//! A kernel checks its local timer against another at boot. Where the host kept the guest waiting
+//! at that moment they differ, the kernel gives its best timer up, and delays, watchdogs and rates
+//! of that boot mean nothing.
 
-use std::{fs, path::Path};
+use std::{
+    fs::{self, File},
+    io::Read,
+    path::Path,
+};
 
 use crate::{
     collect::record::{End, RunRecord},
@@ -16,15 +25,53 @@ use crate::{
 const BREAKPOINT: &str = "Oops: int3";
 /// The breakpoint, in the dump of the code that trapped.
 const INT3: &str = "cc";
+/// What it says of its timer.
+const NO_TIMER: &[u8] = b"APIC timer disabled due to verification failure";
+/// How much of the console holds the boot messages.
+const BOOT_MESSAGES: u64 = 1 << 20;
 
-/// Did the boot die of a breakpoint that was not there?
-pub(super) fn ended(record: &RunRecord, run: &Path) -> bool {
-    let died = matches!(record.end, End::BootFailed { .. } | End::Died { .. });
-    died && record.splats.iter().any(|timed| {
-        is_oops(&timed.splat)
-            && fs::read(run.join(&record.cell.id).join(&timed.file))
-                .is_ok_and(|text| is_stale(&String::from_utf8_lossy(&text)))
-    })
+/// What spoiled a boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spoiled {
+    /// It died of a breakpoint that was not there.
+    StaleCode,
+    /// Its timer was given up.
+    NoTimer,
+}
+
+impl Spoiled {
+    /// What spoiled the boot, if anything did.
+    pub(super) fn of(record: &RunRecord, run: &Path) -> Option<Self> {
+        let dir = run.join(&record.cell.id);
+        let died = matches!(record.end, End::BootFailed { .. } | End::Died { .. });
+        let stale = |text: Vec<u8>| is_stale(&String::from_utf8_lossy(&text));
+        let mut oopses = record.splats.iter().filter(|one| is_oops(&one.splat));
+        if died && oopses.any(|one| fs::read(dir.join(&one.file)).is_ok_and(stale)) {
+            return Some(Self::StaleCode);
+        }
+        let mut messages = Vec::new();
+        let console = File::open(dir.join("console.log"));
+        console
+            .and_then(|file| file.take(BOOT_MESSAGES).read_to_end(&mut messages))
+            .ok()?;
+        memchr::memmem::find(&messages, NO_TIMER).map(|_| Self::NoTimer)
+    }
+
+    /// In words, as in `kasan-base-1 ...`.
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::StaleCode => "died of a fault of QEMU's emulation (int3 where there is none)",
+            Self::NoTimer => "lost its timer at boot, as the host kept it waiting",
+        }
+    }
+
+    /// Whether what shows in every boot is the host's all the same.
+    pub(super) fn always_the_hosts(self) -> bool {
+        match self {
+            Self::StaleCode => false,
+            Self::NoTimer => true,
+        }
+    }
 }
 
 fn is_oops(splat: &Splat) -> bool {

@@ -19,18 +19,21 @@ use crate::{
     },
     build::{Enabled, GuestImages, KernelImage, Tools},
     cache::Kind,
-    collect::{Provenance, record::RunRecord},
+    collect::{
+        CellDir, Provenance,
+        record::{End, RunRecord},
+    },
     drive::{self, CellContext, Limits, run_cell},
-    engine::{AccelChoice, Request, emulator, symbols},
+    engine::{AccelChoice, Request, emulator::Spoiled, symbols},
     error::Context,
     event::Event,
+    judge::Touched,
     plan::Cell,
     scenario::Scenario,
     source::Ways,
-    judge::Touched,
 };
 
-/// How often a boot that the emulator ended is made. What shows every time is the kernel's.
+/// How often a boot that the emulator or the host spoiled is made.
 const ATTEMPTS: u32 = 3;
 /// The machine that every config's kernel boots on.
 const MACHINE: Machine = Machine::Microvm;
@@ -131,24 +134,33 @@ impl<'a> Guests<'a> {
         &self,
         cell: &Cell,
         image: &KernelImage,
+        touched: Option<&Touched>,
         provenance: &Provenance,
         run: &Path,
     ) -> Result<RunRecord> {
-        touched: Option<&Touched>,
         let mut attempt = 1;
         loop {
             let mut record = self.with(cell, image, provenance, run, run_cell)?;
             symbols::add(&mut record, image, touched, run, self.ways.watcher)?;
             let emulated = self.settle(image)?.accel == Accel::Tcg;
-            if attempt == ATTEMPTS || !emulated || !emulator::ended(&record, run) {
+            let spoiled = Spoiled::of(&record, run).filter(|_| emulated);
+            let Some(spoiled) = spoiled else {
+                return Ok(record);
+            };
+            if attempt == ATTEMPTS {
+                if spoiled.always_the_hosts() {
+                    let why = format!("it {} in each of {ATTEMPTS} attempts", spoiled.words());
+                    record.end = End::Infrastructure { why };
+                    CellDir::open(&run.join(&cell.id)).write_record(&record)?;
+                }
                 return Ok(record);
             }
-            let (from, aside) = (&cell.id, format!("{}.emulator-{attempt}", cell.id));
+            let (from, aside) = (&cell.id, format!("{}.spoiled-{attempt}", cell.id));
             fs::rename(run.join(from), run.join(&aside))
                 .host(|| format!("failed to put {from} aside"))?;
             self.ways.watcher.event(&Event::Warning(format!(
-                "{from} died of a fault of QEMU's emulation (int3 where there is none) and is \
-                 booted again; what it left lies in {aside}"
+                "{from} {} and is booted again; what it left lies in {aside}",
+                spoiled.words()
             )));
             attempt += 1;
         }
@@ -198,12 +210,14 @@ impl<'a> Guests<'a> {
             serial: SCRATCH_DISK.into(),
             readonly: false,
         }));
+        let built = Enabled::read(&image.config)?;
         then(&CellContext {
             qemu: &self.qemu,
             machine: MACHINE,
             accel,
             confinement: self.confinement,
             image,
+            built: &built,
             provenance,
             initramfs: &self.initramfs,
             disks: &disks,
@@ -213,14 +227,12 @@ impl<'a> Guests<'a> {
             cancel: self.ways.cancel,
             watcher: self.ways.watcher,
         })
-        let built = Enabled::read(&image.config)?;
     }
 
     /// A blank disk for each boot that wants one, gone with it: no boot sees another's files.
     fn scratch(&self, phases: &[Phase]) -> Result<Option<tempfile::TempDir>> {
         let Some(mib) = phases.iter().filter_map(|p| scratch_mib(&p.load)).max() else {
             return Ok(None);
-            built: &built,
         };
         let dir = self.ways.cache.temp()?;
         self.images.scratch(&dir.path().join(SCRATCH), mib)?;
