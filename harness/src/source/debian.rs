@@ -48,8 +48,10 @@ pub(super) fn newest(
     }
     let apt = Apt::new(ways)?;
     let mut first = None;
-    for candidate in candidates(&apt)? {
-        let tree = tree(&apt, &candidate, ways)?;
+    for package in packages(&apt)? {
+        let Some(tree) = latest(&apt, &package, ways)? else {
+            continue;
+        };
         match fits(&tree)? {
             Fit::Yes => return Ok(tree),
             Fit::No(why) => {
@@ -64,6 +66,22 @@ pub(super) fn newest(
         Error::infrastructure("the mirror has no linux-source package")
             .mend("give a kernel of your own: --kernel TREE|TARBALL")
     })
+}
+
+/// The newest version of the package that the user names.
+pub(super) fn named(package: &str, ways: Ways<'_>) -> Result<SourceTree> {
+    let apt = Apt::new(ways)?;
+    if let Some(tree) = latest(&apt, package, ways)? {
+        return Ok(tree);
+    }
+    let has = packages(&apt)?.join(", ");
+    let error = Error::input(format!("the mirror has no package {package}"));
+    Err(error.mend(format!("it has {has}; or give a tree or a tarball")))
+}
+
+/// Whether that is what a source package is called.
+pub fn is_package(name: &str) -> bool {
+    number(name).is_some()
 }
 
 fn locked(lock: &Lock, ways: Ways<'_>) -> Result<Option<SourceTree>> {
@@ -105,20 +123,38 @@ fn hash(package: &Lock) -> String {
     ])
 }
 
-/// Every package with its newest version, newest first.
-fn candidates(apt: &Apt<'_>) -> Result<Vec<Lock>> {
+/// Every source package's name, newest first.
+fn packages(apt: &Apt<'_>) -> Result<Vec<String>> {
     let names = apt.names("linux-source-")?;
     let mut found: Vec<_> = names
         .into_iter()
         .filter_map(|name| Some((number(&name)?, name)))
         .collect();
     found.sort_by(|a, b| b.cmp(a));
-    let mut candidates = Vec::new();
-    for (_, package) in found {
-        let newest = apt.versions(&package, false)?.into_iter().next();
-        candidates.extend(newest.map(|version| Lock { package, version }));
+    Ok(found.into_iter().map(|(_, name)| name).collect())
+}
+
+/// A package's newest version. The lists may be a day old and name one that the mirror has dropped
+/// since; then fresh ones decide.
+fn latest(apt: &Apt<'_>, package: &str, ways: Ways<'_>) -> Result<Option<SourceTree>> {
+    let newest = |fresh| {
+        let version = apt.versions(package, fresh)?.into_iter().next();
+        let lock = |version| Lock {
+            package: package.to_owned(),
+            version,
+        };
+        Ok::<_, Error>(version.map(lock))
+    };
+    let Some(known) = newest(false)? else {
+        return Ok(None);
+    };
+    match tree(apt, &known, ways) {
+        Err(error) if !ways.cancel.is_cancelled() => match newest(true)? {
+            Some(now) if now != known => tree(apt, &now, ways).map(Some),
+            _ => Err(error),
+        },
+        result => result.map(Some),
     }
-    Ok(candidates)
 }
 
 /// A package's kernel, unpacked once.
@@ -191,6 +227,7 @@ mod tests {
         for (name, expected) in table {
             assert_eq!(number(name), expected);
         }
+        assert!(is_package("linux-source-7.3") && !is_package("linux-7.3.tar.xz"));
         assert_eq!(number("linux-source"), None);
         assert_eq!(number("linux-source-7.3-rt"), None);
         assert!(number("linux-source-7.10") > number("linux-source-7.3"));

@@ -29,7 +29,7 @@ use crate::{
     event::{Event, Step, Watcher},
 };
 
-pub use debian::Fit;
+pub use debian::{Fit, is_package};
 pub use kernel::missing_symbols;
 pub use lock::Lock;
 pub use since::Since;
@@ -41,6 +41,8 @@ pub enum Request {
     Tree(PathBuf),
     /// A tarball.
     Tarball(PathBuf),
+    /// A Debian package by name, in its newest version.
+    Package(String),
     /// A Debian package: the locked one while a mirror has it, else the newest that fits.
     Debian(Option<Lock>),
 }
@@ -91,6 +93,7 @@ pub fn resolve(
             }
         }
         Request::Tarball(path) => folder::unpack(path, ways),
+        Request::Package(name) => debian::named(name, ways),
         Request::Debian(lock) => debian::newest(lock.as_ref(), ways, fits),
     }
 }

@@ -73,9 +73,14 @@ pub(crate) struct What {
     #[arg(required = true, value_name = "CONFIG")]
     pub(crate) configs: Vec<String>,
 
-    /// A kernel tree (a git checkout or an unpacked one; never written to) or a tarball. Without, the
-    /// newest Debian source package to which the patches apply.
-    #[arg(long, value_name = "TREE|TARBALL", help_heading = "Which kernel")]
+    /// A kernel tree (a git checkout or an unpacked one; never written to), a tarball, or a Debian
+    /// source package by name (linux-source-7.2). Without, the newest such package to which the
+    /// patches apply.
+    #[arg(
+        long,
+        value_name = "TREE|TARBALL|PACKAGE",
+        help_heading = "Which kernel"
+    )]
     pub(crate) kernel: Option<PathBuf>,
 
     /// In a git tree: base is REV, the variant what the tree has checked out.
@@ -217,7 +222,12 @@ impl What {
                 (Some(path), _) if path.is_dir() => {
                     Kernel::Source(source::Request::Tree(path.clone()))
                 }
-                (Some(path), _) => Kernel::Source(source::Request::Tarball(path.clone())),
+                (Some(path), _) => Kernel::Source(match path.to_str() {
+                    Some(name) if !path.exists() && source::is_package(name) => {
+                        source::Request::Package(name.to_owned())
+                    }
+                    _ => source::Request::Tarball(path.clone()),
+                }),
                 (None, true) => Kernel::Locked,
                 (None, false) => Kernel::Newest,
             },
