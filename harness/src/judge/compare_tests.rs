@@ -433,7 +433,8 @@ fn unmet_conditions() {
         (
             "detector off",
             detector(DetectorState::Off),
-            "lockdep had stopped watching by the variant's end",
+            "lockdep had stopped watching by the variant's end; wrong locking after that would not \
+             show",
         ),
         (
             "detector absent",
@@ -535,7 +536,8 @@ fn a_detector_that_a_common_splat_turned_off() {
     assert_eq!(
         comparison.reasons,
         [
-            "lockdep had stopped watching by the variant's end, on base as well, after \"possible deadlock in x\""
+            "lockdep had stopped watching by the variant's end, on base as well, after \
+             \"possible deadlock in x\"; wrong locking after that would not show"
         ]
     );
     // A report of the variant's own is a regression, whatever it turned off.

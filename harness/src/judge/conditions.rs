@@ -22,6 +22,15 @@ const DETECTORS: [(&str, &[&str]); 3] = [
     ("lockdep", &["lockdep"]),
 ];
 
+/// What no longer shows once a detector has stopped: lockdep does at its first report, kmemleak
+/// when it runs out of memory, KASAN at its first where `kasan_multi_shot` is not given.
+const UNSEEN: [(&str, &str); 4] = [
+    ("kasan", "memory errors"),
+    ("kcsan", "data races"),
+    ("kmemleak", "leaks"),
+    ("lockdep", "wrong locking"),
+];
+
 /// Endings of files that are compiled on their own; headers and makefiles are not.
 const COMPILED: [&str; 3] = [".c", ".S", ".rs"];
 
@@ -195,8 +204,12 @@ pub(super) fn watched(
             .map_or(String::new(), |finding| {
                 format!(", after \"{}\"", finding.title)
             });
+        let unseen = UNSEEN.iter().find(|(detector, _)| detector == name);
+        let unseen = unseen.map_or(String::new(), |(_, what)| {
+            format!("; {what} after that would not show")
+        });
         reasons.push(format!(
-            "{name} had stopped watching by the variant's end{shared}{cause}"
+            "{name} had stopped watching by the variant's end{shared}{cause}{unseen}"
         ));
     }
     let needed = DETECTORS.iter().find(|(name, _)| *name == config);
