@@ -24,6 +24,8 @@ const ENDED_LINES: u64 = 60;
 const ENDED_S: f64 = 5.0;
 /// Lines into a report within which a fault may be the reporter's own.
 const NESTED_LINES: usize = 20;
+/// Between `<NAME>` and `</NAME>` x86-64 prints the frames of a stack.
+const STACK_MARKS: &[&str] = &["TASK", "IRQ", "NMI", "SOFTIRQ", "ENTRY_TRAMPOLINE"];
 /// No report spans more of the log.
 const MAX_SPAN: u64 = 20_000;
 
@@ -46,6 +48,8 @@ pub(super) struct Open {
     ended: bool,
     /// Another report began before this one ended.
     interrupted: bool,
+    /// The log ended in the middle of a stack of its.
+    cut_off: bool,
     /// It asked other CPUs for their stacks, so their lines are its own.
     asks_cpus: bool,
 }
@@ -78,6 +82,7 @@ impl Open {
             phase: phase.map(str::to_owned),
             ended: false,
             interrupted: false,
+            cut_off: false,
             asks_cpus: false,
         };
         for line in banner.iter().chain([header]) {
@@ -195,6 +200,18 @@ impl Open {
         )
     }
 
+    /// The log ends with this line: a stack that it ends in the middle of is not whole.
+    pub(super) fn log_ends_at(&mut self, number: u64) {
+        let marks = self.lines.iter().rev().filter_map(|line| {
+            let mark = line.text.trim().strip_suffix('>')?.strip_prefix('<')?;
+            let (ends, name) = mark
+                .strip_prefix('/')
+                .map_or((false, mark), |name| (true, name));
+            STACK_MARKS.contains(&name).then_some(!ends)
+        });
+        self.cut_off = self.end() == number && marks.into_iter().next() == Some(true);
+    }
+
     /// Gives up the lines from `number` on: they are the next report's banner.
     pub(super) fn cut_at(&mut self, number: u64) {
         self.interrupted = !self.ended;
@@ -224,6 +241,9 @@ impl Open {
         let mut splat = report::read(&lines[self.header..], self.told_apart());
         if self.interrupted && self.framed() && self.header > 0 && splat.corrupted.is_none() {
             splat.corrupted = Some("another report begins before this one ends".to_owned());
+        }
+        if self.cut_off && splat.corrupted.is_none() {
+            splat.corrupted = Some("the log ends in the middle of a stack".to_owned());
         }
         splat.start_line = self.start();
         splat.end_line = self.end();

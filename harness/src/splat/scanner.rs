@@ -81,6 +81,9 @@ impl Scanner {
             let line = std::mem::take(&mut self.partial);
             self.block(&line, found);
         }
+        for open in &mut self.open {
+            open.log_ends_at(self.lines);
+        }
         while !self.open.is_empty() {
             self.close(0);
         }
