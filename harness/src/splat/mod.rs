@@ -35,6 +35,7 @@ mod title;
 mod types;
 
 pub use key::Key;
+pub use prefilter::needles;
 pub use read::{scan_bytes, scan_reader};
 pub use scanner::Scanner;
 pub use symbolize::Symbolizer;

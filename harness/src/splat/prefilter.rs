@@ -16,7 +16,8 @@ pub(super) fn find(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-fn needles() -> Vec<&'static str> {
+/// The fixed strings that a log is searched for: every line that may begin a report holds one.
+pub fn needles() -> Vec<&'static str> {
     let mut all = formats::needles();
     all.push(phase::MARK);
     all

@@ -5,6 +5,7 @@ mod build;
 mod memory;
 mod quick;
 mod rate;
+mod splats;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -41,6 +42,8 @@ enum Name {
     Boot,
     /// Memory that reading a 100 MB console log takes.
     Memory,
+    /// How fast console logs are read, against ripgrep where it is installed.
+    Splats,
     /// The load's rate, against a minimal C program doing the same.
     Rate,
     /// `run kasan --profile quick` with its kernels in the cache.
@@ -100,6 +103,7 @@ pub(crate) fn run(options: Options) -> Result<u8> {
             Name::Build => build::measure(&bench)?,
             Name::Boot => boot::measure(&bench)?,
             Name::Memory => memory::measure()?,
+            Name::Splats => splats::measure()?,
             Name::Rate => rate::measure(&bench)?,
             Name::Quick => quick::measure()?,
         };
