@@ -11,16 +11,16 @@ use harness::{
     engine::{Request, Variants, Workload},
     host::Cmd,
 };
-use protocol::{Counters, ExecResult};
+use protocol::{Counters, ExecResult, Load};
 
 use super::{Bench, Figure, request};
 
 const CONFIGS: [&str; 2] = ["plain", "kasan"];
 const SOURCE: &str = "xtask/src/cmd/bench/race.c";
-/// Turns each takes.
-const TURNS: usize = 4;
-/// Seconds of the C program's turn: as long as the profile `quick` hammers.
-const SECONDS: u64 = 20;
+/// Turns each takes. Many short ones: neighbours come and go within tens of seconds.
+const TURNS: usize = 10;
+/// Seconds of a turn.
+const SECONDS: u64 = 8;
 /// What is compared, and the counters that make it up: a lookup that misses is one, too.
 const COUNTS: [(&str, &[&str]); 2] = [
     ("lookups", &["lookups", "misses", "refused"]),
@@ -47,7 +47,12 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     for config in CONFIGS {
         let mut lab = bench.lab(&request)?;
         let image = lab.base(config)?;
-        let phases = lab.phases(&request);
+        let mut phases = lab.phases(&request);
+        for phase in &mut phases {
+            if matches!(phase.load, Load::BackingRace(_)) {
+                phase.seconds = SECONDS;
+            }
+        }
         let record = lab.boot(config, &image, phases)?;
         for (what, counters) in COUNTS {
             let (agent, c) = (ours(&record, counters)?, theirs(&record, counters)?);
@@ -63,14 +68,18 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
 }
 
 fn turns(program: &str) -> String {
-    let turn = format!(
-        "  - backing-race: {{servers: 3, openers: 3, churners: 2, ids: 64, files: 512}}\n  \
-         - exec: {{command: [{program:?}, \"{SECONDS}\"]}}\n"
-    );
+    let agent = "  - backing-race: {servers: 3, openers: 3, churners: 2, ids: 64, files: 512}\n";
+    let c = format!("  - exec: {{command: [{program:?}, \"{SECONDS}\"]}}\n");
+    // Who goes first changes from pair to pair: what drifts, drifts for both.
+    let loads: String = (0..TURNS)
+        .map(|turn| match turn % 2 {
+            0 => format!("{agent}{c}"),
+            _ => format!("{c}{agent}"),
+        })
+        .collect();
     format!(
         "# The agent's load and a minimal C program, taking turns.\nname: rate\nsubject: fuse-backing\ncovers: [fs/fuse]\n\
-         variants: []\nrequires: [FUSE_FS, FUSE_PASSTHROUGH]\nguest: {{memory: 1G, cpus: 2}}\nloads:\n{}",
-        turn.repeat(TURNS)
+         variants: []\nrequires: [FUSE_FS, FUSE_PASSTHROUGH]\nguest: {{memory: 1G, cpus: 2}}\nloads:\n{loads}"
     )
 }
 
