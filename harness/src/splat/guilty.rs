@@ -15,8 +15,8 @@ use super::{
 pub(super) struct Guilty {
     /// Taken one after the other from the header on; each begins where the last one ended.
     pub(super) steps: &'static [Step],
-    /// Taken instead when those yield nothing.
-    pub(super) otherwise: &'static [Step],
+    /// Taken instead, one after the other, when those before yield nothing.
+    pub(super) otherwise: &'static [&'static [Step]],
     /// Functions to pass over beside the common ones.
     pub(super) skip: &'static [&'static str],
     /// Which of the functions found is the guilty one.
@@ -30,6 +30,8 @@ pub(super) enum Step {
     Named,
     /// The next line that names the program counter.
     Pc,
+    /// The same, if no stack begins before it: behind one it may be another task's.
+    OwnPc,
     /// The next line where this pattern matches, and the `{F}` that it may hold.
     Find(&'static str),
     /// The frames from here to the start of the next stack.
@@ -62,9 +64,8 @@ pub(super) fn find(guilty: &Guilty, named: Option<&str>, lines: &[Entry]) -> Opt
     let extra =
         (!guilty.skip.is_empty()).then(|| pattern::cached(Cow::Owned(guilty.skip.join("|"))));
     let skipped = |f: &str| skip::is_plumbing(f) || extra.as_ref().is_some_and(|re| re.is_match(f));
-    [guilty.steps, guilty.otherwise]
-        .into_iter()
-        .filter(|steps| !steps.is_empty())
+    std::iter::once(guilty.steps)
+        .chain(guilty.otherwise.iter().copied())
         .find_map(|steps| choose(guilty.pick, &walk(steps, named, lines, &skipped)))
 }
 
@@ -90,11 +91,13 @@ fn walk(
                     add(name);
                 }
             }
-            Step::Pc => {
+            Step::Pc | Step::OwnPc => {
+                let own = matches!(step, Step::OwnPc);
+                let ends = |line: &Entry| torn(line) || (own && line.starts_stack());
                 let at = rest
                     .iter()
-                    .position(|line| torn(line) || matches!(line.kind, Kind::Pc(_)));
-                let Some(at) = at.filter(|&at| !torn(&rest[at])) else {
+                    .position(|line| ends(line) || matches!(line.kind, Kind::Pc(_)));
+                let Some(at) = at.filter(|&at| !ends(&rest[at])) else {
                     return found;
                 };
                 if let Kind::Pc(Some(frame)) = &rest[at].kind {

@@ -18,7 +18,7 @@ const CIRCULAR: Guilty = Guilty {
 
 const UNLOCK: Guilty = Guilty {
     steps: &[Step::Find(r"{PC} +{F}"), TRACE, Step::Frames],
-    otherwise: &[TRACE, Step::Frames],
+    otherwise: &[&[TRACE, Step::Frames]],
     ..IN_TRACE
 };
 

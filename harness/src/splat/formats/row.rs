@@ -95,7 +95,7 @@ pub(super) const NAMED: Guilty = Guilty {
 /// kernels and inside it on old ones; without it the call trace must do.
 pub(super) const WARNED: Guilty = Guilty {
     steps: &[Step::Pc, Step::Frames],
-    otherwise: &[TRACE, Step::Frames],
+    otherwise: &[&[TRACE, Step::Frames]],
     skip: &[],
     pick: Pick::First,
 };
@@ -204,11 +204,11 @@ mod tests {
             for body in format.body {
                 pattern::compile(body);
             }
-            for step in format
-                .guilty
-                .iter()
-                .flat_map(|g| g.steps.iter().chain(g.otherwise))
-            {
+            for step in format.guilty.iter().flat_map(|g| {
+                std::iter::once(g.steps)
+                    .chain(g.otherwise.iter().copied())
+                    .flatten()
+            }) {
                 if let Step::Find(find) = step {
                     pattern::compile(find);
                 }

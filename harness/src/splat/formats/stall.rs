@@ -9,8 +9,12 @@ use super::{
 const RCU: Guilty = Guilty {
     steps: &[Step::Find("apic_timer_interrupt"), Step::Pc, Step::Frames],
     otherwise: &[
-        Step::Find("apic_timer_interrupt|Exception stack|el1h_64_irq"),
-        Step::Frames,
+        &[
+            Step::Find("apic_timer_interrupt|Exception stack|el1h_64_irq"),
+            Step::Frames,
+        ],
+        // The tick's own frames are left out, and what it interrupted is all there is.
+        &[Step::OwnPc, TRACE, Step::Frames],
     ],
     skip: &["apic_timer_interrupt", "rcu"],
     pick: Pick::Anchor,
