@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{
     cell_dir::CellDir,
     last_lines::LastLines,
+    line_times::LineTimes,
     record::{End, PhaseRecord, RunRecord, TimedFinding, TimedSplat},
 };
 use crate::{
@@ -46,6 +47,7 @@ pub struct Collector<'a> {
     events: File,
     scanner: Scanner,
     last: LastLines,
+    times: LineTimes,
     titles: HashMap<String, Seen>,
     splats_seen: u64,
     fatal: Option<String>,
@@ -74,6 +76,7 @@ impl<'a> Collector<'a> {
             watcher,
             scanner: Scanner::new(),
             last: LastLines::default(),
+            times: LineTimes::default(),
             titles: HashMap::new(),
             splats_seen: 0,
             fatal: None,
@@ -115,6 +118,7 @@ impl<'a> Collector<'a> {
             .host(|| "failed to write console.log".into())?;
         self.record.console_bytes += bytes.len() as u64;
         self.last.feed(bytes);
+        self.times.feed(at, bytes);
         let mut found = Vec::new();
         self.scanner.feed(bytes, &mut |splat| found.push(splat));
         found
@@ -148,7 +152,7 @@ impl<'a> Collector<'a> {
         self.log(at, "splat", &json!({ "title": splat.title, "file": file }))?;
         splat.text = Vec::new();
         self.record.splats.push(TimedSplat {
-            at_s: at.as_secs_f64(),
+            at_s: self.times.of(splat.start_line).as_secs_f64(),
             file,
             count: 1,
             splat,

@@ -13,6 +13,7 @@ mod cell_dir;
 mod collector;
 mod files;
 mod last_lines;
+mod line_times;
 pub mod record;
 mod run_dir;
 

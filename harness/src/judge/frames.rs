@@ -33,7 +33,7 @@ pub(super) struct Access {
 }
 
 /// The innermost place of each racing or faulting stack; none where one is not symbolized.
-pub(super) fn accesses(splat: &Splat) -> Option<Vec<&Place>> {
+fn accesses(splat: &Splat) -> Option<Vec<&Place>> {
     let places: Option<Vec<&Place>> = splat
         .stacks
         .iter()
@@ -41,6 +41,21 @@ pub(super) fn accesses(splat: &Splat) -> Option<Vec<&Place>> {
         .map(|stack| stack.first()?.places.first())
         .collect();
     places.filter(|places| !places.is_empty())
+}
+
+/// Where it happened: a race's accesses, else where the function is that the title blames.
+pub(super) fn places(splat: &Splat) -> Vec<&Place> {
+    if splat.class == KCSAN {
+        return accesses(splat).unwrap_or_default();
+    }
+    let blamed = |place: &&Place| splat.functions.contains(&place.function);
+    let frames = splat
+        .stacks
+        .iter()
+        .flatten()
+        .filter(|frame| !frame.unreliable);
+    let mut places = frames.flat_map(|frame| &frame.places);
+    places.find(blamed).into_iter().collect()
 }
 
 /// Both accesses of a KCSAN race with symbols, in a fixed order; base's lines through the patch.

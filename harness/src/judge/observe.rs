@@ -4,7 +4,7 @@ use protocol::{ExecResult, FindingKind, Load};
 
 use super::{
     ends,
-    frames::{Access, accesses, frames, race, sides, trace},
+    frames::{Access, frames, places, race, sides, trace},
     known::RaceSide,
     touched::Touched,
     verdict::Kind,
@@ -136,9 +136,8 @@ fn of_splat(
     is_base: bool,
 ) -> Observation {
     let splat = &timed.splat;
-    let places: Vec<String> = accesses(splat)
+    let places: Vec<String> = places(splat)
         .iter()
-        .flatten()
         .map(|place| format!("{}:{}", place.file, place.line))
         .collect();
     Observation {
