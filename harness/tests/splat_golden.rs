@@ -1,6 +1,10 @@
-//! Golden logs: every report of each, with its lines, class and title.
+//! Golden logs: every report of each, with its lines, class and title. `UPDATE_GOLDEN=1` writes
+//! what is expected anew.
+//!
+//! Those named `booted-` were printed by kernels that ktwin booted (`lkdtm`: provoked through the
+//! kernel's own dump test module), from the load's beginning on; the others are written by hand.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{env, fmt::Write as _, fs, path::Path};
 
 use harness::splat::{Scanner, Splat, scan_bytes, scan_reader};
 
@@ -55,6 +59,9 @@ fn describe(splats: &[Splat]) -> String {
 fn golden_logs_are_read_as_expected() {
     for (expect, log) in golden() {
         let got = describe(&scan_bytes(&log));
+        if env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&expect, &got).unwrap();
+        }
         let want = fs::read_to_string(&expect).unwrap_or_default();
         assert_eq!(got, want, "{expect} does not say what was read:\n{got}");
     }
