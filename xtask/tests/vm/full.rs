@@ -1,38 +1,30 @@
-//! The long ones: every config and both variants.
-
-use std::env;
+//! The long ones: every config and both variants, and the older kernel that the patches are for.
 
 use harness::judge::verdict::Outcome;
 
-use crate::ktwin::run;
+use crate::ktwin::{Run, full, run, run_on};
+
+const BOTH: [&str; 4] = ["--variant", "ida-hashtable", "--variant", "ida-rhashtable"];
 
 #[test]
 fn both_variants_pass_in_every_config() {
-    if env::var_os("KTWIN_TEST_FULL").is_none() {
-        // Said aloud: this is no pass.
-        print_skip("both variants in all four configs: `cargo xtask test --full` runs it");
-        return;
+    if full("both variants in all four configs") {
+        passes(&run(&[&["all", "--seed", "3"], &BOTH[..]].concat()), 8);
     }
-    let run = run(&[
-        "all",
-        "--seed",
-        "3",
-        "--variant",
-        "ida-hashtable",
-        "--variant",
-        "ida-rhashtable",
-    ]);
-    assert_eq!(run.verdict.comparisons.len(), 8);
+}
+
+#[test]
+fn both_variants_pass_on_the_older_kernel() {
+    if full("both variants on 7.2") {
+        let args = [&["kasan", "--seed", "4"], &BOTH[..]].concat();
+        passes(&run_on(&["--kernel", "linux-source-7.2"], &args), 2);
+    }
+}
+
+fn passes(run: &Run, comparisons: usize) {
+    assert_eq!(run.verdict.comparisons.len(), comparisons);
     for comparison in &run.verdict.comparisons {
         assert_eq!(comparison.outcome, Outcome::Pass, "{comparison:#?}");
     }
     assert_eq!(run.code, 0);
-}
-
-#[expect(
-    clippy::print_stdout,
-    reason = "a skipped test says so where its result stands"
-)]
-fn print_skip(what: &str) {
-    println!("NOT RUN: {what}");
 }

@@ -1,6 +1,7 @@
 //! Runs the command line and reads its verdict.
 
 use std::{
+    env,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
 };
@@ -42,8 +43,26 @@ pub(crate) struct Run {
     pub(crate) dir: tempfile::TempDir,
 }
 
-/// Runs `run` with `--json` into a folder of its own.
+/// Whether the long tests were asked for; says aloud that this one is not run. That is no pass.
+#[expect(
+    clippy::print_stdout,
+    reason = "a skipped test says so where its result stands"
+)]
+pub(crate) fn full(what: &str) -> bool {
+    let asked = env::var_os("KTWIN_TEST_FULL").is_some();
+    if !asked {
+        println!("NOT RUN: {what}: `cargo xtask test --full` runs it");
+    }
+    asked
+}
+
+/// Runs `run` with `--json` into a folder of its own, on the kernel that the tests use.
 pub(crate) fn run(args: &[&str]) -> Run {
+    run_on(&["--locked"], args)
+}
+
+/// The same on another kernel.
+pub(crate) fn run_on(kernel: &[&str], args: &[&str]) -> Run {
     let dir = tempfile::tempdir().unwrap();
     let out = dir.path().join("run");
     let mut command = command();
@@ -52,7 +71,8 @@ pub(crate) fn run(args: &[&str]) -> Run {
     command
         .arg("run")
         .args(&args[..split])
-        .args(["--json", "--locked", "--keep-going", "--out"])
+        .args(kernel)
+        .args(["--json", "--keep-going", "--out"])
         .arg(&out);
     command.args(&args[split..]).stderr(Stdio::inherit());
     let output = command.output().unwrap();

@@ -8,4 +8,5 @@ mod ktwin;
 mod default_variant;
 mod ends;
 mod full;
+mod lkdtm;
 mod planted;
