@@ -1,5 +1,7 @@
 //! The project's own patch passes.
 
+use std::{fs, path::Path};
+
 use harness::judge::verdict::{Kind, Outcome, Status};
 
 use crate::ktwin::{planted, run};
@@ -53,13 +55,17 @@ fn kasan_and_its_planted_bugs() {
     run.clean("comment-only");
 
     run.ended("kasan-uaf", Outcome::Regression);
-    run.found(
+    let freed = run.found(
         "kasan-uaf",
         Kind::Splat,
         "kasan",
         "use-after-free",
         Status::New,
     );
+    // Decoded, the frame in the line that the patch wrote is marked.
+    let decoded = Path::new(&freed.evidence).with_extension("decoded.txt");
+    let decoded = fs::read_to_string(run.dir.path().join("run").join(decoded)).unwrap();
+    assert!(decoded.contains("\n    + fs/fuse/backing.c:"), "{decoded}");
     run.ended("leak", Outcome::Regression);
     run.found("leak", Kind::Leak, "memleak", "memory leak in", Status::New);
     run.ended("wrong-data", Outcome::Regression);
