@@ -7,6 +7,7 @@ use std::{
 
 use crate::{
     Error, Result,
+    boot::settings::Machine,
     build::{ConfigText, Fragment},
     engine::Home,
     error::Context,
@@ -18,7 +19,9 @@ const BASE: &str = "base";
 /// What `all` stands for, in this order.
 const ALL: [&str; 4] = ["kasan", "kcsan", "lockdep", "plain"];
 /// Fragments that serve the harness and are no config of their own.
-const NO_CONFIGS: [&str; 2] = [BASE, "q35"];
+const NO_CONFIGS: [&str; 2] = [BASE, Q35];
+/// What a kernel needs besides on QEMU's q35.
+const Q35: &str = "q35";
 
 /// Every config's name.
 ///
@@ -63,13 +66,22 @@ pub(super) fn resolve(home: &Home, wanted: &[String]) -> Result<Vec<String>> {
     Ok(resolved)
 }
 
-/// A config's stack: base, its own, the user's.
+/// A config's stack: base, its own, the machine's, the user's.
 ///
 /// # Errors
 /// A fragment cannot be read.
-pub(super) fn stack(home: &Home, name: &str, own: &[PathBuf]) -> Result<ConfigText> {
+pub(super) fn stack(
+    home: &Home,
+    name: &str,
+    machine: Machine,
+    own: &[PathBuf],
+) -> Result<ConfigText> {
+    let of_machine = match machine {
+        Machine::Microvm => None,
+        Machine::Q35 => Some(Q35),
+    };
     let mut fragments = Vec::new();
-    for part in [BASE, name] {
+    for part in [BASE, name].into_iter().chain(of_machine) {
         let path = home.configs().join(format!("{part}.config"));
         let text = fs::read_to_string(&path);
         let text = text.host(|| format!("failed to read {}", path.display()))?;
@@ -114,9 +126,11 @@ mod tests {
     #[test]
     fn every_config_stands_on_base() {
         for name in ALL {
-            let stack = stack(&Home::here(), name, &[]).unwrap();
-            assert_eq!(stack.fragments.len(), 2);
-            assert!(stack.requests().is_ok(), "{name}");
+            for (machine, fragments) in [(Machine::Microvm, 2), (Machine::Q35, 3)] {
+                let stack = stack(&Home::here(), name, machine, &[]).unwrap();
+                assert_eq!(stack.fragments.len(), fragments);
+                assert!(stack.requests().is_ok(), "{name}");
+            }
         }
     }
 }

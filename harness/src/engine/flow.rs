@@ -57,7 +57,7 @@ pub fn run(
     let home = Home::here();
     let configs = configs::resolve(&home, &request.configs)?;
     for config in &configs {
-        configs::stack(&home, config, &request.kconfig)?.requests()?;
+        configs::stack(&home, config, request.machine, &request.kconfig)?.requests()?;
     }
     let mut subject = subject::resolve(&home, request, choose)?;
     subject::check_covers(request, &subject)?;

@@ -14,7 +14,7 @@ use crate::{
         accel::{self, Choice, Trial},
         confine::{self, Confinement},
         interactive,
-        settings::{Accel, Disk, Machine, MachineSettings},
+        settings::{Accel, Disk, MachineSettings},
         version::Qemu,
     },
     build::{Enabled, GuestImages, KernelImage, Tools},
@@ -35,8 +35,6 @@ use crate::{
 
 /// How often a boot that the emulator or the host spoiled is made.
 const ATTEMPTS: u32 = 3;
-/// The machine that every config's kernel boots on.
-const MACHINE: Machine = Machine::Microvm;
 /// Room on the scratch disk besides fio's files: ext4's own needs, and the agent's.
 const SCRATCH_SPARE_MIB: u32 = 256;
 
@@ -102,7 +100,7 @@ impl<'a> Guests<'a> {
             &Trial {
                 qemu: &self.qemu,
                 confinement: self.confinement,
-                machine: MACHINE,
+                machine: self.request.machine,
                 kernel: &image.boot,
                 initramfs: &self.initramfs,
                 memory: &self.ways.cache.folder(Kind::Host),
@@ -213,7 +211,7 @@ impl<'a> Guests<'a> {
         let built = Enabled::read(&image.config)?;
         then(&CellContext {
             qemu: &self.qemu,
-            machine: MACHINE,
+            machine: self.request.machine,
             accel,
             confinement: self.confinement,
             image,

@@ -209,7 +209,12 @@ impl<'a> Kernels<'a> {
         source: &Source<'_>,
         patched: Option<&Patched<'_>>,
     ) -> Result<Image> {
-        let stack = configs::stack(self.home, config, &self.request.kconfig)?;
+        let stack = configs::stack(
+            self.home,
+            config,
+            self.request.machine,
+            &self.request.kconfig,
+        )?;
         match self.builder.kernel(source, patched, &stack) {
             Ok(image) => Ok(Ok(image)),
             Err(error) => {

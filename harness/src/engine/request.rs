@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{scenario::Profile, source};
+use crate::{boot::settings::Machine, scenario::Profile, source};
 
 /// Everything that the command line settles.
 #[derive(Debug, Clone)]
@@ -31,6 +31,8 @@ pub struct Request {
     pub kconfig: Vec<PathBuf>,
     /// How guests run.
     pub accel: AccelChoice,
+    /// What is emulated around their processors.
+    pub machine: Machine,
     /// The run directory, instead of one under `target/ktwin/runs`.
     pub out: Option<PathBuf>,
     /// Go on after a config that did not pass.
@@ -52,6 +54,7 @@ impl Default for Request {
             append: Vec::new(),
             kconfig: Vec::new(),
             accel: AccelChoice::Auto,
+            machine: Machine::Microvm,
             out: None,
             keep_going: false,
         }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use harness::{
     Error,
+    boot::settings::Machine,
     cache::Cache,
     engine,
     engine::{AccelChoice, Kernel, Request, VariantSpec, Variants, Workload},
@@ -139,6 +140,11 @@ pub(crate) struct What {
     #[arg(long, value_enum, default_value_t = AccelName::Auto, help_heading = "The guest")]
     pub(crate) accel: AccelName,
 
+    /// What is emulated around the processors: microvm boots quickest; q35 has PCI, for a QEMU
+    /// without microvm and for patches to what hangs on that bus.
+    #[arg(long, value_enum, default_value_t = MachineName::Microvm, help_heading = "The guest")]
+    pub(crate) machine: MachineName,
+
     /// Install missing host packages without asking.
     #[arg(long, help_heading = "The run")]
     pub(crate) yes: bool,
@@ -152,6 +158,12 @@ enum ProfileName {
     Standard,
     /// 300 s of each; up to 10 boots a side.
     Full,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MachineName {
+    Microvm,
+    Q35,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -249,6 +261,10 @@ impl What {
                 .map(str::to_owned)
                 .collect(),
             kconfig: self.kconfig.clone(),
+            machine: match self.machine {
+                MachineName::Microvm => Machine::Microvm,
+                MachineName::Q35 => Machine::Q35,
+            },
             accel: match self.accel {
                 AccelName::Auto => AccelChoice::Auto,
                 AccelName::Kvm => AccelChoice::Kvm,
