@@ -5,6 +5,7 @@
 //! ([`GuestMessage::Hello`]); the host answers with [`HostMessage::Plan`], so
 //! one initramfs serves every cell.
 
+pub mod board;
 mod guest;
 mod line;
 mod plan;

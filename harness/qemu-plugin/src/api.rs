@@ -1,0 +1,70 @@
+//! QEMU's plugin interface, resolved at run time: one library for every version that it speaks.
+//!
+//! The functions are those of `qemu-plugin.h` as QEMU documents them; the few that are used are the
+//! same in all versions of the interface so far.
+
+use std::ffi::{CStr, c_int, c_void};
+
+/// A plugin's number.
+pub(crate) type Id = u64;
+/// A translated block.
+pub(crate) enum Tb {}
+/// An instruction of one.
+pub(crate) enum Insn {}
+
+type TbTrans = unsafe extern "C" fn(Id, *mut Tb);
+type InsnExec = unsafe extern "C" fn(u32, *mut c_void);
+
+/// `QEMU_PLUGIN_CB_NO_REGS`: the callback reads no registers.
+pub(crate) const NO_REGISTERS: c_int = 0;
+
+/// The functions in use.
+pub(crate) struct Api {
+    pub(crate) register_tb_trans: unsafe extern "C" fn(Id, TbTrans),
+    pub(crate) tb_n_insns: unsafe extern "C" fn(*const Tb) -> usize,
+    pub(crate) tb_get_insn: unsafe extern "C" fn(*const Tb, usize) -> *mut Insn,
+    pub(crate) insn_vaddr: unsafe extern "C" fn(*const Insn) -> u64,
+    pub(crate) register_insn_exec: unsafe extern "C" fn(*mut Insn, InsnExec, c_int, *mut c_void),
+}
+
+impl Api {
+    pub(crate) fn resolve() -> Result<Self, String> {
+        // SAFETY: each symbol is a function of the type that QEMU's header gives it, and function
+        // pointers are as wide as data pointers on every platform that QEMU's plugins run on.
+        unsafe {
+            Ok(Self {
+                register_tb_trans: cast(find(c"qemu_plugin_register_vcpu_tb_trans_cb")?),
+                tb_n_insns: cast(find(c"qemu_plugin_tb_n_insns")?),
+                tb_get_insn: cast(find(c"qemu_plugin_tb_get_insn")?),
+                insn_vaddr: cast(find(c"qemu_plugin_insn_vaddr")?),
+                register_insn_exec: cast(find(c"qemu_plugin_register_vcpu_insn_exec_cb")?),
+            })
+        }
+    }
+}
+
+/// The interface's version to ask for. QEMU 9 dropped the first and brought scoreboards with the
+/// second.
+pub(crate) fn version() -> c_int {
+    match find(c"qemu_plugin_scoreboard_new") {
+        Ok(_) => 2,
+        Err(_) => 1,
+    }
+}
+
+fn find(name: &CStr) -> Result<*mut c_void, String> {
+    // SAFETY: the name ends with a NUL; the search goes through the program and its libraries.
+    let symbol = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    if symbol.is_null() {
+        return Err(format!("this QEMU has no {}", name.to_string_lossy()));
+    }
+    Ok(symbol)
+}
+
+/// # Safety
+/// `F` must be the function's pointer type.
+unsafe fn cast<F>(symbol: *mut c_void) -> F {
+    const { assert!(size_of::<F>() == size_of::<*mut c_void>()) };
+    // SAFETY: of one size, and the caller says that it is that function.
+    unsafe { std::mem::transmute_copy(&symbol) }
+}

@@ -1,0 +1,36 @@
+//! The board, mapped from its file for as long as QEMU runs.
+
+use std::{ffi::OsStr, fs::OpenOptions, os::fd::AsRawFd, os::unix::ffi::OsStrExt, ptr, slice};
+
+use protocol::board::Board;
+
+/// Maps the board in a file, for good.
+pub(crate) fn map(path: &[u8]) -> Result<Board<'static>, String> {
+    let path = OsStr::from_bytes(path);
+    let failed = |why: String| format!("failed to map the board {}: {why}", path.display());
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(path)
+        .map_err(|e| failed(e.to_string()))?;
+    let size = file.metadata().map_err(|e| failed(e.to_string()))?.len();
+    let size = usize::try_from(size).map_err(|e| failed(e.to_string()))?;
+    // SAFETY: a new mapping of an open file, of the file's own size; the result is checked.
+    let at = unsafe {
+        libc::mmap(
+            ptr::null_mut(),
+            size,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_SHARED,
+            file.as_raw_fd(),
+            0,
+        )
+    };
+    if at == libc::MAP_FAILED {
+        return Err(failed(std::io::Error::last_os_error().to_string()));
+    }
+    // SAFETY: the mapping is page-aligned, never unmapped and never shrunk by the host that made it;
+    // atomics may be shared with another process.
+    let words = unsafe { slice::from_raw_parts(at.cast(), size / size_of::<u64>()) };
+    Board::over(words).ok_or_else(|| failed("it is no board, or shorter than it says".into()))
+}
