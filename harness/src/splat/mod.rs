@@ -24,6 +24,7 @@ mod open;
 mod pattern;
 mod phase;
 mod prefilter;
+mod ranges;
 mod read;
 mod report;
 mod scanner;

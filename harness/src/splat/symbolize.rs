@@ -19,11 +19,12 @@ const MAX_SECTION: u64 = 4 << 30;
 /// Functions inlined into one another at one address, at most.
 const MAX_INLINED: usize = 64;
 
-type Reader = EndianArcSlice<RunTimeEndian>;
+pub(super) type Reader = EndianArcSlice<RunTimeEndian>;
 
 /// One kernel's symbols and debug information, loaded once for any number of splats.
 pub struct Symbolizer {
     context: Context<Reader>,
+    dwarf: Arc<Dwarf<Reader>>,
     /// Where each text symbol begins and how long it is, as the kernel itself would say.
     symbols: HashMap<String, Vec<Span>>,
     prefixes: Vec<String>,
@@ -78,9 +79,11 @@ impl Symbolizer {
             };
             Ok(Reader::new(Arc::from(data.as_ref()), endian))
         };
-        let context = Context::from_dwarf(Dwarf::load(load)?).host(doing)?;
+        let dwarf = Arc::new(Dwarf::load(load)?);
+        let context = Context::from_arc_dwarf(Arc::clone(&dwarf)).host(doing)?;
         Ok(Self {
             context,
+            dwarf,
             symbols: symbols(&object),
             prefixes: prefixes.into_iter().map(Into::into).collect(),
         })
@@ -97,9 +100,18 @@ impl Symbolizer {
 
     /// Where a frame is, innermost inlined function first; empty where that cannot be said.
     pub fn places(&self, frame: &Frame) -> Vec<Place> {
-        let Some(address) = self.address(frame) else {
-            return Vec::new();
-        };
+        let places = self.address(frame).map(|address| self.places_at(address));
+        let mut places = places.unwrap_or_default();
+        // Code without a name of its own in the debug information is the symbol's.
+        for place in places.iter_mut().filter(|place| place.function.is_empty()) {
+            place.function.clone_from(&frame.function);
+        }
+        places
+    }
+
+    /// Where an address is, innermost inlined function first; empty where that cannot be said. A
+    /// function that has no name is named by nothing.
+    pub(super) fn places_at(&self, address: u64) -> Vec<Place> {
         let Ok(mut frames) = self.context.find_frames(address).skip_all_loads() else {
             return Vec::new();
         };
@@ -114,9 +126,8 @@ impl Symbolizer {
             let function = found
                 .function
                 .and_then(|name| Some(base_name(&name.raw_name().ok()?)));
-            let function = function.unwrap_or_else(|| frame.function.clone());
             places.push(Place {
-                function,
+                function: function.unwrap_or_default(),
                 file: self.relative(file),
                 line,
             });
@@ -148,7 +159,21 @@ impl Symbolizer {
         span.start.checked_add(offset)?.checked_sub(back)
     }
 
-    fn relative(&self, file: &str) -> String {
+    pub(super) fn context(&self) -> &Context<Reader> {
+        &self.context
+    }
+
+    pub(super) fn dwarf(&self) -> &Dwarf<Reader> {
+        &self.dwarf
+    }
+
+    /// Every text symbol: its name, where it begins, its size in bytes.
+    pub(super) fn spans(&self) -> impl Iterator<Item = (&str, u64, u64)> {
+        let all = self.symbols.iter();
+        all.flat_map(|(name, spans)| spans.iter().map(|s| (name.as_str(), s.start, s.size)))
+    }
+
+    pub(super) fn relative(&self, file: &str) -> String {
         let file = normal(file);
         for prefix in &self.prefixes {
             let prefix = prefix.trim_end_matches('/');

@@ -1,0 +1,142 @@
+//! Where code lies in a kernel: a function's instructions, inlined copies too, and a line's.
+
+use std::{collections::HashSet, ops::Range};
+
+use addr2line::gimli::{self, AttributeValue, Unit, UnitOffset};
+
+use super::{
+    names::base_name,
+    symbolize::{Reader, Symbolizer},
+};
+
+impl Symbolizer {
+    /// Every stretch of a function's code: of the symbols that bear its name, with the compiler's
+    /// suffixes or without, and of its copies that are inlined elsewhere. Empty where there is none.
+    pub fn ranges_of(&self, function: &str) -> Vec<Range<u64>> {
+        let mut ranges = self.symbol_ranges(function);
+        // Debug information that cannot be read tells of no copies.
+        let inlined = self.inlined(function).unwrap_or_default();
+        let own = ranges.clone();
+        let outside = |copy: &Range<u64>| !own.iter().any(|range| range.contains(&copy.start));
+        ranges.extend(inlined.into_iter().filter(outside));
+        ranges.sort_by_key(|range| (range.start, range.end));
+        ranges.dedup();
+        ranges
+    }
+
+    /// The first address of each stretch of code that a line was compiled to.
+    pub fn addresses_of(&self, file: &str, line: u32) -> Vec<u64> {
+        let Ok(locations) = self.context().find_location_range(0, u64::MAX) else {
+            return Vec::new();
+        };
+        let here = |location: &addr2line::Location<'_>| {
+            location.line == Some(line)
+                && location
+                    .file
+                    .is_some_and(|path| self.relative(path) == file)
+        };
+        let mut starts: Vec<u64> = locations
+            .filter(|(_, _, location)| here(location))
+            .map(|(address, ..)| address)
+            .collect();
+        starts.sort_unstable();
+        starts.dedup();
+        starts
+    }
+
+    fn inlined(&self, function: &str) -> gimli::Result<Vec<Range<u64>>> {
+        let dwarf = self.dwarf();
+        let mut ranges = Vec::new();
+        let mut headers = dwarf.units();
+        while let Some(header) = headers.next()? {
+            let unit = dwarf.unit(header)?;
+            let origins = self.origins(&unit, function)?;
+            if origins.is_empty() {
+                continue;
+            }
+            let mut entries = unit.entries();
+            while let Some(entry) = entries.next_dfs()? {
+                if entry.tag() != gimli::DW_TAG_inlined_subroutine {
+                    continue;
+                }
+                let origin = entry.attr_value(gimli::DW_AT_abstract_origin);
+                let Some(AttributeValue::UnitRef(origin)) = origin else {
+                    continue;
+                };
+                if !origins.contains(&origin) {
+                    continue;
+                }
+                let mut copies = dwarf.die_ranges(&unit, entry)?;
+                while let Some(copy) = copies.next()? {
+                    if copy.begin < copy.end {
+                        ranges.push(copy.begin..copy.end);
+                    }
+                }
+            }
+        }
+        Ok(ranges)
+    }
+
+    /// The functions of that name that a unit declares.
+    fn origins(&self, unit: &Unit<Reader>, function: &str) -> gimli::Result<HashSet<UnitOffset>> {
+        let mut found = HashSet::new();
+        let mut entries = unit.entries();
+        while let Some(entry) = entries.next_dfs()? {
+            if entry.tag() != gimli::DW_TAG_subprogram {
+                continue;
+            }
+            let Some(name) = entry.attr_value(gimli::DW_AT_name) else {
+                continue;
+            };
+            let name = self.dwarf().attr_string(unit, name)?;
+            if name.bytes() == function.as_bytes() {
+                found.insert(entry.offset());
+            }
+        }
+        Ok(found)
+    }
+
+    /// The stretches of the symbols that bear a function's name.
+    pub fn symbol_ranges(&self, function: &str) -> Vec<Range<u64>> {
+        let bears = |symbol: &str| symbol == function || base_name(symbol) == function;
+        let mut ranges: Vec<Range<u64>> = self
+            .spans()
+            .filter(|(symbol, ..)| bears(symbol))
+            .filter_map(|(_, start, size)| Some(start..start.checked_add(size)?))
+            .filter(|range| !range.is_empty())
+            .collect();
+        ranges.sort_by_key(|range| range.start);
+        ranges
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[inline(always)]
+    fn copied_into_its_caller(seed: u64) -> u64 {
+        std::hint::black_box(seed).rotate_left(7) ^ 0x55
+    }
+
+    #[inline(never)]
+    fn caller_of_a_copy(seed: u64) -> u64 {
+        copied_into_its_caller(seed) + 1
+    }
+
+    #[test]
+    fn copies_in_this_very_program_are_found() {
+        assert_ne!(caller_of_a_copy(3), 0);
+        let program = std::env::current_exe().unwrap();
+        let symbols = Symbolizer::load(&program, Vec::<String>::new()).unwrap();
+        let copies = symbols.ranges_of("copied_into_its_caller");
+        assert!(!copies.is_empty(), "line tables keep inlined calls");
+        assert_eq!(symbols.ranges_of("no_function_of_this_name"), []);
+        let line = symbols.places_at(copies[0].start);
+        assert!(
+            line.iter()
+                .any(|place| place.function.contains("copied_into_its_caller")),
+            "{line:?}"
+        );
+    }
+}
