@@ -8,6 +8,7 @@
 //! | plan | [`plan`] | nothing (pure) |
 //! | source, patch | [`source`], [`patch`] | disk, apt, git |
 //! | build | [`build`] | disk, compiler |
+//! | stall | [`stall`] | a file shared with QEMU |
 //! | boot | [`boot`] | QEMU |
 //! | drive | [`drive`] | the machine |
 //! | collect | [`collect`], [`splat`] | the run directory |
@@ -36,5 +37,6 @@ pub mod report;
 pub mod scenario;
 pub mod source;
 pub mod splat;
+pub mod stall;
 
 pub use error::{Error, Fault, Result};

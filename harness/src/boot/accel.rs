@@ -199,6 +199,7 @@ fn settings(trial: &Trial<'_>) -> MachineSettings {
         disks: Vec::new(),
         console: Console::Fd(CONSOLE_FD),
         agent_fd: Some(AGENT_FD),
+        plugin: None,
         gdb: None,
     }
 }

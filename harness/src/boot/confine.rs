@@ -149,6 +149,10 @@ fn own(settings: &MachineSettings) -> Vec<Show> {
             Show::Write(path)
         });
     }
+    if let Some(plugin) = &settings.plugin {
+        shown.push(Show::Read(plugin.library.clone()));
+        shown.push(Show::Write(plugin.board.clone()));
+    }
     if let Some(folder) = settings.gdb.as_ref().and_then(|g| g.socket.parent()) {
         shown.push(Show::Write(folder.to_owned()));
     }
@@ -197,7 +201,7 @@ pub fn command(settings: &MachineSettings, confinement: Confinement) -> Vec<OsSt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::settings::{GdbStub, tests::machine};
+    use crate::boot::settings::{GdbStub, Plugin, tests::machine};
 
     fn line(change: impl FnOnce(&mut MachineSettings)) -> String {
         let mut settings = machine();
@@ -243,6 +247,16 @@ mod tests {
                 "--ro-bind /opt/q /opt/q --ro-bind",
             ),
             ("qemu in /", line(|m| m.qemu = "/qemu".into()), "-- /qemu"),
+            (
+                "held",
+                line(|m| {
+                    m.plugin = Some(Plugin {
+                        library: "/target/plugin.so".into(),
+                        board: "/tmp/d/board".into(),
+                    });
+                }),
+                "--ro-bind /target/plugin.so /target/plugin.so --bind /tmp/d/board /tmp/d/board --",
+            ),
             (
                 "gdb",
                 line(|m| {

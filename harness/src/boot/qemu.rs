@@ -56,6 +56,10 @@ pub fn args(settings: &MachineSettings) -> Vec<String> {
     out.pair("-machine", machine(settings.machine));
     out.pair("-accel", how);
     out.pair("-cpu", cpu);
+    if let Some(plugin) = &settings.plugin {
+        let [library, board] = [&plugin.library, &plugin.board].map(|p| escape(&text(p)));
+        out.pair("-plugin", format!("file={library},board={board}"));
+    }
     out.pair("-m", format!("{}M", settings.memory_mib));
     out.pair("-smp", settings.cpus.to_string());
     out.pair("-kernel", text(&settings.kernel));
@@ -144,7 +148,7 @@ fn escape(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::settings::{GdbStub, tests::machine};
+    use crate::boot::settings::{GdbStub, Plugin, tests::machine};
 
     /// The arguments, an option and its value a line.
     fn lines(settings: &MachineSettings) -> Vec<String> {
@@ -192,7 +196,7 @@ mod tests {
     #[test]
     fn one_change_of_the_machine_changes_its_own_lines() {
         type Change = fn(&mut MachineSettings);
-        let table: [(&str, Change, &[&str], &[&str]); 6] = [
+        let table: [(&str, Change, &[&str], &[&str]); 7] = [
             (
                 "kvm",
                 |m| m.accel = Accel::Kvm,
@@ -214,6 +218,17 @@ mod tests {
                 |m| (m.memory_mib, m.cpus) = (512, 8),
                 &["-m 512M", "-smp 8"],
                 &["-m 2048M"],
+            ),
+            (
+                "held",
+                |m| {
+                    m.plugin = Some(Plugin {
+                        library: "/target/plugin.so".into(),
+                        board: "/tmp/a,b/board".into(),
+                    });
+                },
+                &["-plugin file=/target/plugin.so,board=/tmp/a,,b/board"],
+                &[],
             ),
             (
                 "no port",

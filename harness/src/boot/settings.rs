@@ -55,6 +55,15 @@ pub struct Disk {
     pub readonly: bool,
 }
 
+/// What QEMU loads to hold vCPUs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plugin {
+    /// The library.
+    pub library: PathBuf,
+    /// The file that it shares with the host.
+    pub board: PathBuf,
+}
+
 /// A stub that waits for gdb.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GdbStub {
@@ -89,6 +98,9 @@ pub struct MachineSettings {
     pub console: Console,
     /// The number of the inherited socket behind the agent's port; none leaves the port out.
     pub agent_fd: Option<u32>,
+    /// Holds vCPUs; emulation only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<Plugin>,
     /// A stub for gdb.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gdb: Option<GdbStub>,
@@ -123,6 +135,7 @@ pub(crate) mod tests {
             ],
             console: Console::Fd(1),
             agent_fd: Some(0),
+            plugin: None,
             gdb: None,
         }
     }

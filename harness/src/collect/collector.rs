@@ -92,6 +92,7 @@ impl<'a> Collector<'a> {
                 fio: Vec::new(),
                 exec: Vec::new(),
                 detectors: Detectors::new(),
+                stalls: Vec::new(),
                 splats: Vec::new(),
                 console_bytes: 0,
                 last_lines: Vec::new(),

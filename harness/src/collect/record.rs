@@ -3,7 +3,7 @@
 use protocol::{Counters, Detectors, ExecResult, FioResult, GuestFinding, Hello};
 use serde::{Deserialize, Serialize};
 
-use crate::{plan::Cell, splat::Splat};
+use crate::{plan::Cell, splat::Splat, stall::Count};
 
 /// What one boot showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,6 +28,9 @@ pub struct RunRecord {
     pub exec: Vec<ExecResult>,
     /// Detectors at the end; empty if the boot did not get there.
     pub detectors: Detectors,
+    /// Where vCPUs were held, and how often; empty without stalls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stalls: Vec<Count>,
     /// Splats in the console, in order.
     pub splats: Vec<TimedSplat>,
     /// Bytes of console log.
@@ -114,10 +117,10 @@ pub struct TimedFinding {
     pub finding: GuestFinding,
 }
 
-/// A splat, when it was complete, and where its text lies.
+/// A splat, when it came, and where its text lies.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TimedSplat {
-    /// Seconds from QEMU's start to its last line.
+    /// Seconds from QEMU's start to its first line.
     pub at_s: f64,
     /// The file in the cell's folder: `splats/0001-kasan.txt`.
     pub file: String,

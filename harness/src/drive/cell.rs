@@ -5,7 +5,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{limits::Limits, pump::drive};
+use protocol::GuestMessage;
+
+use super::{
+    limits::Limits,
+    pump::{Event as Driven, drive},
+};
 use crate::{
     Result,
     boot::{
@@ -14,7 +19,7 @@ use crate::{
         confine::{self, Confinement},
         machine::{AGENT_FD, CONSOLE_FD, Machine, shell_line},
         qemu,
-        settings::{Console, Disk, Machine as Kind, MachineSettings},
+        settings::{Console, Disk, Machine as Kind, MachineSettings, Plugin},
         version::Qemu,
     },
     build::{Enabled, KernelImage},
@@ -28,7 +33,11 @@ use crate::{
     event::{Event, Step, Watcher},
     hash::file_sha256,
     plan::Cell,
+    stall::Board,
 };
+
+/// The phase during which no vCPU is held.
+const FIO: &str = "fio";
 
 /// Everything that one boot needs.
 #[derive(Clone, Copy)]
@@ -51,6 +60,8 @@ pub struct CellContext<'a> {
     pub initramfs: &'a Path,
     /// virtio disks.
     pub disks: &'a [Disk],
+    /// Where vCPUs are held; none without the plugin.
+    pub stalls: Option<Stalls<'a>>,
     /// The boot.
     pub cell: &'a Cell,
     /// The run's directory.
@@ -61,6 +72,28 @@ pub struct CellContext<'a> {
     pub cancel: &'a Cancel,
     /// Whoever watches.
     pub watcher: &'a dyn Watcher,
+}
+
+/// vCPUs that are held while a load runs.
+#[derive(Debug, Clone, Copy)]
+pub struct Stalls<'a> {
+    /// What QEMU loads.
+    pub library: &'a Path,
+    /// What the host shares with it.
+    pub board: &'a Board,
+}
+
+impl Stalls<'_> {
+    /// Holds vCPUs in every load but fio, whose figures would mean nothing.
+    fn follow(&self, event: &Driven<'_>) -> Result<()> {
+        match event {
+            Driven::Message(GuestMessage::PhaseStarted { phase, .. }) => {
+                self.board.switch(phase != FIO)
+            }
+            Driven::Message(GuestMessage::PhaseEnded { .. }) => self.board.switch(false),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Boots a cell and follows it to its end; ends badly only where the host does.
@@ -103,7 +136,12 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
         .host(|| "failed to set up the event loop".into())?;
     let (cause, elapsed) = runtime.block_on(async {
         let mut machine = Machine::start(&line)?;
-        let mut observe = |at, event: super::pump::Event<'_>| collector.take(at, event);
+        let mut observe = |at, event: Driven<'_>| {
+            if let Some(stalls) = &context.stalls {
+                stalls.follow(&event)?;
+            }
+            collector.take(at, event)
+        };
         let plan = &context.cell.plan;
         let cause = drive(
             &mut machine,
@@ -115,7 +153,12 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
         .await?;
         Ok::<_, crate::Error>((cause, machine.started.elapsed()))
     })?;
-    collector.finish(cause, elapsed)
+    let mut record = collector.finish(cause, elapsed)?;
+    if let Some(stalls) = &context.stalls {
+        record.stalls = stalls.board.counts()?;
+        dir.write_record(&record)?;
+    }
+    Ok(record)
 }
 
 /// The machine of a boot.
@@ -138,6 +181,10 @@ pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
         disks: context.disks.to_vec(),
         console: Console::Fd(CONSOLE_FD),
         agent_fd: Some(AGENT_FD),
+        plugin: context.stalls.as_ref().map(|stalls| Plugin {
+            library: stalls.library.to_owned(),
+            board: stalls.board.path().to_owned(),
+        }),
         gdb: None,
     }
 }

@@ -23,8 +23,8 @@ use crate::{
         CellDir, Provenance,
         record::{End, RunRecord},
     },
-    drive::{self, CellContext, Limits, run_cell},
-    engine::{AccelChoice, Request, emulator::Spoiled, symbols},
+    drive::{self, CellContext, Limits, Stalls, run_cell},
+    engine::{AccelChoice, Request, emulator::Spoiled, holding::Holding, symbols},
     error::Context,
     event::Event,
     judge::Touched,
@@ -49,6 +49,7 @@ pub(super) struct Guests<'a> {
     /// The image with fio or the user's commands, where the loads need one.
     tools: Option<Tools>,
     accel: OnceCell<Choice>,
+    holding: Option<Holding>,
 }
 
 impl<'a> Guests<'a> {
@@ -82,6 +83,7 @@ impl<'a> Guests<'a> {
             initramfs,
             tools,
             accel,
+            holding: Holding::prepare(&request.stalls, ways)?,
         })
     }
 
@@ -209,6 +211,10 @@ impl<'a> Guests<'a> {
             readonly: false,
         }));
         let built = Enabled::read(&image.config)?;
+        let held = match &self.holding {
+            Some(holding) => holding.board(cell, image, accel.accel, self.ways)?,
+            None => None,
+        };
         then(&CellContext {
             qemu: &self.qemu,
             machine: self.request.machine,
@@ -219,6 +225,13 @@ impl<'a> Guests<'a> {
             provenance,
             initramfs: &self.initramfs,
             disks: &disks,
+            stalls: held
+                .as_ref()
+                .zip(self.holding.as_ref())
+                .map(|(held, holding)| Stalls {
+                    library: holding.library(),
+                    board: &held.board,
+                }),
             cell,
             run,
             limits: &limits,

@@ -7,6 +7,7 @@ pub(crate) mod date;
 mod emulator;
 mod flow;
 mod guests;
+mod holding;
 mod home;
 mod kernels;
 mod lab;

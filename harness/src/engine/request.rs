@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{boot::settings::Machine, scenario::Profile, source};
+use crate::{boot::settings::Machine, scenario::Profile, source, stall::Spec};
 
 /// Everything that the command line settles.
 #[derive(Debug, Clone)]
@@ -33,6 +33,8 @@ pub struct Request {
     pub accel: AccelChoice,
     /// What is emulated around their processors.
     pub machine: Machine,
+    /// Where vCPUs are held, under emulation.
+    pub stalls: Vec<Spec>,
     /// The run directory, instead of one under `target/ktwin/runs`.
     pub out: Option<PathBuf>,
     /// Go on after a config that did not pass.
@@ -55,6 +57,7 @@ impl Default for Request {
             kconfig: Vec::new(),
             accel: AccelChoice::Auto,
             machine: Machine::Microvm,
+            stalls: Vec::new(),
             out: None,
             keep_going: false,
         }

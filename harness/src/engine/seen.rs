@@ -144,6 +144,7 @@ mod tests {
                     splat: splat(title),
                 });
             RunRecord {
+                stalls: Vec::new(),
                 splats: splats.collect(),
                 ..crate::judge::fixtures::good("base")
             }

@@ -426,6 +426,21 @@ fn unmet_conditions() {
             "the command did not run to its end in lockdep-ida-1: no such file",
         ),
         (
+            "a stall point that the kernel lacks",
+            held(0, 0, 0),
+            "no vCPU was held at f:5us in lockdep-ida-1: this kernel has no such place",
+        ),
+        (
+            "a stall point never reached",
+            held(2, 0, 0),
+            "no vCPU was held at f:5us in lockdep-ida-1: it was never reached",
+        ),
+        (
+            "a stall point without a hold",
+            held(2, 9, 0),
+            "it was reached too rarely",
+        ),
+        (
             "no end",
             Box::new(|r| r.exec.clear()),
             "no end of it was seen",

@@ -10,7 +10,10 @@ use super::{
     touched::Touched,
     verdict::{Finding, Status},
 };
-use crate::collect::record::{End, RunRecord};
+use crate::{
+    collect::record::{End, RunRecord},
+    stall::Count,
+};
 
 /// The counts that a load must have raised.
 const COUNTED: [(&str, &[&str]); 1] = [("backing-race", &["lookups", "removes", "overlaps"])];
@@ -41,6 +44,12 @@ pub(super) fn counts(records: &[RunRecord]) -> BTreeMap<String, u64> {
     for (name, count) in phases.flat_map(|phase| &phase.counters) {
         let sum: &mut u64 = counts.entry(name.clone()).or_default();
         *sum = sum.saturating_add(*count);
+    }
+    for stall in records.iter().flat_map(|record| &record.stalls) {
+        for (name, count) in [("stall_hits", stall.hits), ("stall_holds", stall.holds)] {
+            let sum: &mut u64 = counts.entry(name.to_owned()).or_default();
+            *sum = sum.saturating_add(count);
+        }
     }
     let ios = records.iter().flat_map(|r| &r.fio).map(measures::ios).sum();
     if records.iter().any(|record| !record.fio.is_empty()) {
@@ -79,6 +88,14 @@ pub(super) fn exercised(side: &str, records: &[RunRecord]) -> Vec<String> {
     }
     for record in finished {
         let cell = &record.cell.id;
+        for stall in &record.stalls {
+            if let Some(how) = not_held(stall) {
+                reasons.insert(format!(
+                    "no vCPU was held at {} in {cell}: {how}",
+                    stall.spec
+                ));
+            }
+        }
         let did_io = |result: &&protocol::FioResult| result.code == 0 && measures::ios(result) > 0;
         let ran = record.fio.iter().filter(did_io).count();
         if ran < plans(record, "fio") {
@@ -98,6 +115,16 @@ pub(super) fn exercised(side: &str, records: &[RunRecord]) -> Vec<String> {
         }
     }
     reasons.into_iter().collect()
+}
+
+/// Why no vCPU was held at a stall point, if none was.
+fn not_held(stall: &Count) -> Option<&'static str> {
+    match (stall.places, stall.hits, stall.holds) {
+        (0, ..) => Some("this kernel has no such place"),
+        (_, 0, _) => Some("it was never reached"),
+        (_, _, 0) => Some("it was reached too rarely"),
+        _ => None,
+    }
 }
 
 /// The limits of the commands that the boot was to run.

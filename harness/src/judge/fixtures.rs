@@ -19,6 +19,7 @@ use crate::{
     plan::Cell,
     scenario::Scenario,
     splat::{Frame, Place, Splat},
+    stall::Count,
 };
 
 pub(super) const RACE: usize = 0;
@@ -104,6 +105,7 @@ pub(crate) fn good(id: &str) -> RunRecord {
             seconds: 1.0,
         }],
         detectors: [("lockdep".to_owned(), DetectorState::On)].into(),
+        stalls: Vec::new(),
         splats: vec![],
         console_bytes: 1,
         last_lines: vec![],
@@ -226,6 +228,19 @@ pub(super) fn count(name: &'static str, value: u64) -> Change {
 pub(super) fn detector(state: DetectorState) -> Change {
     Box::new(move |record| {
         record.detectors.insert("lockdep".into(), state);
+    })
+}
+
+/// One stall point, with what came of it.
+pub(super) fn held(places: u64, hits: u64, holds: u64) -> Change {
+    Box::new(move |record| {
+        record.stalls = vec![Count {
+            spec: "f:5us".into(),
+            places,
+            hits,
+            holds,
+            held_us: 5 * holds,
+        }];
     })
 }
 

@@ -13,7 +13,14 @@ use crate::judge::verdict::{Comparison, Finding, Measure, Outcome, Status, Verdi
 /// Files of a patch that are named; the rest are counted.
 const NAMED_FILES: usize = 4;
 /// Counts that say whether a load did what it is for; where room is short, these stay.
-const VITAL_COUNTS: [&str; 5] = ["lookups", "removes", "overlaps", "held_overlaps", "fio_ios"];
+const VITAL_COUNTS: [&str; 6] = [
+    "lookups",
+    "removes",
+    "overlaps",
+    "held_overlaps",
+    "stall_holds",
+    "fio_ios",
+];
 /// Digits of a hash that are shown.
 const HASH: usize = 12;
 

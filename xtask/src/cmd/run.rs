@@ -14,6 +14,7 @@ use harness::{
     report::{self, Format},
     scenario::Profile,
     source,
+    stall::Spec,
 };
 
 use crate::{host, ui};
@@ -24,6 +25,12 @@ use crate::{host, ui};
 pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) what: What,
+
+    /// Hold a vCPU there for so long while a load runs, to widen a race: FUNCTION:300us,
+    /// FUNCTION+0x25:300us or fs/fuse/backing.c:224:300us; may be given several times. Needs
+    /// emulation. `off` takes those before it back.
+    #[arg(long, value_name = "SPEC|off", value_parser = stall, help_heading = "What is exercised")]
+    stall: Vec<Stall>,
 
     /// How much time to spend.
     #[arg(long, value_enum, default_value_t = ProfileName::Quick, help_heading = "What is exercised")]
@@ -160,6 +167,31 @@ enum ProfileName {
     Full,
 }
 
+/// `--stall`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stall {
+    Off,
+    At(Spec),
+}
+
+fn stall(text: &str) -> Result<Stall, String> {
+    if text == "off" {
+        return Ok(Stall::Off);
+    }
+    let spec = text.parse().map(Stall::At);
+    spec.map_err(|e: Error| format!("{e}; {}", e.mending().unwrap_or_default()))
+}
+
+fn stalls(given: &[Stall]) -> Vec<Spec> {
+    let from = given.iter().rposition(|one| *one == Stall::Off);
+    let rest = &given[from.map_or(0, |off| off + 1)..];
+    let specs = rest.iter().filter_map(|one| match one {
+        Stall::At(spec) => Some(spec.clone()),
+        Stall::Off => None,
+    });
+    specs.collect()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum MachineName {
     Microvm,
@@ -221,6 +253,7 @@ fn request(options: &Options) -> Result<Request> {
         seed: options.seed.unwrap_or_else(fresh_seed),
         out: options.out.clone(),
         keep_going: options.keep_going,
+        stalls: stalls(&options.stall),
         ..options.what.request()
     })
 }

@@ -10,3 +10,4 @@ mod ends;
 mod full;
 mod lkdtm;
 mod planted;
+mod stall;
