@@ -156,6 +156,10 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
     let mut record = collector.finish(cause, elapsed)?;
     if let Some(stalls) = &context.stalls {
         record.stalls = stalls.board.counts()?;
+        if record.hello.is_some() && !stalls.board.loaded()? {
+            let why = "QEMU runs the guest without the plugin that holds vCPUs".to_owned();
+            record.end = End::Infrastructure { why };
+        }
         dir.write_record(&record)?;
     }
     Ok(record)
