@@ -9,91 +9,32 @@ use crate::ktwin::{full, run, top};
 type Provoked = (&'static str, &'static str, &'static str);
 
 /// A boot goes on after these, so one boot provokes them all.
+#[rustfmt::skip]
 const SURVIVED: &[Provoked] = &[
     ("WARNING", "warning", "WARNING in lkdtm_WARNING"),
-    (
-        "WARNING_MESSAGE",
-        "warning",
-        "WARNING in lkdtm_WARNING_MESSAGE",
-    ),
-    (
-        "REFCOUNT_INC_ZERO",
-        "refcount",
-        "WARNING: refcount bug in lkdtm_REFCOUNT_INC_ZERO",
-    ),
-    (
-        "REFCOUNT_DEC_ZERO",
-        "refcount",
-        "WARNING: refcount bug in lkdtm_REFCOUNT_DEC_ZERO",
-    ),
-    (
-        "CORRUPT_LIST_ADD",
-        "list-corruption",
-        "BUG: corrupted list in lkdtm_CORRUPT_LIST_ADD",
-    ),
-    (
-        "READ_AFTER_FREE",
-        "kasan",
-        "KASAN: slab-use-after-free Read in lkdtm_READ_AFTER_FREE",
-    ),
-    (
-        "WRITE_AFTER_FREE",
-        "kasan",
-        "KASAN: slab-use-after-free Write in lkdtm_WRITE_AFTER_FREE",
-    ),
-    (
-        "SLAB_FREE_DOUBLE",
-        "kasan",
-        "KASAN: invalid-free in lkdtm_SLAB_FREE_DOUBLE",
-    ),
-    (
-        "SLAB_LINEAR_OVERFLOW",
-        "kasan",
-        "KASAN: slab-out-of-bounds Write in lkdtm_SLAB_LINEAR_OVERFLOW",
-    ),
-    (
-        "ARRAY_BOUNDS",
-        "ubsan",
-        "UBSAN: array-index-out-of-bounds in lkdtm_ARRAY_BOUNDS",
-    ),
+    ("WARNING_MESSAGE", "warning", "WARNING in lkdtm_WARNING_MESSAGE"),
+    ("REFCOUNT_INC_ZERO", "refcount", "WARNING: refcount bug in lkdtm_REFCOUNT_INC_ZERO"),
+    ("REFCOUNT_DEC_ZERO", "refcount", "WARNING: refcount bug in lkdtm_REFCOUNT_DEC_ZERO"),
+    ("CORRUPT_LIST_ADD", "warning", "WARNING in lkdtm_CORRUPT_LIST_ADD"),
+    ("READ_AFTER_FREE", "kasan", "KASAN: slab-use-after-free Read in lkdtm_READ_AFTER_FREE"),
+    ("WRITE_AFTER_FREE", "kasan", "KASAN: slab-use-after-free Write in lkdtm_WRITE_AFTER_FREE"),
+    ("SLAB_FREE_DOUBLE", "kasan", "KASAN: invalid-free in lkdtm_SLAB_FREE_DOUBLE"),
+    ("SLAB_LINEAR_OVERFLOW", "kasan", "KASAN: slab-out-of-bounds Write in lkdtm_SLAB_LINEAR_OVERFLOW"),
+    ("ARRAY_BOUNDS", "ubsan", "UBSAN: array-index-out-of-bounds in lkdtm_ARRAY_BOUNDS"),
     ("HUNG_TASK", "hang", "INFO: task hung in lkdtm_HUNG_TASK"),
 ];
 
 /// A boot ends with each of these. A lockup is named by what the system call reached: where in a
 /// loop it is found differs from time to time.
+#[rustfmt::skip]
 const FATAL: &[Provoked] = &[
     ("PANIC", "panic", "kernel panic: dumptest"),
     ("BUG", "bug", "kernel BUG in lkdtm_BUG"),
-    (
-        "EXCEPTION",
-        "kasan",
-        "KASAN: null-ptr-deref in lkdtm_EXCEPTION",
-    ),
-    (
-        "EXHAUST_STACK",
-        "stack-overflow",
-        "BUG: stack guard page was hit in recursive_loop",
-    ),
-    (
-        "USERCOPY_KERNEL",
-        "usercopy",
-        "BUG: bad usercopy in lkdtm_USERCOPY_KERNEL",
-    ),
-    (
-        "SOFTLOCKUP",
-        "lockup",
-        "BUG: soft lockup in full_proxy_write",
-    ),
-    (
-        "HARDLOCKUP",
-        "lockup",
-        "BUG: hard lockup in full_proxy_write",
-    ),
-    (
-        "ACCESS_NULL",
-        "kasan",
-        "KASAN: null-ptr-deref in lkdtm_ACCESS_NULL",
-    ),
+    ("EXCEPTION", "oops", "general protection fault in lkdtm_EXCEPTION"),
+    ("USERCOPY_KERNEL", "usercopy", "BUG: bad usercopy in lkdtm_USERCOPY_KERNEL"),
+    ("SOFTLOCKUP", "lockup", "BUG: soft lockup in full_proxy_write"),
+    ("HARDLOCKUP", "lockup", "BUG: hard lockup in full_proxy_write"),
+    ("ACCESS_NULL", "oops", "general protection fault in lkdtm_ACCESS_NULL"),
 ];
 
 /// Else a guest that is locked up goes on to the command's limit.
