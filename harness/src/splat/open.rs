@@ -15,6 +15,8 @@ const MAX_LINES: usize = 4_000;
 const MAX_BYTES: usize = 256 << 10;
 /// Log lines behind its last own line after which nothing more is expected.
 const QUIET_LINES: u64 = 400;
+/// The same where lines say whose they are: other CPUs' reports may come in between.
+const QUIET_TOLD_APART: u64 = 4_000;
 /// Its caller's other lines after which nothing more is expected.
 const QUIET_OWN: usize = 80;
 /// Seconds of kernel time, likewise.
@@ -153,6 +155,8 @@ impl Open {
         let number = line.number;
         let (lines, seconds) = if self.ended {
             (ENDED_LINES, ENDED_S)
+        } else if self.told_apart() {
+            (QUIET_TOLD_APART, QUIET_S)
         } else {
             (QUIET_LINES, QUIET_S)
         };
