@@ -8,7 +8,7 @@
 //! | plan | [`plan`] | nothing (pure) |
 //! | source, patch | [`source`], [`patch`] | disk, apt, git |
 //! | build | [`build`] | disk, compiler |
-//! | stall | [`stall`] | a file shared with QEMU |
+//! | watch | [`plugin`] | a file shared with QEMU |
 //! | boot | [`boot`] | QEMU |
 //! | drive | [`drive`] | the machine |
 //! | collect | [`collect`], [`splat`] | the run directory |
@@ -33,10 +33,10 @@ pub mod host;
 pub mod judge;
 pub mod patch;
 pub mod plan;
+pub mod plugin;
 pub mod report;
 pub mod scenario;
 pub mod source;
 pub mod splat;
-pub mod stall;
 
 pub use error::{Error, Fault, Result};

@@ -12,11 +12,15 @@ pub(crate) enum Tb {}
 /// An instruction of one.
 pub(crate) enum Insn {}
 
+type Installed = unsafe extern "C" fn(Id);
 type TbTrans = unsafe extern "C" fn(Id, *mut Tb);
 type InsnExec = unsafe extern "C" fn(u32, *mut c_void);
+type Mem = unsafe extern "C" fn(u32, u32, u64, *mut c_void);
 
 /// `QEMU_PLUGIN_CB_NO_REGS`: the callback reads no registers.
 pub(crate) const NO_REGISTERS: c_int = 0;
+/// `QEMU_PLUGIN_MEM_RW`: reads and writes.
+pub(crate) const READS_AND_WRITES: c_int = 3;
 
 /// The functions in use.
 pub(crate) struct Api {
@@ -25,6 +29,8 @@ pub(crate) struct Api {
     pub(crate) tb_get_insn: unsafe extern "C" fn(*const Tb, usize) -> *mut Insn,
     pub(crate) insn_vaddr: unsafe extern "C" fn(*const Insn) -> u64,
     pub(crate) register_insn_exec: unsafe extern "C" fn(*mut Insn, InsnExec, c_int, *mut c_void),
+    pub(crate) register_mem: unsafe extern "C" fn(*mut Insn, Mem, c_int, c_int, *mut c_void),
+    pub(crate) reset: unsafe extern "C" fn(Id, Installed),
 }
 
 impl Api {
@@ -38,6 +44,8 @@ impl Api {
                 tb_get_insn: cast(find(c"qemu_plugin_tb_get_insn")?),
                 insn_vaddr: cast(find(c"qemu_plugin_insn_vaddr")?),
                 register_insn_exec: cast(find(c"qemu_plugin_register_vcpu_insn_exec_cb")?),
+                register_mem: cast(find(c"qemu_plugin_register_vcpu_mem_cb")?),
+                reset: cast(find(c"qemu_plugin_reset")?),
             })
         }
     }

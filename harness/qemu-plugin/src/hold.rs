@@ -1,121 +1,195 @@
-//! When and how long a vCPU is held.
+//! Which executions of a stall point hold the vCPU, and for how long.
+//!
+//! One vCPU is held at a time, as a race needs the others to go on, and only for the board's share
+//! of the time. Most of that goes to the functions in which holds were seen to matter: where,
+//! meanwhile, another vCPU dropped a reference to the object that the held lookup found. The rest
+//! goes to all points alike, so that none is given up for good.
 
 use std::{
-    ops::Range,
-    sync::atomic::{
-        AtomicU64,
-        Ordering::{Acquire, Relaxed},
+    sync::{
+        Mutex,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Acquire, Relaxed, Release},
+        },
     },
     thread,
     time::{Duration, Instant},
 };
 
-use protocol::board::{Board, Entry, Header, MAX_HOLD_US, WHOLE};
+use protocol::board::{Board, Entry, Header, Kind, MAX_HOLD_US, WHOLE};
 
-/// vCPUs that are told apart; more share their neighbours' state.
-const VCPUS: usize = 64;
+/// One in so many microseconds of holding goes to all points alike.
+const EXPLORING: u64 = 4;
+/// One in so many executions is held when exploring: else the point that comes first after a hold
+/// would get them all.
+const EXPLORED: u64 = 16;
+/// A point that was held so often for nothing is only explored.
+const FRUITLESS: u64 = 8;
 
 /// Holds vCPUs at the board's stall points.
 pub(crate) struct Holder {
     board: Board<'static>,
-    points: Vec<Range<u64>>,
-    vcpus: [Vcpu; VCPUS],
+    /// Entries that hold, by function.
+    functions: Vec<Vec<usize>>,
+    budget: Mutex<Budget>,
+    /// A vCPU is held.
+    held: AtomicBool,
+    random: AtomicU64,
     started: Instant,
 }
 
-/// What is known of one vCPU. Only its own thread writes it.
+/// What was spent, in microseconds.
 #[derive(Default)]
-#[repr(align(64))]
-struct Vcpu {
-    random: AtomicU64,
-    /// When it first met a stall point that was active, in microseconds; 0 before.
-    since_us: AtomicU64,
-    held_us: AtomicU64,
+struct Budget {
+    /// When the load began to meet stall points; none before.
+    since: Option<u64>,
+    exploited: u64,
+    explored: u64,
+}
+
+/// A hold that is over, in microseconds since the plugin was loaded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Held {
+    pub(crate) from: u64,
+    pub(crate) to: u64,
 }
 
 impl Holder {
     pub(crate) fn new(board: Board<'static>) -> Self {
+        let mut functions: Vec<Vec<usize>> = Vec::new();
+        for at in 0..board.entries() {
+            let kind = Kind::of(board.entry(at, Entry::Kind).load(Relaxed));
+            if kind != Some(Kind::Adapt) {
+                continue;
+            }
+            let function = function_of(board, at);
+            if functions.len() <= function {
+                functions.resize_with(function + 1, Vec::new);
+            }
+            functions[function].push(at);
+        }
         Self {
-            points: (0..board.points())
-                .map(|at| {
-                    let word = |word| board.entry(at, word).load(Relaxed);
-                    word(Entry::Start)..word(Entry::End)
-                })
-                .collect(),
-            vcpus: [const { Vcpu::new() }; VCPUS],
-            started: Instant::now(),
             board,
-        }
-    }
-
-    /// The stall points that an instruction belongs to.
-    pub(crate) fn points_at(&self, address: u64) -> impl Iterator<Item = usize> {
-        let all = self.points.iter().enumerate();
-        all.filter_map(move |(at, point)| point.contains(&address).then_some(at))
-    }
-
-    /// A vCPU is at a stall point: counts it, and holds it if chance and the vCPU's
-    /// share of time say so.
-    pub(crate) fn hold(&self, vcpu: u32, point: usize) {
-        if self.board.header(Header::Active).load(Acquire) == 0 {
-            return;
-        }
-        let entry = |word| self.board.entry(point, word);
-        entry(Entry::Hits).fetch_add(1, Relaxed);
-        let state = &self.vcpus[vcpu as usize % VCPUS];
-        let chance = entry(Entry::Chance).load(Relaxed);
-        let seed = self.board.header(Header::Seed).load(Relaxed);
-        if state.random(seed ^ u64::from(vcpu)) % WHOLE >= chance {
-            return;
-        }
-        let now_us = micros(self.started.elapsed());
-        if !state.may_hold(now_us, self.board.header(Header::Share).load(Relaxed)) {
-            return;
-        }
-        let hold_us = entry(Entry::HoldUs).load(Relaxed).min(MAX_HOLD_US);
-        thread::sleep(Duration::from_micros(hold_us));
-        // What it took, not what was asked for: hosts oversleep.
-        let held_us = micros(self.started.elapsed()).saturating_sub(now_us);
-        state.held_us.fetch_add(held_us, Relaxed);
-        entry(Entry::HeldUs).fetch_add(held_us, Relaxed);
-        entry(Entry::Holds).fetch_add(1, Relaxed);
-    }
-}
-
-impl Vcpu {
-    const fn new() -> Self {
-        Self {
+            functions,
+            budget: Mutex::default(),
+            held: AtomicBool::new(false),
             random: AtomicU64::new(0),
-            since_us: AtomicU64::new(0),
-            held_us: AtomicU64::new(0),
+            started: Instant::now(),
         }
+    }
+
+    /// The time since the plugin was loaded, in microseconds.
+    pub(crate) fn now(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// A vCPU is at a stall point: counts it, and holds it if its turn has come.
+    pub(crate) fn hold(&self, point: usize, kind: Kind) -> Option<Held> {
+        if self.board.header(Header::Active).load(Acquire) == 0 {
+            return None;
+        }
+        self.entry(point, Entry::Hits).fetch_add(1, Relaxed);
+        if self.held.load(Relaxed) {
+            return None;
+        }
+        let random = self.random();
+        let exploring = random.is_multiple_of(EXPLORED);
+        let matters = kind == Kind::Hold || self.matters(point);
+        if !matters && !exploring {
+            return None;
+        }
+        let from = self.now();
+        if !self.affords(from, matters) || self.held.swap(true, Acquire) {
+            return None;
+        }
+        let wanted = self.length(point, random);
+        thread::sleep(Duration::from_micros(wanted));
+        // What it took, not what was asked for: hosts oversleep.
+        let to = self.now();
+        self.held.store(false, Release);
+        self.spend(to - from, matters);
+        self.entry(point, Entry::HeldUs)
+            .fetch_add(to - from, Relaxed);
+        self.entry(point, Entry::Holds).fetch_add(1, Relaxed);
+        Some(Held { from, to })
+    }
+
+    fn entry(&self, point: usize, word: Entry) -> &AtomicU64 {
+        self.board.entry(point, word)
+    }
+
+    /// Whether the point is worth the larger part of the time: in a function whose holds matter at
+    /// least half as often as the best one's, and not itself without effect.
+    fn matters(&self, point: usize) -> bool {
+        let sum = |function: &[usize], word| -> u64 {
+            let all = function.iter().map(|at| self.entry(*at, word).load(Relaxed));
+            all.sum()
+        };
+        let rate = |function: &[usize]| {
+            let early = sum(function, Entry::Early) as f64;
+            (early + 1.0) / (sum(function, Entry::Holds) as f64 + 2.0)
+        };
+        let holds = self.entry(point, Entry::Holds).load(Relaxed);
+        let early = self.entry(point, Entry::Early).load(Relaxed);
+        if early == 0 && holds >= FRUITLESS {
+            return false;
+        }
+        let best = self.functions.iter().map(|f| rate(f)).fold(0.0, f64::max);
+        let own = self.functions.get(function_of(self.board, point));
+        own.is_some_and(|own| rate(own) * 2.0 >= best)
+    }
+
+    /// Whether the share of the time leaves room for a hold.
+    fn affords(&self, now: u64, matters: bool) -> bool {
+        let share = self.board.header(Header::Share).load(Relaxed);
+        let Ok(mut budget) = self.budget.lock() else {
+            return false;
+        };
+        let since = *budget.since.get_or_insert(now);
+        let whole = u128::from(now.saturating_sub(since)) * u128::from(share) / u128::from(WHOLE);
+        let exploring = whole / u128::from(EXPLORING);
+        let (spent, room) = match matters {
+            true => (budget.exploited, whole - exploring),
+            false => (budget.explored, exploring),
+        };
+        u128::from(spent) <= room
+    }
+
+    fn spend(&self, us: u64, matters: bool) {
+        let Ok(mut budget) = self.budget.lock() else {
+            return;
+        };
+        match matters {
+            true => budget.exploited += us,
+            false => budget.explored += us,
+        }
+    }
+
+    /// How long to hold: any order of magnitude between the bounds is as likely.
+    fn length(&self, point: usize, random: u64) -> u64 {
+        let bound = |word| self.entry(point, word).load(Relaxed).clamp(1, MAX_HOLD_US);
+        let (min, max) = (bound(Entry::MinUs), bound(Entry::MaxUs));
+        if max <= min {
+            return min;
+        }
+        let part = (random >> 32) as f64 / f64::from(u32::MAX);
+        let length = (min as f64) * ((max as f64) / (min as f64)).powf(part);
+        (length as u64).clamp(min, max)
     }
 
     /// The next random number (splitmix64).
-    fn random(&self, seed: u64) -> u64 {
+    fn random(&self) -> u64 {
         const STEP: u64 = 0x9e37_79b9_7f4a_7c15;
+        let seed = self.board.header(Header::Seed).load(Relaxed);
         let n = self.random.fetch_add(1, Relaxed) + 1;
         let mut z = seed.wrapping_add(n.wrapping_mul(STEP));
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
-
-    /// Whether its holds so far leave room in its share of the time since the first.
-    fn may_hold(&self, now_us: u64, share: u64) -> bool {
-        let since = match self.since_us.load(Relaxed) {
-            0 => {
-                self.since_us.store(now_us.max(1), Relaxed);
-                now_us
-            }
-            since => since,
-        };
-        let passed = u128::from(now_us.saturating_sub(since));
-        let held = u128::from(self.held_us.load(Relaxed));
-        held * u128::from(WHOLE) <= passed * u128::from(share)
-    }
 }
 
-fn micros(time: Duration) -> u64 {
-    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+fn function_of(board: Board<'_>, entry: usize) -> usize {
+    usize::try_from(board.entry(entry, Entry::Function).load(Relaxed)).unwrap_or(usize::MAX - 1)
 }

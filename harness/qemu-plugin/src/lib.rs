@@ -1,10 +1,13 @@
-//! The plugin inside QEMU's TCG: holds a vCPU at chosen instructions while the others go on.
+//! The plugin inside QEMU's TCG: holds a vCPU at chosen instructions while the others go on, tells
+//! which holds mattered, and counts which code ran.
 //!
 //! | file | job |
 //! |---|---|
 //! | `api.rs` | QEMU's plugin interface, resolved at run time |
 //! | `file.rs` | the board, mapped from its file |
+//! | `places.rs` | which of the board's entries an instruction belongs to |
 //! | `hold.rs` | when and how long a vCPU is held |
+//! | `watch.rs` | which objects were touched meanwhile |
 //!
 //! `-plugin PATH,board=FILE`. Instructions that no entry names cost nothing, and a QEMU without the
 //! plugin nothing at all.
@@ -12,15 +15,26 @@
 mod api;
 mod file;
 mod hold;
+mod places;
+mod watch;
 
 use std::{
     ffi::{CStr, c_char, c_int, c_void},
     ptr,
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{
+            AtomicBool,
+            Ordering::{AcqRel, Acquire, Relaxed},
+        },
+    },
 };
 
 use api::{Api, Id, Tb};
 use hold::Holder;
+use places::Places;
+use protocol::board::{Board, Entry, Header, Kind};
+use watch::{Overlap, Watch};
 
 /// What QEMU reads before anything else. It is set when the library is loaded, as one library
 /// serves QEMUs of several interface versions.
@@ -34,8 +48,19 @@ pub static mut qemu_plugin_version: c_int = 1;
 #[unsafe(link_section = ".init_array")]
 static ON_LOAD: extern "C" fn() = choose_version;
 
-static API: OnceLock<Api> = OnceLock::new();
-static HOLDER: OnceLock<Holder> = OnceLock::new();
+static PLUGIN: OnceLock<Plugin> = OnceLock::new();
+
+/// Everything that the callbacks need.
+struct Plugin {
+    id: Id,
+    api: Api,
+    board: Board<'static>,
+    places: Places,
+    holder: Holder,
+    watch: Watch,
+    /// Whether the blocks that QEMU translates get callbacks.
+    watching: AtomicBool,
+}
 
 extern "C" fn choose_version() {
     // SAFETY: the loader runs this once, before QEMU reads the symbol and before any thread of
@@ -79,42 +104,138 @@ fn install<'a>(id: Id, args: impl Iterator<Item = &'a CStr>) -> Result<(), Strin
         }
     }
     let board = board.ok_or("no board=FILE")?;
-    let holder = Holder::new(board);
-    board.header(protocol::board::Header::Loaded).store(
-        api::version().unsigned_abs().into(),
-        std::sync::atomic::Ordering::Relaxed,
-    );
-    if HOLDER.set(holder).is_err() || API.set(api).is_err() {
-        return Err("loaded twice".into());
-    }
-    let api = API.get().ok_or("not resolved")?;
+    board
+        .header(Header::Loaded)
+        .store(api::version().unsigned_abs().into(), Relaxed);
+    let plugin = PLUGIN.get_or_init(|| Plugin {
+        id,
+        api,
+        board,
+        places: Places::of(board),
+        holder: Holder::new(board),
+        watch: Watch::new(),
+        watching: AtomicBool::new(true),
+    });
     // SAFETY: `id` is QEMU's own, and the callback lives as long as the library.
-    unsafe { (api.register_tb_trans)(id, translated) };
+    unsafe { installed(plugin.id) };
     Ok(())
 }
 
-/// QEMU has translated a block: its instructions that are stall points get a callback.
+/// Registers for every block that QEMU translates.
+unsafe extern "C" fn installed(id: Id) {
+    if let Some(plugin) = PLUGIN.get() {
+        // SAFETY: `id` is QEMU's own, and the callback lives as long as the library.
+        unsafe { (plugin.api.register_tb_trans)(id, translated) };
+    }
+}
+
+/// QEMU has translated a block: its instructions that the board names get their callbacks.
 unsafe extern "C" fn translated(_id: Id, tb: *mut Tb) {
-    let (Some(api), Some(holder)) = (API.get(), HOLDER.get()) else {
+    let Some(plugin) = PLUGIN.get() else { return };
+    plugin.follow_mode();
+    if !plugin.watching.load(Acquire) {
         return;
-    };
+    }
+    let api = &plugin.api;
+    let mut covered = None;
     // SAFETY: QEMU hands over a block that lives until this returns; its instructions are asked for
     // by numbers below their count.
     unsafe {
         for at in 0..(api.tb_n_insns)(tb) {
             let insn = (api.tb_get_insn)(tb, at);
-            for point in holder.points_at((api.insn_vaddr)(insn)) {
-                let point = ptr::without_provenance_mut(point);
-                (api.register_insn_exec)(insn, executed, api::NO_REGISTERS, point);
+            let address = (api.insn_vaddr)(insn);
+            // A block runs from its start to its end: the first instruction of a stretch in it
+            // stands for the others.
+            let stretch = plugin.places.stretch_at(address);
+            if let Some(stretch) = stretch.filter(|stretch| covered != Some(*stretch)) {
+                let entry = ptr::without_provenance_mut(stretch);
+                (api.register_insn_exec)(insn, executed, api::NO_REGISTERS, entry);
+            }
+            covered = stretch;
+            for (entry, kind) in plugin.places.at(address) {
+                let entry = ptr::without_provenance_mut(entry);
+                (api.register_insn_exec)(insn, executed, api::NO_REGISTERS, entry);
+                if matches!(kind, Kind::Get | Kind::Put) {
+                    let (rw, flags) = (api::READS_AND_WRITES, api::NO_REGISTERS);
+                    (api.register_mem)(insn, accessed, flags, rw, entry);
+                }
             }
         }
     }
 }
 
-/// An instruction of a stall point is about to be executed.
-unsafe extern "C" fn executed(vcpu: u32, point: *mut c_void) {
-    if let Some(holder) = HOLDER.get() {
-        holder.hold(vcpu, point.addr());
+/// An instruction of an entry is about to be executed.
+unsafe extern "C" fn executed(vcpu: u32, entry: *mut c_void) {
+    if let Some(plugin) = PLUGIN.get() {
+        plugin.executed(vcpu, entry.addr());
+    }
+}
+
+/// An instruction has accessed memory: an entry's own, or (in QEMU 7.2) a later one.
+unsafe extern "C" fn accessed(vcpu: u32, _info: u32, address: u64, entry: *mut c_void) {
+    if let Some(plugin) = PLUGIN.get() {
+        plugin.accessed(vcpu, entry.addr(), address);
+    }
+}
+
+impl Plugin {
+    fn executed(&self, vcpu: u32, entry: usize) {
+        let Some(kind) = self.kind(entry) else { return };
+        match kind {
+            Kind::Hold | Kind::Adapt => {
+                if let Some(held) = self.holder.hold(entry, kind)
+                    && let Some(overlap) = self.watch.held(vcpu, entry, held)
+                {
+                    self.count(overlap);
+                }
+            }
+            Kind::Cover => drop(self.add(entry, Entry::Hits)),
+            Kind::Get | Kind::Put => self.watch.expect(vcpu, entry),
+            Kind::Enter => self.watch.enter(vcpu),
+            Kind::Leave => self.watch.leave(vcpu),
+        }
+        self.follow_mode();
+    }
+
+    fn accessed(&self, vcpu: u32, entry: usize, address: u64) {
+        match self.kind(entry) {
+            Some(Kind::Get) => {
+                let overlaps = self.watch.got(vcpu, entry, address);
+                overlaps.into_iter().for_each(|overlap| self.count(overlap));
+            }
+            Some(Kind::Put) => {
+                let now = self.holder.now();
+                self.watch.put(vcpu, entry, address, now);
+            }
+            _ => {}
+        }
+    }
+
+    fn kind(&self, entry: usize) -> Option<Kind> {
+        Kind::of(self.board.entry(entry, Entry::Kind).load(Relaxed))
+    }
+
+    fn add(&self, entry: usize, word: Entry) -> u64 {
+        self.board.entry(entry, word).fetch_add(1, Relaxed)
+    }
+
+    fn count(&self, overlap: Overlap) {
+        self.add(overlap.point, Entry::Overlaps);
+        if overlap.early {
+            self.add(overlap.point, Entry::Early);
+        }
+    }
+
+    /// Where the host wants quiet, or no longer does: has QEMU translate everything anew.
+    fn follow_mode(&self) {
+        let wanted = self.board.header(Header::Quiet).load(Relaxed) == 0;
+        let changes = self
+            .watching
+            .compare_exchange(!wanted, wanted, AcqRel, Relaxed);
+        if changes.is_ok() {
+            // SAFETY: the id is QEMU's own, and the callback lives as long as the library.
+            unsafe { (self.api.reset)(self.id, installed) };
+        }
     }
 }
 

@@ -55,7 +55,7 @@ pub struct Disk {
     pub readonly: bool,
 }
 
-/// What QEMU loads to hold vCPUs.
+/// What QEMU loads to watch a guest, and to hold its vCPUs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plugin {
     /// The library.
@@ -98,7 +98,7 @@ pub struct MachineSettings {
     pub console: Console,
     /// The number of the inherited socket behind the agent's port; none leaves the port out.
     pub agent_fd: Option<u32>,
-    /// Holds vCPUs; emulation only.
+    /// Watches the guest; emulation only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<Plugin>,
     /// A stub for gdb.

@@ -18,6 +18,7 @@ use crate::{
     drive::Limits,
     error::Context,
     plan::Cell,
+    plugin::PointCount,
 };
 
 /// The `schema` of [`CellFile`].
@@ -174,6 +175,21 @@ impl CellDir {
         file.write_all(text)
             .host(|| format!("failed to write {name}"))?;
         Ok(name)
+    }
+
+    /// Writes `stalls.ndjson`: every stall point and what came of it, one a line.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn write_stalls(&self, points: &[PointCount]) -> Result<()> {
+        let path = self.path.join("stalls.ndjson");
+        let mut text = Vec::new();
+        for point in points {
+            let failed = || format!("failed to write {}", path.display());
+            serde_json::to_writer(&mut text, point).host(failed)?;
+            text.push(b'\n');
+        }
+        write_whole(&path, &text)
     }
 
     /// Writes fio's report whole: `fio.json`, and with a number for further phases.

@@ -93,6 +93,7 @@ impl<'a> Collector<'a> {
                 exec: Vec::new(),
                 detectors: Detectors::new(),
                 stalls: Vec::new(),
+                coverage: None,
                 splats: Vec::new(),
                 console_bytes: 0,
                 last_lines: Vec::new(),

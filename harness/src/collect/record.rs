@@ -3,7 +3,11 @@
 use protocol::{Counters, Detectors, ExecResult, FioResult, GuestFinding, Hello};
 use serde::{Deserialize, Serialize};
 
-use crate::{plan::Cell, splat::Splat, stall::Count};
+use crate::{
+    plan::Cell,
+    plugin::{Count, Coverage},
+    splat::Splat,
+};
 
 /// What one boot showed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +35,9 @@ pub struct RunRecord {
     /// Where vCPUs were held, and how often; empty without stalls.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stalls: Vec<Count>,
+    /// Which lines of the patch ran; none where that was not watched, or there is no patch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
     /// Splats in the console, in order.
     pub splats: Vec<TimedSplat>,
     /// Bytes of console log.

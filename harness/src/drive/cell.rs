@@ -33,10 +33,10 @@ use crate::{
     event::{Event, Step, Watcher},
     hash::file_sha256,
     plan::Cell,
-    stall::Board,
+    plugin::Board,
 };
 
-/// The phase during which no vCPU is held.
+/// The phase that is not watched.
 const FIO: &str = "fio";
 
 /// Everything that one boot needs.
@@ -60,8 +60,8 @@ pub struct CellContext<'a> {
     pub initramfs: &'a Path,
     /// virtio disks.
     pub disks: &'a [Disk],
-    /// Where vCPUs are held; none without the plugin.
-    pub stalls: Option<Stalls<'a>>,
+    /// What QEMU's plugin watches; none without it.
+    pub watched: Option<Watched<'a>>,
     /// The boot.
     pub cell: &'a Cell,
     /// The run's directory.
@@ -74,23 +74,27 @@ pub struct CellContext<'a> {
     pub watcher: &'a dyn Watcher,
 }
 
-/// vCPUs that are held while a load runs.
+/// A guest that is watched, and held, while a load runs.
 #[derive(Debug, Clone, Copy)]
-pub struct Stalls<'a> {
+pub struct Watched<'a> {
     /// What QEMU loads.
     pub library: &'a Path,
     /// What the host shares with it.
     pub board: &'a Board,
 }
 
-impl Stalls<'_> {
-    /// Holds vCPUs in every load but fio, whose figures would mean nothing.
+impl Watched<'_> {
+    /// Holds vCPUs in every load but fio: that is left alone altogether, for its figures' sake.
     fn follow(&self, event: &Driven<'_>) -> Result<()> {
         match event {
             Driven::Message(GuestMessage::PhaseStarted { phase, .. }) => {
-                self.board.switch(phase != FIO)
+                self.board.quiet(phase == FIO)?;
+                self.board.hold(phase != FIO)
             }
-            Driven::Message(GuestMessage::PhaseEnded { .. }) => self.board.switch(false),
+            Driven::Message(GuestMessage::PhaseEnded { .. }) => {
+                self.board.hold(false)?;
+                self.board.quiet(false)
+            }
             _ => Ok(()),
         }
     }
@@ -137,8 +141,8 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
     let (cause, elapsed) = runtime.block_on(async {
         let mut machine = Machine::start(&line)?;
         let mut observe = |at, event: Driven<'_>| {
-            if let Some(stalls) = &context.stalls {
-                stalls.follow(&event)?;
+            if let Some(watched) = &context.watched {
+                watched.follow(&event)?;
             }
             collector.take(at, event)
         };
@@ -154,10 +158,12 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
         Ok::<_, crate::Error>((cause, machine.started.elapsed()))
     })?;
     let mut record = collector.finish(cause, elapsed)?;
-    if let Some(stalls) = &context.stalls {
-        record.stalls = stalls.board.counts()?;
-        if record.hello.is_some() && !stalls.board.loaded()? {
-            let why = "QEMU runs the guest without the plugin that holds vCPUs".to_owned();
+    if let Some(Watched { board, .. }) = context.watched {
+        record.stalls = board.counts()?;
+        record.coverage = board.coverage()?;
+        dir.write_stalls(&board.points()?)?;
+        if record.hello.is_some() && !board.loaded()? {
+            let why = "QEMU runs the guest without ktwin's plugin".to_owned();
             record.end = End::Infrastructure { why };
         }
         dir.write_record(&record)?;
@@ -185,9 +191,9 @@ pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
         disks: context.disks.to_vec(),
         console: Console::Fd(CONSOLE_FD),
         agent_fd: Some(AGENT_FD),
-        plugin: context.stalls.as_ref().map(|stalls| Plugin {
-            library: stalls.library.to_owned(),
-            board: stalls.board.path().to_owned(),
+        plugin: context.watched.map(|watched| Plugin {
+            library: watched.library.to_owned(),
+            board: watched.board.path().to_owned(),
         }),
         gdb: None,
     }

@@ -19,7 +19,7 @@ mod tests;
 mod watchdog;
 
 pub(crate) use cell::settings;
-pub use cell::{CellContext, Stalls, run_cell};
+pub use cell::{CellContext, Watched, run_cell};
 pub use conclude::{Cause, Exit, Shown, conclude};
 pub use limits::Limits;
 pub use lines::{Line, Lines};

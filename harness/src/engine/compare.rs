@@ -1,6 +1,10 @@
 //! One config's boots: base and variants by turns, reruns while they settle something, judged.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    path::Path,
+};
 
 use crate::{
     Result,
@@ -12,6 +16,7 @@ use crate::{
         kernels::{Built, Image},
         seen::Seen,
         subject::Variant,
+        watching::Subject,
     },
     judge::{
         self, Broken, JudgeInput, Judged, Touched,
@@ -81,6 +86,17 @@ impl<'a> Sides<'a> {
     /// Base's boots.
     fn base_records(&self) -> &[RunRecord] {
         self.base.as_ref().map_or(&[], |side| &side.records)
+    }
+
+    /// What any variant's patch touches: functions, with those near them, and files.
+    fn touched(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        let built = self.variants.iter().filter_map(|v| v.kernel.as_ref().ok());
+        let (mut functions, mut files) = (BTreeSet::new(), BTreeSet::new());
+        for (_, touched) in built {
+            functions.extend(touched.related().iter().cloned());
+            files.extend(touched.files().map(str::to_owned));
+        }
+        (functions, files)
     }
 
     fn series(&self, name: &str) -> Option<&'a Series> {
@@ -162,15 +178,21 @@ impl Comparing<'_> {
         kernels: &[String],
         repeats: RangeInclusive<u32>,
     ) -> Result<()> {
+        let (functions, files) = sides.touched();
         for cell in self.cells(sides, kernels, repeats) {
             if self.ways.cancel.is_cancelled() {
                 return Ok(());
             }
             let provenance = self.provenance(sides.series(&cell.variant));
             if let Some((side, touched)) = sides.side(&cell.variant) {
+                let subject = Subject {
+                    touched,
+                    functions: &functions,
+                    files: &files,
+                };
                 let record =
                     self.guests
-                        .boot(&cell, &side.image, touched, &provenance, self.dir)?;
+                        .boot(&cell, &side.image, subject, &provenance, self.dir)?;
                 side.records.push(record);
             }
         }

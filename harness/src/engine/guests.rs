@@ -23,11 +23,15 @@ use crate::{
         CellDir, Provenance,
         record::{End, RunRecord},
     },
-    drive::{self, CellContext, Limits, Stalls, run_cell},
-    engine::{AccelChoice, Request, emulator::Spoiled, holding::Holding, symbols},
+    drive::{self, CellContext, Limits, run_cell},
+    engine::{
+        AccelChoice, Request,
+        emulator::Spoiled,
+        symbols,
+        watching::{Subject, Watching},
+    },
     error::Context,
     event::Event,
-    judge::Touched,
     plan::Cell,
     scenario::Scenario,
     source::Ways,
@@ -49,7 +53,7 @@ pub(super) struct Guests<'a> {
     /// The image with fio or the user's commands, where the loads need one.
     tools: Option<Tools>,
     accel: OnceCell<Choice>,
-    holding: Option<Holding>,
+    watching: Option<Watching>,
 }
 
 impl<'a> Guests<'a> {
@@ -83,7 +87,7 @@ impl<'a> Guests<'a> {
             initramfs,
             tools,
             accel,
-            holding: Holding::prepare(&request.stalls, ways)?,
+            watching: Watching::prepare(&request.stalls, ways)?,
         })
     }
 
@@ -128,20 +132,20 @@ impl<'a> Guests<'a> {
         }
     }
 
-    /// Boots one cell to its end, and symbolizes what it showed; lines that the patch wrote are
-    /// marked by what it `touched`.
+    /// Boots one cell to its end, and symbolizes what it showed; lines that the subject's patch
+    /// wrote are marked.
     pub(super) fn boot(
         &self,
         cell: &Cell,
         image: &KernelImage,
-        touched: Option<&Touched>,
+        subject: Subject<'_>,
         provenance: &Provenance,
         run: &Path,
     ) -> Result<RunRecord> {
         let mut attempt = 1;
         loop {
-            let mut record = self.with(cell, image, provenance, run, run_cell)?;
-            symbols::add(&mut record, image, touched, run, self.ways.watcher)?;
+            let mut record = self.with(cell, image, Some(subject), provenance, run, run_cell)?;
+            symbols::add(&mut record, image, subject.touched, run, self.ways.watcher)?;
             let emulated = self.settle(image)?.accel == Accel::Tcg;
             let spoiled = Spoiled::of(&record, run).filter(|_| emulated);
             let Some(spoiled) = spoiled else {
@@ -177,6 +181,7 @@ impl<'a> Guests<'a> {
         let settings = self.with(
             cell,
             image,
+            None,
             &Provenance::default(),
             Path::new(""),
             |context| Ok(drive::settings(context)),
@@ -189,6 +194,7 @@ impl<'a> Guests<'a> {
         &self,
         cell: &Cell,
         image: &KernelImage,
+        subject: Option<Subject<'_>>,
         provenance: &Provenance,
         run: &Path,
         then: impl FnOnce(&CellContext<'_>) -> Result<T>,
@@ -211,9 +217,11 @@ impl<'a> Guests<'a> {
             readonly: false,
         }));
         let built = Enabled::read(&image.config)?;
-        let held = match &self.holding {
-            Some(holding) => holding.board(cell, image, accel.accel, self.ways)?,
-            None => None,
+        let watched = match (&self.watching, subject) {
+            (Some(watching), Some(subject)) => {
+                watching.board(cell, image, subject, accel.accel, self.ways)?
+            }
+            _ => None,
         };
         then(&CellContext {
             qemu: &self.qemu,
@@ -225,13 +233,12 @@ impl<'a> Guests<'a> {
             provenance,
             initramfs: &self.initramfs,
             disks: &disks,
-            stalls: held
-                .as_ref()
-                .zip(self.holding.as_ref())
-                .map(|(held, holding)| Stalls {
-                    library: holding.library(),
-                    board: &held.board,
-                }),
+            watched: watched.as_ref().zip(self.watching.as_ref()).map(
+                |(watched, watching)| drive::Watched {
+                    library: watching.library(),
+                    board: &watched.board,
+                },
+            ),
             cell,
             run,
             limits: &limits,

@@ -13,8 +13,10 @@ use crate::{
         guests::Guests,
         kernels::{self, Built, Kernels},
         subject::{self, Subject},
+        watching,
     },
     event::Watcher,
+    judge::Touched,
     plan::{BASE, Cell},
     source::Ways,
 };
@@ -73,12 +75,12 @@ impl<'a> Lab<'a> {
     ///
     /// # Errors
     /// It does not build.
-    pub fn variant(&mut self, config: &str) -> Result<Option<KernelImage>> {
+    pub fn variant(&mut self, config: &str) -> Result<Option<(KernelImage, Touched)>> {
         let Some(variant) = self.subject.variants.first() else {
             return Ok(None);
         };
         let built: Built = self.kernels.variant(config, variant)?;
-        Ok(built.ok().map(|(image, _)| image))
+        Ok(built.ok())
     }
 
     /// What the scenario runs in this request's profile.
@@ -86,7 +88,7 @@ impl<'a> Lab<'a> {
         request.profile.phases(&self.subject.scenario)
     }
 
-    /// One boot with these phases.
+    /// One boot with these phases, watched as the request says where the kernel is a patch's.
     ///
     /// # Errors
     /// The host's.
@@ -94,6 +96,7 @@ impl<'a> Lab<'a> {
         &mut self,
         config: &str,
         image: &KernelImage,
+        touched: Option<&Touched>,
         phases: Vec<Phase>,
     ) -> Result<RunRecord> {
         self.boots += 1;
@@ -113,7 +116,16 @@ impl<'a> Lab<'a> {
             append: Vec::new(),
         };
         self.guests.locate(&mut cell);
+        let functions = touched.map(|t| t.related().clone()).unwrap_or_default();
+        let files = touched.into_iter().flat_map(Touched::files);
+        let files = files.map(str::to_owned).collect();
+        let subject = watching::Subject {
+            touched,
+            functions: &functions,
+            files: &files,
+        };
+        let provenance = Provenance::default();
         self.guests
-            .boot(&cell, image, None, &Provenance::default(), self.dir.path())
+            .boot(&cell, image, subject, &provenance, self.dir.path())
     }
 }

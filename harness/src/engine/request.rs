@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{boot::settings::Machine, scenario::Profile, source, stall::Spec};
+use crate::{boot::settings::Machine, plugin::Spec, scenario::Profile, source};
 
 /// Everything that the command line settles.
 #[derive(Debug, Clone)]
@@ -34,7 +34,7 @@ pub struct Request {
     /// What is emulated around their processors.
     pub machine: Machine,
     /// Where vCPUs are held, under emulation.
-    pub stalls: Vec<Spec>,
+    pub stalls: Stalls,
     /// The run directory, instead of one under `target/ktwin/runs`.
     pub out: Option<PathBuf>,
     /// Go on after a config that did not pass.
@@ -57,7 +57,7 @@ impl Default for Request {
             kconfig: Vec::new(),
             accel: AccelChoice::Auto,
             machine: Machine::Microvm,
-            stalls: Vec::new(),
+            stalls: Stalls::Auto,
             out: None,
             keep_going: false,
         }
@@ -124,6 +124,17 @@ pub enum Workload {
     Scenario(String),
     /// A program of the user's with its arguments.
     Command(Vec<String>),
+}
+
+/// Where vCPUs are held while a load other than fio runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stalls {
+    /// In the functions that a patch touches and those near them, where guests are emulated.
+    Auto,
+    /// There only.
+    At(Vec<Spec>),
+    /// Nowhere, and nothing is watched either.
+    Off,
 }
 
 /// How guests run.

@@ -145,6 +145,7 @@ mod tests {
                 });
             RunRecord {
                 stalls: Vec::new(),
+                coverage: None,
                 splats: splats.collect(),
                 ..crate::judge::fixtures::good("base")
             }

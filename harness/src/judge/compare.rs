@@ -130,6 +130,7 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
         findings,
         exercise: conditions::counts(input.boots),
         exercise_base: conditions::counts(input.base),
+        coverage: conditions::coverage(input.boots),
         detectors: conditions::detectors(input.boots),
         measures: measures::measures(input.base, input.boots),
         reasons: reasons.words(),
@@ -277,6 +278,8 @@ fn requirements(input: &JudgeInput<'_>, findings: &[Finding], reasons: &mut Reas
         return;
     }
     reasons.inconclusive(conditions::exercised(input.variant, input.boots));
+    let coverage = conditions::coverage(input.boots);
+    reasons.inconclusive(coverage.as_ref().and_then(conditions::ran));
     if !input.alone && input.base_broken.is_none() {
         reasons.inconclusive(conditions::exercised("base", input.base));
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     collect::record::{End, RunRecord},
-    stall::Count,
+    plugin::{Count, Coverage},
 };
 
 /// The counts that a load must have raised.
@@ -46,7 +46,12 @@ pub(super) fn counts(records: &[RunRecord]) -> BTreeMap<String, u64> {
         *sum = sum.saturating_add(*count);
     }
     for stall in records.iter().flat_map(|record| &record.stalls) {
-        for (name, count) in [("stall_hits", stall.hits), ("stall_holds", stall.holds)] {
+        let counted = [
+            ("stall_hits", stall.hits),
+            ("stall_holds", stall.holds),
+            ("held_overlaps", stall.overlaps),
+        ];
+        for (name, count) in counted {
             let sum: &mut u64 = counts.entry(name.to_owned()).or_default();
             *sum = sum.saturating_add(count);
         }
@@ -56,6 +61,22 @@ pub(super) fn counts(records: &[RunRecord]) -> BTreeMap<String, u64> {
         counts.insert("fio_ios".into(), ios);
     }
     counts
+}
+
+/// Which of the patch's lines ran in any of the variant's boots; none where that was not watched.
+pub(super) fn coverage(records: &[RunRecord]) -> Option<Coverage> {
+    let mut seen = records.iter().filter_map(|record| record.coverage.as_ref());
+    let mut all = seen.next()?.clone();
+    seen.for_each(|one| all.add(one));
+    Some(all)
+}
+
+/// Why a patch was not tried, if none of its code ran.
+pub(super) fn ran(coverage: &Coverage) -> Option<String> {
+    let owned = coverage.lines.len();
+    (owned > 0 && coverage.executed() == 0).then(|| {
+        format!("none of the patch's {owned} lines that own code ran: the load does not reach them")
+    })
 }
 
 /// Loads that one side's boots did not exercise; `side` names it.
@@ -119,6 +140,11 @@ pub(super) fn exercised(side: &str, records: &[RunRecord]) -> Vec<String> {
 
 /// Why no vCPU was held at a stall point, if none was.
 fn not_held(stall: &Count) -> Option<&'static str> {
+    // What follows from the patch may be on one side only, or on no path of the load's: which of
+    // the patch's lines ran says more.
+    if stall.derived {
+        return None;
+    }
     match (stall.places, stall.hits, stall.holds) {
         (0, ..) => Some("this kernel has no such place"),
         (_, 0, _) => Some("it was never reached"),

@@ -19,7 +19,7 @@ use crate::{
     plan::Cell,
     scenario::Scenario,
     splat::{Frame, Place, Splat},
-    stall::Count,
+    plugin::Count,
 };
 
 pub(super) const RACE: usize = 0;
@@ -106,6 +106,7 @@ pub(crate) fn good(id: &str) -> RunRecord {
         }],
         detectors: [("lockdep".to_owned(), DetectorState::On)].into(),
         stalls: Vec::new(),
+        coverage: None,
         splats: vec![],
         console_bytes: 1,
         last_lines: vec![],
@@ -236,6 +237,8 @@ pub(super) fn held(places: u64, hits: u64, holds: u64) -> Change {
     Box::new(move |record| {
         record.stalls = vec![Count {
             spec: "f:5us".into(),
+            derived: false,
+            overlaps: 0,
             places,
             hits,
             holds,

@@ -10,7 +10,7 @@
 //! | `groups.rs` | observations of both sides that are the same finding |
 //! | `known.rs` | what base is known to show, earlier boots included |
 //! | `status.rs`, `fisher.rs` | new, unconfirmed, common or fixed |
-//! | `touched.rs`, `csource.rs` | what a patch touches |
+//! | `touched.rs`, `related.rs`, `csource.rs` | what a patch touches, and what is near |
 //! | `conditions.rs` | what must have happened for a pass |
 //! | `measures.rs` | costs side by side |
 //! | `assemble.rs` | the whole run's verdict |
@@ -26,6 +26,7 @@ mod groups;
 mod known;
 mod measures;
 mod observe;
+mod related;
 mod status;
 mod touched;
 mod unjudged;

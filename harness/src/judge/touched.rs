@@ -7,7 +7,10 @@ use std::{
 
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
-use super::csource::{Function, functions, without_comments};
+use super::{
+    csource::{Function, functions, without_comments},
+    related::related,
+};
 use crate::{
     patch::{FileChange, Series},
     splat::{Frame, Place},
@@ -36,6 +39,8 @@ pub struct Touched {
     files: BTreeSet<String>,
     /// File and name of every function with a changed line of code.
     functions: BTreeSet<(String, String)>,
+    /// The touched functions, and those that handle the same structures.
+    related: BTreeSet<String>,
     /// Changed lines of code, by their numbers after the series.
     lines: BTreeMap<String, BTreeSet<u32>>,
     /// Base's lines to the variant's, for touched files.
@@ -80,6 +85,7 @@ impl Touched {
     /// Adds a function that is known to be touched from elsewhere.
     pub fn add_function(&mut self, file: &str, name: &str) {
         self.functions.insert((file.to_owned(), name.to_owned()));
+        self.related.insert(name.to_owned());
     }
 
     /// Every touched file.
@@ -95,6 +101,17 @@ impl Touched {
     /// The names of the touched functions.
     pub fn functions(&self) -> impl Iterator<Item = &str> {
         self.functions.iter().map(|(_, name)| name.as_str())
+    }
+
+    /// The touched functions, and those of the same files that handle the same structures.
+    pub fn related(&self) -> &BTreeSet<String> {
+        &self.related
+    }
+
+    /// The changed lines of code, by file and their numbers after the series.
+    pub fn lines(&self) -> impl Iterator<Item = (String, u32)> {
+        let files = self.lines.iter();
+        files.flat_map(|(file, lines)| lines.iter().map(|line| (file.clone(), *line)))
     }
 
     /// Does it change more than comments and documentation?
@@ -186,8 +203,8 @@ impl Touched {
             self.add_code(old, new);
         }
         if is_c {
-            self.add_functions(old, &functions(&a), &removed);
-            self.add_functions(new, &functions(&b), &added);
+            self.add_functions(old, &a, &removed);
+            self.add_functions(new, &b, &added);
         }
         if let Some(old) = old {
             let to = new.map(str::to_owned);
@@ -206,13 +223,15 @@ impl Touched {
         };
     }
 
-    fn add_functions(&mut self, file: Option<&str>, all: &[Function], lines: &BTreeSet<u32>) {
+    fn add_functions(&mut self, file: Option<&str>, code: &str, lines: &BTreeSet<u32>) {
         let Some(file) = file else { return };
-        for function in all {
-            if lines.range(function.lines.clone()).next().is_some() {
-                self.add_function(file, &function.name);
-            }
+        let all = functions(code);
+        let touched = |function: &Function| lines.range(function.lines.clone()).next().is_some();
+        for function in all.iter().filter(|function| touched(function)) {
+            self.add_function(file, &function.name);
         }
+        let related = related(code, &all, &touched);
+        self.related.extend(related.into_iter().map(str::to_owned));
     }
 
     /// Without the texts: lines as the hunks number them, functions as git names them.

@@ -38,6 +38,7 @@ pub fn unjudged(
         findings: Vec::new(),
         exercise: BTreeMap::new(),
         exercise_base: BTreeMap::new(),
+        coverage: None,
         detectors: BTreeMap::new(),
         measures: Vec::new(),
         reasons: Some(reason.to_owned())

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use protocol::DetectorState;
 use serde::{Deserialize, Serialize};
 
+use crate::plugin::Coverage;
+
 /// The `schema` of this shape.
 pub const SCHEMA: u32 = 1;
 
@@ -100,6 +102,9 @@ pub struct Comparison {
     /// The same on base.
     #[serde(default)]
     pub exercise_base: BTreeMap<String, u64>,
+    /// Which of the patch's lines ran on the variant; none where that was not watched.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<Coverage>,
     /// Which detectors were still on at the variant's end.
     pub detectors: BTreeMap<String, DetectorState>,
     /// Costs, base and variant side by side.

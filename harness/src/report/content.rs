@@ -1,6 +1,10 @@
 //! A verdict as a page: outcome, findings, base against variant, what was exercised, the files.
 
-use std::{collections::BTreeSet, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    path::Path,
+};
 
 use protocol::DetectorState;
 
@@ -8,7 +12,10 @@ use super::{
     page::{Block, Column, Page, Row, Text, Tone},
     words,
 };
-use crate::judge::verdict::{Comparison, Finding, Measure, Outcome, Status, Verdict};
+use crate::{
+    judge::verdict::{Comparison, Finding, Measure, Outcome, Status, Verdict},
+    plugin::Coverage,
+};
 
 /// Files of a patch that are named; the rest are counted.
 const NAMED_FILES: usize = 4;
@@ -138,6 +145,12 @@ fn of_comparison(comparison: &Comparison) -> Page {
             .collect(),
     );
     let mut facts = Vec::new();
+    if let Some(coverage) = &comparison.coverage {
+        facts.push(("patch".to_owned(), executed(coverage)));
+        if coverage.executed() < coverage.lines.len() {
+            facts.push(("not executed".to_owned(), missing(coverage).into()));
+        }
+    }
     if !comparison.detectors.is_empty() {
         facts.push(("detectors".to_owned(), detectors(comparison)));
     }
@@ -273,6 +286,48 @@ fn detectors(comparison: &Comparison) -> Text {
         0 => "none in this config".into(),
         _ => all.join(", ").into(),
     }
+}
+
+/// `executed 41 of 44 lines that own code (12 more own none)`.
+fn executed(coverage: &Coverage) -> Text {
+    let none = match coverage.without_code {
+        0 => String::new(),
+        1 => " (1 more owns none)".to_owned(),
+        more => format!(" ({more} more own none)"),
+    };
+    let (executed, owned) = (coverage.executed(), coverage.lines.len());
+    Text::toned(
+        format!("executed {executed} of {owned} lines that own code{none}"),
+        match executed {
+            0 if owned > 0 => Tone::Doubt,
+            _ => Tone::Plain,
+        },
+    )
+}
+
+/// The lines that did not run: `fs/fuse/backing.c:63-65,80`.
+fn missing(coverage: &Coverage) -> String {
+    let mut files: BTreeMap<&str, Vec<RangeInclusive<u32>>> = BTreeMap::new();
+    for line in coverage.lines.iter().filter(|line| line.hits == 0) {
+        let runs = files.entry(&line.file).or_default();
+        match runs.last_mut() {
+            Some(run) if run.end().checked_add(1) == Some(line.line) => {
+                *run = *run.start()..=line.line;
+            }
+            _ => runs.push(line.line..=line.line),
+        }
+    }
+    let files = files.into_iter().map(|(file, runs)| {
+        let runs: Vec<String> = runs
+            .iter()
+            .map(|run| match run.start() == run.end() {
+                true => run.start().to_string(),
+                false => format!("{}-{}", run.start(), run.end()),
+            })
+            .collect();
+        format!("{file}:{}", runs.join(","))
+    });
+    files.collect::<Vec<_>>().join(" ")
 }
 
 fn files(dir: &Path) -> Block {

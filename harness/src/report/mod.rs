@@ -7,11 +7,13 @@
 //! | `term.rs`, `md.rs` | a page in one format each |
 //! | `escape.rs` | the one way of foreign text into each |
 //! | `format.rs` | the table of formats |
+//! | `lcov.rs` | which lines of a patch ran, for tools that read lcov's format |
 //! | `store.rs` | reports in a run directory, written and read back |
 
 mod content;
 pub mod escape;
 mod format;
+mod lcov;
 mod md;
 mod page;
 mod store;

@@ -10,7 +10,10 @@ use std::{
 use nix::fcntl::OFlag;
 use serde_json::Value;
 
-use super::format::{Format, render};
+use super::{
+    format::{Format, render},
+    lcov,
+};
 use crate::{
     Error, Result,
     error::Context,
@@ -24,7 +27,8 @@ const MAX_BYTES: u64 = 64 << 20;
 /// Entries of a run directory that are looked at to say how far it came.
 const MAX_ENTRIES: usize = 10_000;
 
-/// Writes `verdict.json` and `report.md`, each whole or not at all.
+/// Writes `verdict.json`, `report.md`, and for each comparison that watched which lines of its patch
+/// ran a `coverage-N.info` in lcov's format; each whole or not at all.
 ///
 /// # Errors
 /// The directory cannot be written to.
@@ -37,7 +41,16 @@ pub fn write(verdict: &Verdict, dir: &Path) -> Result<()> {
         dir,
         REPORT,
         &render(Format::Markdown, verdict, Path::new("."))?,
-    )
+    )?;
+    for (at, comparison) in verdict.comparisons.iter().enumerate() {
+        if let Some(coverage) = &comparison.coverage {
+            let test = format!("{}-{}", comparison.config, comparison.variant);
+            // A variant may be called anything: its number tells it from others.
+            let name = format!("coverage-{}.info", at + 1);
+            replace(dir, &name, &lcov::render(coverage, &test))?;
+        }
+    }
+    Ok(())
 }
 
 fn replace(dir: &Path, name: &str, text: &str) -> Result<()> {

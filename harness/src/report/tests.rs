@@ -9,6 +9,7 @@ use crate::judge::verdict::{
     Comparison, Finding, Host, Kernel, Kind, Measure, Outcome, Patch, SCHEMA, Sample, Status,
     Verdict,
 };
+use crate::plugin::{Coverage, Line};
 
 fn finding(kind: Kind, class: &str, title: &str, status: Status) -> Finding {
     Finding {
@@ -42,6 +43,19 @@ fn measure(name: &str, unit: &str, base: Option<f64>, variant: Option<f64>) -> M
     }
 }
 
+fn coverage() -> Coverage {
+    let lines = [(59, 12), (63, 0), (64, 0), (65, 0), (80, 0), (254, 7)];
+    let line = |(line, hits)| Line {
+        file: "fs/fuse/backing.c".into(),
+        line,
+        hits,
+    };
+    Coverage {
+        lines: lines.map(line).into(),
+        without_code: 12,
+    }
+}
+
 fn comparison(config: &str, outcome: Outcome, findings: Vec<Finding>) -> Comparison {
     Comparison {
         config: config.into(),
@@ -52,6 +66,7 @@ fn comparison(config: &str, outcome: Outcome, findings: Vec<Finding>) -> Compari
         findings,
         exercise: [("lookups".to_owned(), 12_345), ("overlaps".to_owned(), 67)].into(),
         exercise_base: [("lookups".to_owned(), 11_111)].into(),
+        coverage: Some(coverage()),
         detectors: [
             ("kasan".to_owned(), DetectorState::On),
             ("lockdep".to_owned(), DetectorState::Off),

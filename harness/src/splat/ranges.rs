@@ -1,6 +1,9 @@
 //! Where code lies in a kernel: a function's instructions, inlined copies too, and a line's.
 
-use std::{collections::HashSet, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use addr2line::gimli::{self, AttributeValue, Unit, UnitOffset};
 
@@ -42,6 +45,25 @@ impl Symbolizer {
         starts.sort_unstable();
         starts.dedup();
         starts
+    }
+
+    /// Tells every stretch of code and the line that it was compiled from.
+    pub fn each_stretch(&self, found: &mut dyn FnMut(&str, u32, Range<u64>)) {
+        let Ok(locations) = self.context().find_location_range(0, u64::MAX) else {
+            return;
+        };
+        // A kernel has a million stretches, of a few thousand files.
+        let mut names: HashMap<&str, String> = HashMap::new();
+        for (address, size, location) in locations {
+            let (Some(path), Some(line)) = (location.file, location.line) else {
+                continue;
+            };
+            let end = address.saturating_add(size);
+            if end > address {
+                let file = names.entry(path).or_insert_with(|| self.relative(path));
+                found(file, line, address..end);
+            }
+        }
     }
 
     fn inlined(&self, function: &str) -> gimli::Result<Vec<Range<u64>>> {

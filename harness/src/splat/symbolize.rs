@@ -111,7 +111,7 @@ impl Symbolizer {
 
     /// Where an address is, innermost inlined function first; empty where that cannot be said. A
     /// function that has no name is named by nothing.
-    pub(super) fn places_at(&self, address: u64) -> Vec<Place> {
+    pub fn places_at(&self, address: u64) -> Vec<Place> {
         let Ok(mut frames) = self.context.find_frames(address).skip_all_loads() else {
             return Vec::new();
         };

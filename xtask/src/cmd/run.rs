@@ -9,12 +9,12 @@ use harness::{
     boot::settings::Machine,
     cache::Cache,
     engine,
-    engine::{AccelChoice, Kernel, Request, VariantSpec, Variants, Workload},
+    engine::{AccelChoice, Kernel, Request, Stalls, VariantSpec, Variants, Workload},
     exit,
+    plugin::Spec,
     report::{self, Format},
     scenario::Profile,
     source,
-    stall::Spec,
 };
 
 use crate::{host, ui};
@@ -27,8 +27,9 @@ pub(crate) struct Options {
     pub(crate) what: What,
 
     /// Hold a vCPU there for so long while a load runs, to widen a race: FUNCTION:300us,
-    /// FUNCTION+0x25:300us or fs/fuse/backing.c:224:300us; may be given several times. Needs
-    /// emulation. `off` takes those before it back.
+    /// FUNCTION+0x25:300us or fs/fuse/backing.c:224:300us; may be given several times. Without, in
+    /// the functions that the patch touches and those near them. Needs emulation. `off`: nowhere,
+    /// and which lines of the patch run is not watched.
     #[arg(long, value_name = "SPEC|off", value_parser = stall, help_heading = "What is exercised")]
     stall: Vec<Stall>,
 
@@ -182,14 +183,19 @@ fn stall(text: &str) -> Result<Stall, String> {
     spec.map_err(|e: Error| format!("{e}; {}", e.mending().unwrap_or_default()))
 }
 
-fn stalls(given: &[Stall]) -> Vec<Spec> {
+/// `off` takes what was given before it back.
+fn stalls(given: &[Stall]) -> Stalls {
     let from = given.iter().rposition(|one| *one == Stall::Off);
     let rest = &given[from.map_or(0, |off| off + 1)..];
     let specs = rest.iter().filter_map(|one| match one {
         Stall::At(spec) => Some(spec.clone()),
         Stall::Off => None,
     });
-    specs.collect()
+    match (from, rest.is_empty()) {
+        (None, true) => Stalls::Auto,
+        (Some(_), true) => Stalls::Off,
+        (_, false) => Stalls::At(specs.collect()),
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

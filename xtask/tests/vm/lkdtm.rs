@@ -53,7 +53,8 @@ fn crashes_on_demand_are_named() {
         .collect();
     check(&format!("{} sleep {WAIT_S}", all.join(" ")), SURVIVED);
     for crash in FATAL {
-        check(&format!("{}; sleep {WAIT_S}", provoke(crash.0)), &[*crash]);
+        let script = format!("{}; sleep {WAIT_S}", provoke(crash.0));
+        check(&script, &[*crash]);
     }
 }
 
@@ -70,6 +71,8 @@ fn check(script: &str, provoked: &[Provoked]) {
         "--no-patch",
         "--kconfig",
         config,
+        "--append",
+        LOCKUPS_PANIC,
         "--",
         "/bin/sh",
         "-c",

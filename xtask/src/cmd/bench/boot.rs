@@ -48,7 +48,7 @@ fn hello(lab: &mut Lab<'_>, config: &str) -> Result<f64> {
     let image = lab.base(config)?;
     let mut times = Vec::new();
     for _ in 0..BOOTS {
-        let record = lab.boot(config, &image, Vec::new())?;
+        let record = lab.boot(config, &image, None, Vec::new())?;
         times.push(
             record
                 .hello_s

@@ -24,7 +24,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
     std::os::unix::fs::symlink(bench.cache.root().join("source"), &sources)?;
     let mut lab = Lab::new(bench.home, &request, &empty, bench.cancel, bench.watcher)?;
     let base = lab.base(CONFIG)?;
-    let variant = lab
+    let (variant, _) = lab
         .variant(CONFIG)?
         .context("the default variant has no kernel")?;
     let ratio = variant.cpu_s / base.cpu_s;

@@ -53,7 +53,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
                 phase.seconds = SECONDS;
             }
         }
-        let record = lab.boot(config, &image, phases)?;
+        let record = lab.boot(config, &image, None, phases)?;
         for (what, counters) in COUNTS {
             let (agent, c) = (ours(&record, counters)?, theirs(&record, counters)?);
             let name = |who| format!("{config}, {what} a second, {who}");

@@ -1,0 +1,135 @@
+//! What the plugin inside QEMU watches in a run's guests: each kernel's stall points, and the lines
+//! of the patch that it was made of.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use protocol::{Load, Phase};
+use tempfile::TempDir;
+
+use crate::{
+    Error, Result,
+    boot::settings::Accel,
+    build::{self, KernelImage, sandbox},
+    engine::Stalls,
+    judge::Touched,
+    plan::Cell,
+    plugin::{Board, Code, Stalled, Watch, lines, references, stalls},
+    source::Ways,
+    splat::Symbolizer,
+};
+
+/// The watching of a run.
+pub(super) struct Watching {
+    stalls: Stalls,
+    library: PathBuf,
+    /// Each kernel's plan, by its key: base and variants boot more than once.
+    plans: RefCell<BTreeMap<String, Watch>>,
+}
+
+/// What there is to watch in one kernel.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Subject<'a> {
+    /// The patch that the kernel was made of; none for base.
+    pub(super) touched: Option<&'a Touched>,
+    /// Functions that any variant's patch touches, and those near them: the same on every side.
+    pub(super) functions: &'a BTreeSet<String>,
+    /// The files that they stand in.
+    pub(super) files: &'a BTreeSet<String>,
+}
+
+/// One boot's board; its file goes with it.
+pub(super) struct Watched {
+    pub(super) board: Board,
+    _dir: TempDir,
+}
+
+impl Watching {
+    /// Builds the plugin; none where nothing is to be watched.
+    pub(super) fn prepare(stalls: &Stalls, ways: Ways<'_>) -> Result<Option<Self>> {
+        if *stalls == Stalls::Off {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            stalls: stalls.clone(),
+            library: build::plugin(ways.cancel)?,
+            plans: RefCell::default(),
+        }))
+    }
+
+    /// What QEMU loads.
+    pub(super) fn library(&self) -> &Path {
+        &self.library
+    }
+
+    /// The board of one boot; none where there is nothing to watch.
+    pub(super) fn board(
+        &self,
+        cell: &Cell,
+        image: &KernelImage,
+        subject: Subject<'_>,
+        accel: Accel,
+        ways: Ways<'_>,
+    ) -> Result<Option<Watched>> {
+        if !cell.plan.phases.iter().any(is_watched) {
+            return Ok(None);
+        }
+        if accel != Accel::Tcg {
+            return match &self.stalls {
+                Stalls::At(_) => Err(Error::input("only emulated vCPUs can be held")
+                    .mend("add --accel tcg, or leave --stall out")),
+                Stalls::Auto | Stalls::Off => Ok(None),
+            };
+        }
+        let plan = self.plan_of(image, subject)?;
+        if plan.points.is_empty() && plan.lines.is_empty() && plan.stalled.is_empty() {
+            return Ok(None);
+        }
+        let dir = ways.cache.temp()?;
+        let path = dir.path().join("board");
+        let board = Board::create(&path, cell.plan.seed, cell.cpus, plan)?;
+        Ok(Some(Watched { board, _dir: dir }))
+    }
+
+    fn plan_of(&self, image: &KernelImage, subject: Subject<'_>) -> Result<Watch> {
+        if let Some(known) = self.plans.borrow().get(&image.key) {
+            return Ok(known.clone());
+        }
+        let stalled = match &self.stalls {
+            Stalls::At(specs) => Stalled {
+                specs: specs.clone(),
+                functions: BTreeSet::new(),
+            },
+            Stalls::Auto => Stalled {
+                specs: Vec::new(),
+                functions: subject.functions.clone(),
+            },
+            Stalls::Off => Stalled::default(),
+        };
+        let kernel = Symbolizer::load(&image.vmlinux, [sandbox::SOURCE, sandbox::BUILD])?;
+        let code = Code::load(&image.vmlinux)?;
+        let touched = |file: &str| subject.files.contains(file);
+        let plan = Watch {
+            points: stalls(&stalled, &kernel, &code),
+            watched: references(subject.functions, &touched, &kernel, &code),
+            lines: match subject.touched {
+                Some(touched) => lines(touched.lines(), &kernel),
+                None => BTreeMap::new(),
+            },
+            stalled,
+        };
+        let mut known = self.plans.borrow_mut();
+        Ok(known.entry(image.key.clone()).or_insert(plan).clone())
+    }
+}
+
+fn is_watched(phase: &Phase) -> bool {
+    match phase.load {
+        Load::BackingRace(_) | Load::Exec(_) => true,
+        // Its figures would mean nothing.
+        Load::Fio(_) => false,
+    }
+}
