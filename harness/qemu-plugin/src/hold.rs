@@ -3,7 +3,7 @@
 //! One vCPU is held at a time, as a race needs the others to go on, and only for the board's share
 //! of the time. Most of that goes to the functions in which holds were seen to matter: where,
 //! meanwhile, another vCPU dropped a reference to the object that the held lookup found. The rest
-//! goes to all points alike, so that none is given up for good.
+//! goes to all functions alike, so that none is given up for good.
 
 use std::{
     sync::{
@@ -17,9 +17,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use protocol::board::{Board, Entry, Header, Kind, MAX_HOLD_US, WHOLE};
+use protocol::board::{Board, Entry, Header, Kind, MAX_ENTRIES, MAX_HOLD_US, WHOLE};
 
-/// One in so many microseconds of holding goes to all points alike.
+use crate::steer::Steer;
+
+/// One in so many microseconds of holding goes to all functions alike.
 const EXPLORING: u64 = 4;
 /// One in so many executions is held when exploring: else the point that comes first after a hold
 /// would get them all.
@@ -30,8 +32,7 @@ const FRUITLESS: u64 = 8;
 /// Holds vCPUs at the board's stall points.
 pub(crate) struct Holder {
     board: Board<'static>,
-    /// Entries that hold, by function.
-    functions: Vec<Vec<usize>>,
+    steer: Steer,
     budget: Mutex<Budget>,
     /// A vCPU is held.
     held: AtomicBool,
@@ -57,21 +58,16 @@ pub(crate) struct Held {
 
 impl Holder {
     pub(crate) fn new(board: Board<'static>) -> Self {
-        let mut functions: Vec<Vec<usize>> = Vec::new();
-        for at in 0..board.entries() {
-            let kind = Kind::of(board.entry(at, Entry::Kind).load(Relaxed));
-            if kind != Some(Kind::Adapt) {
-                continue;
-            }
-            let function = function_of(board, at);
-            if functions.len() <= function {
-                functions.resize_with(function + 1, Vec::new);
-            }
-            functions[function].push(at);
-        }
+        let functions = (0..board.entries())
+            .filter(|at| {
+                let kind = Kind::of(board.entry(*at, Entry::Kind).load(Relaxed));
+                kind == Some(Kind::Adapt)
+            })
+            .map(|at| function_of(board, at) + 1)
+            .max();
         Self {
             board,
-            functions,
+            steer: Steer::new(functions.unwrap_or(0)),
             budget: Mutex::default(),
             held: AtomicBool::new(false),
             random: AtomicU64::new(0),
@@ -94,7 +90,8 @@ impl Holder {
             return None;
         }
         let random = self.random();
-        let exploring = random.is_multiple_of(EXPLORED);
+        let exploring =
+            random.is_multiple_of(EXPLORED) && self.steer.is_due(function_of(self.board, point));
         let matters = kind == Kind::Hold || self.matters(point);
         if !matters && !exploring {
             return None;
@@ -112,6 +109,7 @@ impl Holder {
         self.entry(point, Entry::HeldUs)
             .fetch_add(to - from, Relaxed);
         self.entry(point, Entry::Holds).fetch_add(1, Relaxed);
+        self.steer.held(function_of(self.board, point));
         Some(Held { from, to })
     }
 
@@ -119,25 +117,18 @@ impl Holder {
         self.board.entry(point, word)
     }
 
-    /// Whether the point is worth the larger part of the time: in a function whose holds matter at
-    /// least half as often as the best one's, and not itself without effect.
+    /// Whether the point is worth the larger part of the time: its function is, and it has not been
+    /// held for nothing often enough.
     fn matters(&self, point: usize) -> bool {
-        let sum = |function: &[usize], word| -> u64 {
-            let all = function.iter().map(|at| self.entry(*at, word).load(Relaxed));
-            all.sum()
-        };
-        let rate = |function: &[usize]| {
-            let early = sum(function, Entry::Early) as f64;
-            (early + 1.0) / (sum(function, Entry::Holds) as f64 + 2.0)
-        };
         let holds = self.entry(point, Entry::Holds).load(Relaxed);
         let early = self.entry(point, Entry::Early).load(Relaxed);
-        if early == 0 && holds >= FRUITLESS {
-            return false;
-        }
-        let best = self.functions.iter().map(|f| rate(f)).fold(0.0, f64::max);
-        let own = self.functions.get(function_of(self.board, point));
-        own.is_some_and(|own| rate(own) * 2.0 >= best)
+        let fruitless = early == 0 && holds >= FRUITLESS;
+        !fruitless && self.steer.favours(function_of(self.board, point))
+    }
+
+    /// A hold is known to have mattered.
+    pub(crate) fn mattered(&self, point: usize) {
+        self.steer.mattered(function_of(self.board, point));
     }
 
     /// Whether the share of the time leaves room for a hold.
@@ -191,5 +182,6 @@ impl Holder {
 }
 
 fn function_of(board: Board<'_>, entry: usize) -> usize {
-    usize::try_from(board.entry(entry, Entry::Function).load(Relaxed)).unwrap_or(usize::MAX - 1)
+    let function = board.entry(entry, Entry::Function).load(Relaxed);
+    usize::try_from(function).map_or(0, |function| function.min(MAX_ENTRIES))
 }

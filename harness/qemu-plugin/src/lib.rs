@@ -7,6 +7,7 @@
 //! | `file.rs` | the board, mapped from its file |
 //! | `places.rs` | which of the board's entries an instruction belongs to |
 //! | `hold.rs` | when and how long a vCPU is held |
+//! | `steer.rs` | in which functions it is worth it |
 //! | `watch.rs` | which objects were touched meanwhile |
 //!
 //! `-plugin PATH,board=FILE`. Instructions that no entry names cost nothing, and a QEMU without the
@@ -16,6 +17,7 @@ mod api;
 mod file;
 mod hold;
 mod places;
+mod steer;
 mod watch;
 
 use std::{
@@ -223,6 +225,7 @@ impl Plugin {
         self.add(overlap.point, Entry::Overlaps);
         if overlap.early {
             self.add(overlap.point, Entry::Early);
+            self.holder.mattered(overlap.point);
         }
     }
 

@@ -1,9 +1,6 @@
 //! Which of the board's entries an instruction belongs to.
 
-use std::{
-    collections::HashMap,
-    sync::atomic::Ordering::Relaxed,
-};
+use std::{collections::HashMap, sync::atomic::Ordering::Relaxed};
 
 use protocol::board::{Board, Entry, Kind};
 

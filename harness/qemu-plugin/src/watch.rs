@@ -204,10 +204,7 @@ mod tests {
             point: 4,
             early: false,
         };
-        assert_eq!(
-            watch.held(0, 4, Held { from: 100, to: 200 }),
-            Some(late)
-        );
+        assert_eq!(watch.held(0, 4, Held { from: 100, to: 200 }), Some(late));
         watch.leave(0);
         assert_eq!(watch.held(0, 4, Held { from: 100, to: 200 }), None);
     }

@@ -233,12 +233,13 @@ impl<'a> Guests<'a> {
             provenance,
             initramfs: &self.initramfs,
             disks: &disks,
-            watched: watched.as_ref().zip(self.watching.as_ref()).map(
-                |(watched, watching)| drive::Watched {
+            watched: watched
+                .as_ref()
+                .zip(self.watching.as_ref())
+                .map(|(watched, watching)| drive::Watched {
                     library: watching.library(),
                     board: &watched.board,
-                },
-            ),
+                }),
             cell,
             run,
             limits: &limits,

@@ -7,7 +7,6 @@ pub(crate) mod date;
 mod emulator;
 mod flow;
 mod guests;
-mod watching;
 mod home;
 mod kernels;
 mod lab;
@@ -16,6 +15,7 @@ mod seen;
 mod shell;
 mod subject;
 mod symbols;
+mod watching;
 
 pub use flow::{Done, run};
 pub use home::Home;

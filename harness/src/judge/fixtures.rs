@@ -17,9 +17,9 @@ use super::{
 use crate::{
     collect::record::{End, Limit, PhaseRecord, RunRecord, TimedFinding, TimedSplat},
     plan::Cell,
+    plugin::Count,
     scenario::Scenario,
     splat::{Frame, Place, Splat},
-    plugin::Count,
 };
 
 pub(super) const RACE: usize = 0;

@@ -45,7 +45,9 @@ pub(super) fn related<'f>(
 /// The structures that a line names.
 fn named(line: &str) -> impl Iterator<Item = &str> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let words = line.split(move |c| !is_word(c)).filter(|word| !word.is_empty());
+    let words = line
+        .split(move |c| !is_word(c))
+        .filter(|word| !word.is_empty());
     words
         .clone()
         .zip(words.skip(1))
@@ -72,7 +74,11 @@ mod tests {
         let get = |function: &Function| function.name == "get";
         assert_eq!(related(&text, &all, &get), ["get", "put"]);
         let put = |function: &Function| function.name == "put";
-        assert_eq!(related(&text, &all, &put), ["get", "put"], "super is common");
+        assert_eq!(
+            related(&text, &all, &put),
+            ["get", "put"],
+            "super is common"
+        );
         assert_eq!(related(&text, &all, &|_| false), Vec::<&str>::new());
     }
 }

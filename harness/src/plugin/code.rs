@@ -28,9 +28,8 @@ impl Code {
         let cache = ReadCache::new(File::open(vmlinux).host(doing)?);
         let object = object::File::parse(&cache).host(doing)?;
         if object.architecture() != object::Architecture::X86_64 {
-            return Err(Error::infrastructure(doing()).because(Error::infrastructure(
-                "its instructions are not x86-64's",
-            )));
+            return Err(Error::infrastructure(doing())
+                .because(Error::infrastructure("its instructions are not x86-64's")));
         }
         let mut sections = Vec::new();
         let text = object.sections().filter(|s| s.kind() == SectionKind::Text);

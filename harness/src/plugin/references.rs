@@ -36,7 +36,9 @@ pub fn references(
             watched.insert(Watched::at(kind, address));
             // The helper that counts is nobody's doing of its own.
             let places = kernel.places_at(address).into_iter();
-            let own = places.filter(|place| files(&place.file)).map(|p| p.function);
+            let own = places
+                .filter(|place| files(&place.file))
+                .map(|p| p.function);
             owners.extend(own.take(1));
         }
     }
@@ -121,7 +123,10 @@ fn loaded(instructions: &[Instruction], register: Register) -> Option<i32> {
             && i.op0_register().full_register() == full
     })?;
     let constant = load.mnemonic() == Mnemonic::Mov
-        && matches!(load.op1_kind(), OpKind::Immediate32 | OpKind::Immediate32to64);
+        && matches!(
+            load.op1_kind(),
+            OpKind::Immediate32 | OpKind::Immediate32to64
+        );
     // A count has 32 bits: what is above them does not matter.
     constant.then_some(load.immediate32() as i32)
 }

@@ -42,7 +42,7 @@ mod tests {
         assert_eq!(
             render(&coverage, "kasan/ida-x"),
             "TN:kasan_ida_x\nSF:a.c\nDA:3,7\nDA:9,0\nLF:2\nLH:1\nend_of_record\n\
-             TN:kasan_ida_x\nSF:b\\n.c\nDA:1,1\nLF:1\nLH:1\nend_of_record\n"
+             TN:kasan_ida_x\nSF:b\\u{a}.c\nDA:1,1\nLF:1\nLH:1\nend_of_record\n"
         );
     }
 }

@@ -150,7 +150,7 @@ mod tests {
             .unwrap()
             .map(|e| e.unwrap().file_name())
             .collect();
-        assert_eq!(names.len(), 2, "{names:?}");
+        assert_eq!(names.len(), 4, "{names:?}");
         assert!(
             fs::read_to_string(dir.path().join(REPORT))
                 .unwrap()
