@@ -201,6 +201,7 @@ fn settings(trial: &Trial<'_>) -> MachineSettings {
         agent_fd: Some(AGENT_FD),
         plugin: None,
         gdb: None,
+        migration: None,
     }
 }
 

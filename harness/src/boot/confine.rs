@@ -15,7 +15,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::{Accel, MachineSettings};
+use super::settings::{Accel, MachineSettings, Migration};
 use crate::{Error, Result, cancel::Cancel, host::Cmd};
 
 /// Set to `1`, it lets guests run where bubblewrap cannot.
@@ -155,6 +155,9 @@ fn own(settings: &MachineSettings) -> Vec<Show> {
     }
     if let Some(folder) = settings.gdb.as_ref().and_then(|g| g.socket.parent()) {
         shown.push(Show::Write(folder.to_owned()));
+    }
+    if let Some(Migration::Save(folder) | Migration::Restore(folder)) = &settings.migration {
+        shown.push(Show::Write(folder.clone()));
     }
     if settings.accel == Accel::Kvm {
         shown.push(Show::Device("/dev/kvm".into()));

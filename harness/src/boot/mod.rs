@@ -7,6 +7,7 @@
 //! | `confine.rs` | the walls around QEMU |
 //! | `machine.rs` | a running QEMU and its certain end |
 //! | `accel.rs` | which accelerator works on this host |
+//! | `snapshot.rs` | a booted machine in a file, and back |
 //! | `interactive.rs` | a machine on the user's terminal |
 //! | `version.rs`, `tsc.rs` | facts about the host |
 //!
@@ -20,10 +21,12 @@ pub mod interactive;
 pub mod machine;
 pub mod qemu;
 pub mod settings;
+pub mod snapshot;
 mod tsc;
 pub mod version;
 
 pub use accel::{Choice, Trial, choose};
 pub use confine::Confinement;
 pub use settings::{Accel, Disk, Machine, MachineSettings};
+pub use snapshot::Snapshot;
 pub use version::Qemu;

@@ -7,7 +7,10 @@ use std::path::Path;
 
 use protocol::PORT_NAME;
 
-use super::settings::{Accel, Console, Disk, Machine, MachineSettings};
+use super::{
+    settings::{Accel, Console, Disk, Machine, MachineSettings, Migration},
+    snapshot::{CONTROL, INCOMING},
+};
 
 /// What every machine gets: no configuration of the host's, no devices by default, no window, no
 /// second boot, and no system calls that a guest that broke out would want.
@@ -79,6 +82,19 @@ pub fn args(settings: &MachineSettings) -> Vec<String> {
         if gdb.frozen {
             out.0.push("-S".into());
         }
+    }
+    match &settings.migration {
+        Some(Migration::Save(folder)) => {
+            let socket = escape(&text(&folder.join(CONTROL)));
+            out.pair("-qmp", format!("unix:{socket},server=on,wait=off"));
+        }
+        Some(Migration::Restore(folder)) => {
+            out.pair(
+                "-incoming",
+                format!("unix:{}", text(&folder.join(INCOMING))),
+            );
+        }
+        None => {}
     }
     out.0
 }
@@ -196,7 +212,19 @@ mod tests {
     #[test]
     fn one_change_of_the_machine_changes_its_own_lines() {
         type Change = fn(&mut MachineSettings);
-        let table: [(&str, Change, &[&str], &[&str]); 7] = [
+        let table: [(&str, Change, &[&str], &[&str]); 9] = [
+            (
+                "to be saved",
+                |m| m.migration = Some(Migration::Save("/s,x".into())),
+                &["-qmp unix:/s,,x/qmp,server=on,wait=off"],
+                &[],
+            ),
+            (
+                "restored",
+                |m| m.migration = Some(Migration::Restore("/s".into())),
+                &["-incoming unix:/s/in"],
+                &[],
+            ),
             (
                 "kvm",
                 |m| m.accel = Accel::Kvm,

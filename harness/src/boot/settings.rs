@@ -73,6 +73,16 @@ pub struct GdbStub {
     pub frozen: bool,
 }
 
+/// How a machine's state leaves it, or comes to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "way", content = "sockets", rename_all = "lowercase")]
+pub enum Migration {
+    /// It can be saved, by the sockets in this folder.
+    Save(PathBuf),
+    /// It waits for its state, on a socket in this folder.
+    Restore(PathBuf),
+}
+
 /// A machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MachineSettings {
@@ -104,6 +114,9 @@ pub struct MachineSettings {
     /// A stub for gdb.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gdb: Option<GdbStub>,
+    /// The folder of the sockets by which it is kept in a file, or restored from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<Migration>,
 }
 
 #[cfg(test)]
@@ -137,6 +150,7 @@ pub(crate) mod tests {
             agent_fd: Some(0),
             plugin: None,
             gdb: None,
+            migration: None,
         }
     }
 

@@ -114,6 +114,11 @@ impl<'a> Collector<'a> {
         }
     }
 
+    /// How many splats came so far.
+    pub fn splats(&self) -> u64 {
+        self.splats_seen
+    }
+
     fn console(&mut self, at: Duration, bytes: &[u8]) -> Result<()> {
         self.console
             .write_all(bytes)
@@ -284,6 +289,7 @@ fn push<T>(to: &mut Vec<T>, limit: usize, what: impl FnOnce() -> T) {
 fn words(cause: &Cause) -> String {
     match cause {
         Cause::Exited(exit) => exit.words(),
+        Cause::Enough => "it has shown what it was run for".into(),
         Cause::Cancelled => "the user stopped it".into(),
         Cause::Stopped(Stop::Limit(_, why)) => why.clone(),
         Cause::Stopped(Stop::Protocol(theirs)) => format!("the agent speaks protocol {theirs}"),

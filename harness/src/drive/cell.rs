@@ -9,7 +9,7 @@ use protocol::GuestMessage;
 
 use super::{
     limits::Limits,
-    pump::{Event as Driven, drive},
+    pump::{Event as Driven, Go, drive},
 };
 use crate::{
     Result,
@@ -19,7 +19,8 @@ use crate::{
         confine::{self, Confinement},
         machine::{AGENT_FD, CONSOLE_FD, Machine, shell_line},
         qemu,
-        settings::{Console, Disk, Machine as Kind, MachineSettings, Plugin},
+        settings::{Console, Disk, Machine as Kind, MachineSettings, Migration, Plugin},
+        snapshot::{self, Snapshot},
         version::Qemu,
     },
     build::{Enabled, KernelImage},
@@ -62,6 +63,10 @@ pub struct CellContext<'a> {
     pub disks: &'a [Disk],
     /// What QEMU's plugin watches; none without it.
     pub watched: Option<Watched<'a>>,
+    /// What the machine is restored from, instead of being booted.
+    pub restored: Option<Restored<'a>>,
+    /// Whether it ends with its first splat.
+    pub until_splat: bool,
     /// The boot.
     pub cell: &'a Cell,
     /// The run's directory.
@@ -81,6 +86,15 @@ pub struct Watched<'a> {
     pub library: &'a Path,
     /// What the host shares with it.
     pub board: &'a Board,
+}
+
+/// A machine that is restored.
+#[derive(Debug, Clone, Copy)]
+pub struct Restored<'a> {
+    /// What from.
+    pub snapshot: &'a Snapshot,
+    /// An empty folder for its sockets.
+    pub sockets: &'a Path,
 }
 
 impl Watched<'_> {
@@ -140,21 +154,32 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
         .host(|| "failed to set up the event loop".into())?;
     let (cause, elapsed) = runtime.block_on(async {
         let mut machine = Machine::start(&line)?;
+        let fed = context.restored.map(|restored| {
+            let (folder, file) = (restored.sockets.to_owned(), &restored.snapshot.file);
+            let (file, cancel) = (file.clone(), context.cancel.clone());
+            tokio::task::spawn_blocking(move || snapshot::feed(&folder, &file, &cancel))
+        });
         let mut observe = |at, event: Driven<'_>| {
             if let Some(watched) = &context.watched {
                 watched.follow(&event)?;
             }
-            collector.take(at, event)
+            collector.take(at, event)?;
+            let enough = context.until_splat && collector.splats() > 0;
+            Ok(if enough { Go::Enough } else { Go::On })
         };
         let plan = &context.cell.plan;
         let cause = drive(
             &mut machine,
             plan,
+            context.restored.map(|restored| &restored.snapshot.hello),
             context.limits,
             context.cancel,
             &mut observe,
         )
         .await?;
+        if let Some(fed) = fed {
+            fed.await.host(|| "failed to restore a snapshot".into())??;
+        }
         Ok::<_, crate::Error>((cause, machine.started.elapsed()))
     })?;
     let mut record = collector.finish(cause, elapsed)?;
@@ -196,6 +221,9 @@ pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
             board: watched.board.path().to_owned(),
         }),
         gdb: None,
+        migration: context
+            .restored
+            .map(|restored| Migration::Restore(restored.sockets.to_owned())),
     }
 }
 

@@ -14,6 +14,8 @@ pub enum Cause {
     Exited(Exit),
     /// A watchdog ended it.
     Stopped(Stop),
+    /// It had shown what it was run for.
+    Enough,
     /// The user did.
     Cancelled,
 }
@@ -81,6 +83,7 @@ pub struct Shown {
 pub fn conclude(cause: Cause, shown: &Shown) -> End {
     match cause {
         Cause::Cancelled => End::Interrupted,
+        Cause::Enough => End::Finished,
         Cause::Stopped(Stop::Protocol(theirs)) => End::Infrastructure {
             why: format!("the agent speaks protocol {theirs}, and this ktwin protocol {PROTOCOL}"),
         },

@@ -8,20 +8,23 @@
 //! | `conclude.rs` | from what stopped a boot to what that means |
 //! | `pump.rs` | the sockets, the clock and the observer, brought together |
 //! | `cell.rs` | one boot from its start to its record |
+//! | `snapshot.rs` | one boot to the agent's hello, kept in a file |
 
 mod cell;
 mod conclude;
 pub mod limits;
 mod lines;
 mod pump;
+mod snapshot;
 #[cfg(test)]
 mod tests;
 mod watchdog;
 
 pub(crate) use cell::settings;
-pub use cell::{CellContext, Watched, run_cell};
+pub use cell::{CellContext, Restored, Watched, run_cell};
 pub use conclude::{Cause, Exit, Shown, conclude};
 pub use limits::Limits;
 pub use lines::{Line, Lines};
-pub use pump::{Event, Observer, drive};
+pub use pump::{Event, Go, Observer, drive};
+pub use snapshot::take;
 pub use watchdog::Stop;

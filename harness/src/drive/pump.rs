@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use protocol::{GuestMessage, HostMessage, Plan, encode};
+use protocol::{GuestMessage, Hello, HostMessage, Plan, encode};
 use tokio::{io::AsyncReadExt, net::UnixStream, time::MissedTickBehavior};
 
 use super::{
@@ -41,16 +41,27 @@ pub enum Event<'a> {
     Stopped(&'a Cause),
 }
 
-/// Whoever takes a machine's events, with the time since its start; an error of it ends the machine.
-pub type Observer<'a> = &'a mut dyn FnMut(Duration, Event<'_>) -> Result<()>;
+/// Whether a machine is to go on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Go {
+    /// It is.
+    On,
+    /// It has shown what it was run for.
+    Enough,
+}
 
-/// Drives a machine until it has ended, and says what stopped it.
+/// Whoever takes a machine's events, with the time since its start; an error of it ends the machine.
+pub type Observer<'a> = &'a mut dyn FnMut(Duration, Event<'_>) -> Result<Go>;
+
+/// Drives a machine until it has ended, and says what stopped it. A restored one has said `hello`
+/// before.
 ///
 /// # Errors
 /// The host's, or the observer's. The machine is then ended when it is dropped.
 pub async fn drive(
     machine: &mut Machine,
     plan: &Plan,
+    hello: Option<&Hello>,
     limits: &Limits,
     cancel: &Cancel,
     observer: Observer<'_>,
@@ -66,6 +77,10 @@ pub async fn drive(
         stopped: None,
         observer,
     };
+    if let Some(hello) = hello {
+        let message = Box::new(GuestMessage::Hello(hello.clone()));
+        drive.line(Line::Message(message, 0))?;
+    }
     let mut open = Open {
         console: true,
         agent: true,
@@ -129,7 +144,7 @@ impl Drive<'_> {
             // What floods us is worth no more than its limit.
             return Ok(());
         }
-        (self.observer)(at, Event::Console(bytes))?;
+        self.observe(at, Event::Console(bytes))?;
         self.hear(at, Heard::Console(bytes.len()))
     }
 
@@ -147,13 +162,20 @@ impl Drive<'_> {
                 {
                     self.outbox.append(&mut self.plan);
                 }
-                (self.observer)(at, Event::Message(&message))?;
+                self.observe(at, Event::Message(&message))?;
                 self.hear(at, Heard::Message(&message, bytes))
             }
             Line::NoMessage(why) => {
-                (self.observer)(at, Event::NoMessage(&why))?;
+                self.observe(at, Event::NoMessage(&why))?;
                 self.hear(at, Heard::NoMessage(&why))
             }
+        }
+    }
+
+    fn observe(&mut self, at: Duration, event: Event<'_>) -> Result<()> {
+        match (self.observer)(at, event)? {
+            Go::On => Ok(()),
+            Go::Enough => self.stop(at, Cause::Enough),
         }
     }
 

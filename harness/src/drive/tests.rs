@@ -9,7 +9,7 @@ use std::{
 
 use protocol::{BackingRace, Load, PROTOCOL, Phase, Plan};
 
-use super::{Limits, drive};
+use super::{Go, Limits, drive};
 use crate::{
     boot::machine::Machine,
     cancel::Cancel,
@@ -105,8 +105,11 @@ fn run(script: &str, limits: &Limits, cancel: &Cancel) -> Ran {
     let started = Instant::now();
     let cause = runtime.block_on(async {
         let mut machine = Machine::start(&line).unwrap();
-        let mut take = |at, event: super::Event<'_>| collector.take(at, event);
-        drive(&mut machine, &cell.plan, limits, cancel, &mut take)
+        let mut take = |at, event: super::Event<'_>| {
+            collector.take(at, event)?;
+            Ok(Go::On)
+        };
+        drive(&mut machine, &cell.plan, None, limits, cancel, &mut take)
             .await
             .unwrap()
     });

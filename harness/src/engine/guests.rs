@@ -15,6 +15,7 @@ use crate::{
         confine::{self, Confinement},
         interactive,
         settings::{Accel, Disk, MachineSettings},
+        snapshot::Snapshot,
         version::Qemu,
     },
     build::{Enabled, GuestImages, KernelImage, Tools},
@@ -23,7 +24,7 @@ use crate::{
         CellDir, Provenance,
         record::{End, RunRecord},
     },
-    drive::{self, CellContext, Limits, run_cell},
+    drive::{self, CellContext, Limits, Restored, run_cell},
     engine::{
         AccelChoice, Request,
         emulator::Spoiled,
@@ -170,6 +171,59 @@ impl<'a> Guests<'a> {
         }
     }
 
+    /// The same, to its first splat or its plan's end.
+    pub(super) fn boot_until_splat(
+        &self,
+        cell: &Cell,
+        image: &KernelImage,
+        subject: Subject<'_>,
+        run: &Path,
+    ) -> Result<RunRecord> {
+        let none = Provenance::default();
+        self.with(cell, image, Some(subject), &none, run, |context| {
+            run_cell(&CellContext {
+                until_splat: true,
+                ..*context
+            })
+        })
+    }
+
+    /// Boots a cell's machine as far as its agent's hello, and keeps it in a file.
+    pub(super) fn keep(&self, cell: &Cell, image: &KernelImage, to: &Path) -> Result<Snapshot> {
+        let none = Provenance::default();
+        let nowhere = Path::new("");
+        self.with(cell, image, None, &none, nowhere, |context| {
+            drive::take(context, to)
+        })
+    }
+
+    /// Restores a machine and runs a cell on it, as [`Guests::boot`] does after a boot; to its end,
+    /// or to the first splat.
+    pub(super) fn restore(
+        &self,
+        snapshot: &Snapshot,
+        cell: &Cell,
+        image: &KernelImage,
+        subject: Subject<'_>,
+        until_splat: bool,
+        run: &Path,
+    ) -> Result<RunRecord> {
+        let sockets = tempfile::tempdir().host(|| "failed to make a folder for sockets".into())?;
+        let none = Provenance::default();
+        let mut record = self.with(cell, image, Some(subject), &none, run, |context| {
+            run_cell(&CellContext {
+                restored: Some(Restored {
+                    snapshot,
+                    sockets: sockets.path(),
+                }),
+                until_splat,
+                ..*context
+            })
+        })?;
+        symbols::add(&mut record, image, subject.touched, run, self.ways.watcher)?;
+        Ok(record)
+    }
+
     /// The machine that a cell would boot on, on the user's terminal. Its disks must last as long as
     /// it runs: there is no scratch disk.
     pub(super) fn interactive(
@@ -240,6 +294,8 @@ impl<'a> Guests<'a> {
                     library: watching.library(),
                     board: &watched.board,
                 }),
+            restored: None,
+            until_splat: false,
             cell,
             run,
             limits: &limits,

@@ -1,9 +1,12 @@
 //! Kernels and boots for measurements, outside of any comparison.
 
+use std::collections::BTreeSet;
+
 use protocol::{Phase, Plan};
 
 use crate::{
     Error, Result,
+    boot::Snapshot,
     build::KernelImage,
     cache::Cache,
     cancel::Cancel,
@@ -99,6 +102,65 @@ impl<'a> Lab<'a> {
         touched: Option<&Touched>,
         phases: Vec<Phase>,
     ) -> Result<RunRecord> {
+        let cell = self.cell(config, phases);
+        let near = Near::of(touched);
+        let none = Provenance::default();
+        let subject = near.subject(touched);
+        let run = self.dir.path();
+        self.guests.boot(&cell, image, subject, &none, run)
+    }
+
+    /// The same, to the first splat or the load's end.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn boot_until_splat(
+        &mut self,
+        config: &str,
+        image: &KernelImage,
+        touched: Option<&Touched>,
+        phases: Vec<Phase>,
+    ) -> Result<RunRecord> {
+        let cell = self.cell(config, phases);
+        let near = Near::of(touched);
+        let subject = near.subject(touched);
+        let run = self.dir.path();
+        self.guests.boot_until_splat(&cell, image, subject, run)
+    }
+
+    /// Boots a machine as far as its agent's hello, and keeps it for [`Lab::restore`].
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn keep(&mut self, config: &str, image: &KernelImage) -> Result<Snapshot> {
+        let cell = self.cell(config, Vec::new());
+        let to = self.dir.path().join(format!("{}.snapshot", cell.id));
+        self.guests.keep(&cell, image, &to)
+    }
+
+    /// The same as [`Lab::boot`] on a machine that is restored, with a seed of its own; to its end,
+    /// or to the first splat.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn restore(
+        &mut self,
+        snapshot: &Snapshot,
+        config: &str,
+        image: &KernelImage,
+        touched: Option<&Touched>,
+        phases: Vec<Phase>,
+        until_splat: bool,
+    ) -> Result<RunRecord> {
+        let cell = self.cell(config, phases);
+        let near = Near::of(touched);
+        let subject = near.subject(touched);
+        let run = self.dir.path();
+        self.guests
+            .restore(snapshot, &cell, image, subject, until_splat, run)
+    }
+
+    fn cell(&mut self, config: &str, phases: Vec<Phase>) -> Cell {
         self.boots += 1;
         let guest = self.subject.scenario.guest;
         let mut cell = Cell {
@@ -116,16 +178,30 @@ impl<'a> Lab<'a> {
             append: Vec::new(),
         };
         self.guests.locate(&mut cell);
-        let functions = touched.map(|t| t.related().clone()).unwrap_or_default();
+        cell
+    }
+}
+
+/// What lies near a patch's lines.
+struct Near {
+    functions: BTreeSet<String>,
+    files: BTreeSet<String>,
+}
+
+impl Near {
+    fn of(touched: Option<&Touched>) -> Self {
         let files = touched.into_iter().flat_map(Touched::files);
-        let files = files.map(str::to_owned).collect();
-        let subject = watching::Subject {
+        Self {
+            functions: touched.map(|t| t.related().clone()).unwrap_or_default(),
+            files: files.map(str::to_owned).collect(),
+        }
+    }
+
+    fn subject<'n>(&'n self, touched: Option<&'n Touched>) -> watching::Subject<'n> {
+        watching::Subject {
             touched,
-            functions: &functions,
-            files: &files,
-        };
-        let provenance = Provenance::default();
-        self.guests
-            .boot(&cell, image, subject, &provenance, self.dir.path())
+            functions: &self.functions,
+            files: &self.files,
+        }
     }
 }

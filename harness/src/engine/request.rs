@@ -133,6 +133,8 @@ pub enum Stalls {
     Auto,
     /// There only.
     At(Vec<Spec>),
+    /// Nowhere; which lines of a patch run is watched all the same.
+    Nowhere,
     /// Nowhere, and nothing is watched either.
     Off,
 }

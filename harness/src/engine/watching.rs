@@ -81,7 +81,7 @@ impl Watching {
             return match &self.stalls {
                 Stalls::At(_) => Err(Error::input("only emulated vCPUs can be held")
                     .mend("add --accel tcg, or leave --stall out")),
-                Stalls::Auto | Stalls::Off => Ok(None),
+                Stalls::Auto | Stalls::Nowhere | Stalls::Off => Ok(None),
             };
         }
         let plan = self.plan_of(image, subject)?;
@@ -107,7 +107,7 @@ impl Watching {
                 specs: Vec::new(),
                 functions: subject.functions.clone(),
             },
-            Stalls::Off => Stalled::default(),
+            Stalls::Nowhere | Stalls::Off => Stalled::default(),
         };
         let kernel = Symbolizer::load(&image.vmlinux, [sandbox::SOURCE, sandbox::BUILD])?;
         let code = Code::load(&image.vmlinux)?;

@@ -13,6 +13,7 @@
 //! | `touched.rs`, `related.rs`, `csource.rs` | what a patch touches, and what is near |
 //! | `conditions.rs` | what must have happened for a pass |
 //! | `measures.rs` | costs side by side |
+//! | `rates.rs` | rates of rare events, and what none of them means |
 //! | `assemble.rs` | the whole run's verdict |
 
 mod assemble;
@@ -26,6 +27,7 @@ mod groups;
 mod known;
 mod measures;
 mod observe;
+pub mod rates;
 mod related;
 mod status;
 mod touched;
