@@ -2,7 +2,8 @@
 //!
 //! Words of 64 bits in the machine's own order: a header, then one entry for every place in the
 //! guest's kernel that the plugin watches. The host writes the plan before QEMU starts and switches
-//! it on and off while it runs; the plugin counts. Either side may read at any time.
+//! it on and off while it runs; the plugin counts. Either side may read at any time. Entries that hold
+//! come first.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -36,6 +37,8 @@ pub enum Header {
     Loaded = 5,
     /// Not zero: nothing is watched, and nothing costs anything. The host's.
     Quiet = 6,
+    /// An address in a task's stack, shifted right by so many bits, is the task's own. The host's.
+    StackBits = 7,
 }
 
 /// What the plugin does at an entry's instructions.
@@ -55,6 +58,8 @@ pub enum Kind {
     Enter = 5,
     /// A function ends.
     Leave = 6,
+    /// Another task's stack is taken up: notes where it lies.
+    Switch = 7,
 }
 
 impl Kind {
@@ -68,6 +73,7 @@ impl Kind {
             Self::Put,
             Self::Enter,
             Self::Leave,
+            Self::Switch,
         ];
         all.into_iter().find(|kind| *kind as u64 == word)
     }
@@ -181,8 +187,8 @@ mod tests {
 
     #[test]
     fn every_kind_is_read_back() {
-        let known = (0..7).map(|word| Kind::of(word).map(|kind| kind as u64));
-        assert!(known.eq((0..7).map(Some)));
-        assert_eq!(Kind::of(7), None);
+        let known = (0..8).map(|word| Kind::of(word).map(|kind| kind as u64));
+        assert!(known.eq((0..8).map(Some)));
+        assert_eq!(Kind::of(8), None);
     }
 }

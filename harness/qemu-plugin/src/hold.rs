@@ -26,8 +26,8 @@ const EXPLORING: u64 = 4;
 /// One in so many executions is held when exploring: else the point that comes first after a hold
 /// would get them all.
 const EXPLORED: u64 = 16;
-/// A point that was held so often for nothing is only explored.
-const FRUITLESS: u64 = 8;
+/// The same at points that are worth it: what follows the first of them in a function gets its part.
+const FAVOURED: u64 = 4;
 
 /// Holds vCPUs at the board's stall points.
 pub(crate) struct Holder {
@@ -58,16 +58,15 @@ pub(crate) struct Held {
 
 impl Holder {
     pub(crate) fn new(board: Board<'static>) -> Self {
-        let functions = (0..board.entries())
-            .filter(|at| {
-                let kind = Kind::of(board.entry(*at, Entry::Kind).load(Relaxed));
-                kind == Some(Kind::Adapt)
-            })
-            .map(|at| function_of(board, at) + 1)
-            .max();
+        // Stall points come first on a board.
+        let points = (0..board.entries()).take_while(|at| {
+            let kind = Kind::of(board.entry(*at, Entry::Kind).load(Relaxed));
+            matches!(kind, Some(Kind::Hold | Kind::Adapt))
+        });
+        let functions: Vec<usize> = points.map(|at| function_of(board, at)).collect();
         Self {
             board,
-            steer: Steer::new(functions.unwrap_or(0)),
+            steer: Steer::new(&functions),
             budget: Mutex::default(),
             held: AtomicBool::new(false),
             random: AtomicU64::new(0),
@@ -90,9 +89,9 @@ impl Holder {
             return None;
         }
         let random = self.random();
-        let exploring =
-            random.is_multiple_of(EXPLORED) && self.steer.is_due(function_of(self.board, point));
-        let matters = kind == Kind::Hold || self.matters(point);
+        let exploring = random.is_multiple_of(EXPLORED) && self.steer.is_due(point);
+        let favoured = random.is_multiple_of(FAVOURED) && self.steer.favours(point);
+        let matters = kind == Kind::Hold || favoured;
         if !matters && !exploring {
             return None;
         }
@@ -109,7 +108,7 @@ impl Holder {
         self.entry(point, Entry::HeldUs)
             .fetch_add(to - from, Relaxed);
         self.entry(point, Entry::Holds).fetch_add(1, Relaxed);
-        self.steer.held(function_of(self.board, point));
+        self.steer.held(point);
         Some(Held { from, to })
     }
 
@@ -117,18 +116,9 @@ impl Holder {
         self.board.entry(point, word)
     }
 
-    /// Whether the point is worth the larger part of the time: its function is, and it has not been
-    /// held for nothing often enough.
-    fn matters(&self, point: usize) -> bool {
-        let holds = self.entry(point, Entry::Holds).load(Relaxed);
-        let early = self.entry(point, Entry::Early).load(Relaxed);
-        let fruitless = early == 0 && holds >= FRUITLESS;
-        !fruitless && self.steer.favours(function_of(self.board, point))
-    }
-
     /// A hold is known to have mattered.
     pub(crate) fn mattered(&self, point: usize) {
-        self.steer.mattered(function_of(self.board, point));
+        self.steer.mattered(point);
     }
 
     /// Whether the share of the time leaves room for a hold.

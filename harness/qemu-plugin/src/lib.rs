@@ -106,6 +106,8 @@ fn install<'a>(id: Id, args: impl Iterator<Item = &'a CStr>) -> Result<(), Strin
         }
     }
     let board = board.ok_or("no board=FILE")?;
+    let stack_bits = board.header(Header::StackBits).load(Relaxed);
+    let stack_bits = u32::try_from(stack_bits).unwrap_or(u32::MAX);
     board
         .header(Header::Loaded)
         .store(api::version().unsigned_abs().into(), Relaxed);
@@ -115,7 +117,7 @@ fn install<'a>(id: Id, args: impl Iterator<Item = &'a CStr>) -> Result<(), Strin
         board,
         places: Places::of(board),
         holder: Holder::new(board),
-        watch: Watch::new(),
+        watch: Watch::new(stack_bits),
         watching: AtomicBool::new(true),
     });
     // SAFETY: `id` is QEMU's own, and the callback lives as long as the library.
@@ -157,7 +159,7 @@ unsafe extern "C" fn translated(_id: Id, tb: *mut Tb) {
             for (entry, kind) in plugin.places.at(address) {
                 let entry = ptr::without_provenance_mut(entry);
                 (api.register_insn_exec)(insn, executed, api::NO_REGISTERS, entry);
-                if matches!(kind, Kind::Get | Kind::Put) {
+                if matches!(kind, Kind::Get | Kind::Put | Kind::Switch) {
                     let (rw, flags) = (api::READS_AND_WRITES, api::NO_REGISTERS);
                     (api.register_mem)(insn, accessed, flags, rw, entry);
                 }
@@ -192,7 +194,7 @@ impl Plugin {
                 }
             }
             Kind::Cover => drop(self.add(entry, Entry::Hits)),
-            Kind::Get | Kind::Put => self.watch.expect(vcpu, entry),
+            Kind::Get | Kind::Put | Kind::Switch => self.watch.expect(vcpu, entry),
             Kind::Enter => self.watch.enter(vcpu),
             Kind::Leave => self.watch.leave(vcpu),
         }
@@ -209,6 +211,7 @@ impl Plugin {
                 let now = self.holder.now();
                 self.watch.put(vcpu, entry, address, now);
             }
+            Some(Kind::Switch) => self.watch.switched(vcpu, entry, address),
             _ => {}
         }
     }

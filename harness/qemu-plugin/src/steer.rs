@@ -1,76 +1,88 @@
-//! Which functions are worth holding in: those in which holds were seen to matter, or all alike as
-//! long as none is known to.
+//! Which stall points are worth holding at: those of the functions in which holds were seen to
+//! matter, and among these the points at which they do; all functions alike as long as none is known
+//! to.
 
 use std::sync::{
     Mutex,
     atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
-/// Holds that a function is taken to have had for nothing before its first: a single success is no
-/// proof.
+/// Holds that are taken to have been for nothing before the first: a single success is no proof.
 const DOUBT: f64 = 8.0;
+/// So many times as often may the best function matter, and another still be worth as much.
+const FUNCTIONS: f64 = 2.0;
+/// The same of a function's points: few holds say little about one of them.
+const POINTS: f64 = 4.0;
+/// A point is tried so often before it is judged.
+const TRIED: u64 = 24;
 
-/// What is known of each function.
+/// What is known of the stall points, each by its own number and its function's.
 pub(crate) struct Steer {
-    functions: Vec<Function>,
+    functions: Vec<Known>,
+    /// With the number of its function.
+    points: Vec<(usize, Known)>,
     weighing: Mutex<()>,
 }
 
 #[derive(Default)]
-struct Function {
+struct Known {
     holds: AtomicU64,
     mattered: AtomicU64,
-    /// Worth the larger part of the time.
-    favoured: AtomicBool,
-    /// Held no more often than others: its turn when all are tried alike.
-    due: AtomicBool,
+    /// Not worth the larger part of the time.
+    spurned: AtomicBool,
+    /// Held more often than others: not its turn when all are tried alike.
+    sated: AtomicBool,
 }
 
 impl Steer {
-    pub(crate) fn new(functions: usize) -> Self {
-        let function = || Function {
-            favoured: AtomicBool::new(true),
-            due: AtomicBool::new(true),
-            ..Function::default()
-        };
+    /// For points of these functions.
+    pub(crate) fn new(functions: &[usize]) -> Self {
+        let count = functions.iter().max().map_or(0, |most| most + 1);
         Self {
-            functions: (0..functions).map(|_| function()).collect(),
+            functions: (0..count).map(|_| Known::default()).collect(),
+            points: functions.iter().map(|f| (*f, Known::default())).collect(),
             weighing: Mutex::new(()),
         }
     }
 
-    pub(crate) fn favours(&self, function: usize) -> bool {
-        let known = self.functions.get(function);
-        known.is_some_and(|known| known.favoured.load(Relaxed))
+    /// Whether a point is worth the larger part of the time.
+    pub(crate) fn favours(&self, point: usize) -> bool {
+        self.points.get(point).is_some_and(|(function, known)| {
+            let spurned = |known: &Known| known.spurned.load(Relaxed);
+            !spurned(known) && !spurned(&self.functions[*function])
+        })
     }
 
-    pub(crate) fn is_due(&self, function: usize) -> bool {
-        let known = self.functions.get(function);
-        known.is_some_and(|known| known.due.load(Relaxed))
+    /// Whether it is the turn of a point's function when all are tried alike.
+    pub(crate) fn is_due(&self, point: usize) -> bool {
+        let known = self.points.get(point);
+        known.is_some_and(|(function, _)| !self.functions[*function].sated.load(Relaxed))
     }
 
     /// A hold is over.
-    pub(crate) fn held(&self, function: usize) {
-        if let Some(known) = self.functions.get(function) {
-            known.holds.fetch_add(1, Relaxed);
-            self.weigh();
-        }
+    pub(crate) fn held(&self, point: usize) {
+        self.add(point, |known| &known.holds);
     }
 
     /// A hold is known to have mattered.
-    pub(crate) fn mattered(&self, function: usize) {
-        if let Some(known) = self.functions.get(function) {
-            known.mattered.fetch_add(1, Relaxed);
-            self.weigh();
-        }
+    pub(crate) fn mattered(&self, point: usize) {
+        self.add(point, |known| &known.mattered);
     }
 
-    fn weigh(&self) {
-        let _one = self.weighing.lock();
-        let rate = |known: &Function| {
-            known.mattered.load(Relaxed) as f64 / (known.holds.load(Relaxed) as f64 + DOUBT)
+    fn add(&self, point: usize, count: impl Fn(&Known) -> &AtomicU64) {
+        let Some((function, known)) = self.points.get(point) else {
+            return;
         };
-        let best = self.functions.iter().map(rate).fold(0.0, f64::max);
+        let _one = self.weighing.lock();
+        count(known).fetch_add(1, Relaxed);
+        count(&self.functions[*function]).fetch_add(1, Relaxed);
+        self.weigh_functions();
+        let siblings = self.points.iter().filter(|(other, _)| other == function);
+        weigh_points(siblings.map(|(_, known)| known));
+    }
+
+    fn weigh_functions(&self) {
+        let best = self.functions.iter().map(Known::rate).fold(0.0, f64::max);
         // Functions that the load never reaches do not keep the others waiting.
         let reached = self
             .functions
@@ -80,14 +92,29 @@ impl Steer {
         let (count, sum) = reached.fold((0, 0), |(n, sum), holds| (n + 1, sum + holds));
         let average = sum / u64::max(count, 1);
         for known in &self.functions {
-            let due = known.holds.load(Relaxed) <= average;
-            let favoured = match best > 0.0 {
-                true => rate(known) * 2.0 >= best,
-                false => due,
+            let sated = known.holds.load(Relaxed) > average;
+            let spurned = match best > 0.0 {
+                true => known.rate() * FUNCTIONS < best,
+                false => sated,
             };
-            known.due.store(due, Relaxed);
-            known.favoured.store(favoured, Relaxed);
+            known.sated.store(sated, Relaxed);
+            known.spurned.store(spurned, Relaxed);
         }
+    }
+}
+
+fn weigh_points<'k>(points: impl Iterator<Item = &'k Known> + Clone) {
+    let best = points.clone().map(Known::rate).fold(0.0, f64::max);
+    for known in points {
+        let tried = known.holds.load(Relaxed) >= TRIED;
+        let spurned = tried && known.rate() * POINTS < best;
+        known.spurned.store(spurned, Relaxed);
+    }
+}
+
+impl Known {
+    fn rate(&self) -> f64 {
+        self.mattered.load(Relaxed) as f64 / (self.holds.load(Relaxed) as f64 + DOUBT)
     }
 }
 
@@ -96,14 +123,12 @@ mod tests {
     use super::*;
 
     fn favoured(steer: &Steer) -> Vec<bool> {
-        (0..steer.functions.len())
-            .map(|f| steer.favours(f))
-            .collect()
+        (0..steer.points.len()).map(|p| steer.favours(p)).collect()
     }
 
     #[test]
-    fn all_are_tried_alike_until_holds_matter_somewhere() {
-        let steer = Steer::new(3);
+    fn functions_are_tried_alike_until_holds_matter_somewhere() {
+        let steer = Steer::new(&[0, 1, 2]);
         assert_eq!(favoured(&steer), [true; 3]);
         (0..4).for_each(|_| steer.held(0));
         steer.held(1);
@@ -114,6 +139,19 @@ mod tests {
         assert_eq!(favoured(&steer), [true, false, false]);
         (0..3).for_each(|_| steer.mattered(1));
         assert_eq!(favoured(&steer), [false, true, false]);
-        assert!(!steer.favours(7), "no such function");
+        assert!(!steer.favours(7), "no such point");
+    }
+
+    #[test]
+    fn points_of_a_function_are_tried_before_they_are_judged() {
+        let steer = Steer::new(&[0, 0, 1]);
+        for _ in 0..TRIED - 1 {
+            steer.held(0);
+            steer.held(1);
+            steer.mattered(1);
+        }
+        assert_eq!(favoured(&steer), [true, true, false]);
+        steer.held(0);
+        assert_eq!(favoured(&steer), [false, true, false]);
     }
 }

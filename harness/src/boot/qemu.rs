@@ -84,11 +84,9 @@ pub fn args(settings: &MachineSettings) -> Vec<String> {
         }
     }
     match &settings.migration {
-        Some(Migration::Save(folder)) => {
-            let socket = escape(&text(&folder.join(CONTROL)));
-            out.pair("-qmp", format!("unix:{socket},server=on,wait=off"));
-        }
+        Some(Migration::Save(folder)) => out.control(folder),
         Some(Migration::Restore(folder)) => {
+            out.control(folder);
             out.pair(
                 "-incoming",
                 format!("unix:{}", text(&folder.join(INCOMING))),
@@ -116,6 +114,11 @@ impl Args {
             }
         }
         self.pair("-serial", "chardev:console");
+    }
+
+    fn control(&mut self, folder: &Path) {
+        let socket = escape(&text(&folder.join(CONTROL)));
+        self.pair("-qmp", format!("unix:{socket},server=on,wait=off"));
     }
 
     fn agent(&mut self, fd: u32, transport: &str) {
@@ -222,7 +225,10 @@ mod tests {
             (
                 "restored",
                 |m| m.migration = Some(Migration::Restore("/s".into())),
-                &["-incoming unix:/s/in"],
+                &[
+                    "-qmp unix:/s/qmp,server=on,wait=off",
+                    "-incoming unix:/s/in",
+                ],
                 &[],
             ),
             (

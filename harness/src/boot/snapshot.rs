@@ -42,7 +42,7 @@ pub struct Snapshot {
     pub hello: Hello,
 }
 
-/// Has a running machine write its state to a file and stand still. `folder` holds its
+/// Has a running machine write its state to a file; it stands still then. `folder` holds its
 /// [`CONTROL`] socket.
 ///
 /// # Errors
@@ -51,6 +51,7 @@ pub fn save(folder: &Path, to: &Path, cancel: &Cancel) -> Result<()> {
     let doing = || "failed to take a snapshot".to_owned();
     let listener = UnixListener::bind(folder.join(OUT)).host(doing)?;
     let mut control = Control::open(&folder.join(CONTROL), cancel)?;
+    // vCPUs that write memory while it is copied were seen to spoil it under emulation.
     control.ask("stop", json!({}))?;
     control.ask(
         "migrate-set-parameters",
@@ -78,7 +79,8 @@ pub fn save(folder: &Path, to: &Path, cancel: &Cancel) -> Result<()> {
     }
 }
 
-/// Hands a machine that waits for it the state from a file; `folder` holds its [`INCOMING`] socket.
+/// Hands a machine that waits for it the state from a file, and has it go on; `folder` holds its
+/// [`INCOMING`] and [`CONTROL`] sockets.
 ///
 /// # Errors
 /// QEMU does not listen, or ends before it has read it all.
@@ -87,6 +89,21 @@ pub fn feed(folder: &Path, file: &Path, cancel: &Cancel) -> Result<()> {
     let doing = || "failed to restore a snapshot".to_owned();
     let mut state = File::open(file).host(doing)?;
     io::copy(&mut state, &mut socket).host(doing)?;
+    drop(socket);
+    let mut control = Control::open(&folder.join(CONTROL), cancel)?;
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let answer = control.ask("query-status", json!({}))?;
+        match answer["status"].as_str() {
+            // As it was when it was saved.
+            Some("paused") => break,
+            _ if Instant::now() > until => {
+                return Err(Error::infrastructure(format!("{}: too late", doing())));
+            }
+            _ => thread::sleep(RETRY),
+        }
+    }
+    control.ask("cont", json!({}))?;
     Ok(())
 }
 
@@ -212,10 +229,26 @@ mod tests {
                 "query-migrate"
             ]
         );
-        let listener = UnixListener::bind(folder.path().join(INCOMING)).unwrap();
+    }
+
+    #[test]
+    fn a_restored_machine_goes_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("state");
+        std::fs::write(&file, "state").unwrap();
+        let incoming = UnixListener::bind(folder.path().join(INCOMING)).unwrap();
+        let answers = &[
+            DONE,
+            r#"{"return": {"status": "inmigrate"}}"#,
+            r#"{"return": {"status": "paused"}}"#,
+            DONE,
+        ];
+        let qemu = qemu(folder.path(), answers);
         feed(folder.path(), &file, &Cancel::new()).unwrap();
-        let text = io::read_to_string(listener.accept().unwrap().0).unwrap();
+        let text = io::read_to_string(incoming.accept().unwrap().0).unwrap();
         assert_eq!(text, "state");
+        let asked = qemu.join().unwrap();
+        assert_eq!(asked.last().unwrap(), "cont", "{asked:?}");
     }
 
     #[test]

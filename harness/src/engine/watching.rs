@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use crate::{
     Error, Result,
     boot::settings::Accel,
-    build::{self, KernelImage, sandbox},
+    build::{self, Enabled, KernelImage, sandbox},
     engine::Stalls,
     judge::Touched,
     plan::Cell,
@@ -21,6 +21,10 @@ use crate::{
     source::Ways,
     splat::Symbolizer,
 };
+
+/// A task's stack has 16 KiB and lies at a multiple of that on x86-64; with KASAN it is twice that.
+const STACK_BITS: u8 = 14;
+const KASAN_STACK_BITS: u8 = 15;
 
 /// The watching of a run.
 pub(super) struct Watching {
@@ -115,6 +119,10 @@ impl Watching {
         let plan = Watch {
             points: stalls(&stalled, &kernel, &code),
             watched: references(subject.functions, &touched, &kernel, &code),
+            stack_bits: match Enabled::read(&image.config)?.has("KASAN") {
+                true => KASAN_STACK_BITS,
+                false => STACK_BITS,
+            },
             lines: match subject.touched {
                 Some(touched) => lines(touched.lines(), &kernel),
                 None => BTreeMap::new(),

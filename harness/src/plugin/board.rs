@@ -49,6 +49,8 @@ pub struct Watch {
     pub points: Vec<Point>,
     /// Where references are taken and dropped.
     pub watched: Vec<Watched>,
+    /// How many bits of an address tell places within one task's stack.
+    pub stack_bits: u8,
     /// The patch's lines.
     pub lines: BTreeMap<(String, u32), Vec<Range<u64>>>,
 }
@@ -117,6 +119,7 @@ impl Board {
         let header = [
             (Header::Seed, seed),
             (Header::Entries, entries.len() as u64),
+            (Header::StackBits, made.plan.stack_bits.into()),
             (Header::Share, if cpus > 1 { SHARE } else { SHARE_ALONE }),
             (Header::Magic, MAGIC),
         ];
@@ -289,6 +292,7 @@ mod tests {
             },
             points: vec![point(0, 16), point(0, 64), point(1, 2)],
             watched: vec![Watched::at(Kind::Put, 70)],
+            stack_bits: 14,
             lines: [line(3, &[16..20, 30..31]), line(4, &[]), line(5, &[40..44])].into(),
         }
     }

@@ -1,7 +1,8 @@
 //! Where functions take and drop references: an object is told from others by its count's address.
 //!
 //! "Take one unless the count is zero" is how an object is looked up that may be going away; GCC
-//! makes it a locked `cmpxchg`. Dropping one is a locked `xadd` of a negative number, `sub` or `dec`.
+//! makes it a read and a locked `cmpxchg`, and the read alone where the count is zero already.
+//! Dropping one is a locked `xadd` of a negative number, `sub` or `dec`.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,6 +14,11 @@ use protocol::board::Kind;
 
 use super::{board::Watched, code::Code};
 use crate::splat::Symbolizer;
+
+/// The function that switches stacks.
+const SWITCH: &str = "__switch_to_asm";
+/// The functions that read a count.
+const READS: [&str; 3] = ["arch_atomic_read", "raw_atomic_read", "atomic_read"];
 
 /// How far before an `xadd` its number may have been loaded.
 const LOADED_WITHIN: usize = 12;
@@ -32,7 +38,13 @@ pub fn references(
     let mut watched: BTreeSet<Watched> = BTreeSet::new();
     let mut owners: BTreeSet<String> = BTreeSet::new();
     for range in functions.iter().flat_map(|name| kernel.ranges_of(name)) {
-        for (address, kind) in sites(&code.instructions(&range)) {
+        let instructions = code.instructions(&range);
+        let mut sites = sites(&instructions);
+        if sites.iter().any(|(_, kind)| *kind == Kind::Get) {
+            let reads = instructions.iter().filter(|i| reads_count(i, kernel));
+            sites.extend(reads.map(|i| (i.ip(), Kind::Get)));
+        }
+        for (address, kind) in sites {
             watched.insert(Watched::at(kind, address));
             // The helper that counts is nobody's doing of its own.
             let places = kernel.places_at(address).into_iter();
@@ -57,7 +69,17 @@ pub fn references(
             watched.extend(ends.map(|i| Watched::at(Kind::Leave, i.ip())));
         }
     }
+    watched.extend(switch(kernel, code));
     watched.into_iter().collect()
+}
+
+/// Where the scheduler takes up another task's stack: the first value that it pops from there.
+fn switch(kernel: &Symbolizer, code: &Code) -> Option<Watched> {
+    let ranges = kernel.symbol_ranges(SWITCH);
+    let instructions = ranges.iter().flat_map(|range| code.instructions(range));
+    let pops = |i: &Instruction| i.mnemonic() == Mnemonic::Pop;
+    let first = instructions.into_iter().find(pops)?;
+    Some(Watched::at(Kind::Switch, first.ip()))
 }
 
 /// Functions among them that others of them call: those begin nothing of their own.
@@ -88,6 +110,18 @@ fn leaves(instruction: &Instruction, range: &Range<u64>) -> bool {
         FlowControl::UnconditionalBranch => !range.contains(&instruction.near_branch_target()),
         _ => false,
     }
+}
+
+/// Whether an instruction is a count's read, as the function that it was inlined from tells.
+fn reads_count(instruction: &Instruction, kernel: &Symbolizer) -> bool {
+    let loads = instruction.mnemonic() == Mnemonic::Mov
+        && instruction.op0_kind() == OpKind::Register
+        && instruction.op1_kind() == OpKind::Memory;
+    loads
+        && kernel
+            .places_at(instruction.ip())
+            .iter()
+            .any(|place| READS.contains(&place.function.as_str()))
 }
 
 /// The instructions that take and drop references.

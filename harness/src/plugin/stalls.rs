@@ -14,7 +14,7 @@ use crate::splat::Symbolizer;
 
 /// How long vCPUs are held at points that nobody chose, in microseconds: the shortest that a host
 /// sleeps well, and what leaves another vCPU time for a whole remove.
-const HOLDS_US: (u64, u64) = (200, 10_000);
+const HOLDS_US: (u64, u64) = (200, 30_000);
 
 /// What is stalled in a run, and what for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
