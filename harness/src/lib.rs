@@ -10,6 +10,7 @@
 //! | build | [`build`] | disk, compiler |
 //! | watch | [`plugin`] | a file shared with QEMU |
 //! | boot | [`boot`] | QEMU |
+//! | provoke | [`provoke`] | the machine, once for each kernel |
 //! | drive | [`drive`] | the machine |
 //! | collect | [`collect`], [`splat`] | the run directory |
 //! | judge | [`judge`] | nothing (pure) |
@@ -34,6 +35,7 @@ pub mod judge;
 pub mod patch;
 pub mod plan;
 pub mod plugin;
+pub mod provoke;
 pub mod report;
 pub mod scenario;
 pub mod source;

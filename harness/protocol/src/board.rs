@@ -105,6 +105,8 @@ pub enum Entry {
     Overlaps = 9,
     /// Those among them that came before the lookup took its own reference. The plugin's.
     Early = 10,
+    /// Not zero: before anything was seen, holds are taken to matter here. The host's.
+    Likely = 11,
 }
 
 /// The size of a board's file, in bytes.

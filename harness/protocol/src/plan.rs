@@ -40,6 +40,8 @@ pub enum Load {
     Fio(Fio),
     /// A program of the user's, as root.
     Exec(Exec),
+    /// Nothing; no scenario asks for it.
+    Idle,
 }
 
 impl Load {
@@ -49,6 +51,7 @@ impl Load {
             Load::BackingRace(_) => "backing-race",
             Load::Fio(_) => "fio",
             Load::Exec(_) => "exec",
+            Load::Idle => "idle",
         }
     }
 }

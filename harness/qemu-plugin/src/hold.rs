@@ -22,7 +22,7 @@ use protocol::board::{Board, Entry, Header, Kind, MAX_ENTRIES, MAX_HOLD_US, WHOL
 use crate::steer::Steer;
 
 /// One in so many microseconds of holding goes to all functions alike.
-const EXPLORING: u64 = 4;
+const EXPLORING: u64 = 8;
 /// One in so many executions is held when exploring: else the point that comes first after a hold
 /// would get them all.
 const EXPLORED: u64 = 16;
@@ -63,10 +63,13 @@ impl Holder {
             let kind = Kind::of(board.entry(*at, Entry::Kind).load(Relaxed));
             matches!(kind, Some(Kind::Hold | Kind::Adapt))
         });
-        let functions: Vec<usize> = points.map(|at| function_of(board, at)).collect();
+        let likely = |at| board.entry(at, Entry::Likely).load(Relaxed) != 0;
+        let points: Vec<_> = points
+            .map(|at| (function_of(board, at), likely(at)))
+            .collect();
         Self {
             board,
-            steer: Steer::new(&functions),
+            steer: Steer::new(&points),
             budget: Mutex::default(),
             held: AtomicBool::new(false),
             random: AtomicU64::new(0),

@@ -35,14 +35,22 @@ struct Known {
 }
 
 impl Steer {
-    /// For points of these functions.
-    pub(crate) fn new(functions: &[usize]) -> Self {
-        let count = functions.iter().max().map_or(0, |most| most + 1);
-        Self {
-            functions: (0..count).map(|_| Known::default()).collect(),
-            points: functions.iter().map(|f| (*f, Known::default())).collect(),
+    /// For points of these functions, and whether each is a likely one.
+    pub(crate) fn new(points: &[(usize, bool)]) -> Self {
+        let count = points.iter().map(|(function, _)| function + 1).max();
+        let steer = Self {
+            functions: (0..count.unwrap_or(0)).map(|_| Known::default()).collect(),
+            points: points.iter().map(|(f, _)| (*f, Known::default())).collect(),
             weighing: Mutex::new(()),
+        };
+        for (at, (function, likely)) in points.iter().enumerate() {
+            if *likely {
+                steer.points[at].1.mattered.store(1, Relaxed);
+                steer.functions[*function].mattered.store(1, Relaxed);
+            }
         }
+        steer.weigh_functions();
+        steer
     }
 
     /// Whether a point is worth the larger part of the time.
@@ -128,7 +136,7 @@ mod tests {
 
     #[test]
     fn functions_are_tried_alike_until_holds_matter_somewhere() {
-        let steer = Steer::new(&[0, 1, 2]);
+        let steer = Steer::new(&[0, 1, 2].map(|function| (function, false)));
         assert_eq!(favoured(&steer), [true; 3]);
         (0..4).for_each(|_| steer.held(0));
         steer.held(1);
@@ -143,8 +151,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_likely_comes_first() {
+        let steer = Steer::new(&[(0, false), (1, true), (1, false)]);
+        assert_eq!(favoured(&steer), [false, true, true]);
+        (0..TRIED).for_each(|_| steer.held(2));
+        assert_eq!(favoured(&steer), [false, true, false]);
+        // What is seen outweighs it.
+        steer.mattered(0);
+        steer.mattered(0);
+        assert!(steer.favours(0));
+    }
+
+    #[test]
     fn points_of_a_function_are_tried_before_they_are_judged() {
-        let steer = Steer::new(&[0, 0, 1]);
+        let steer = Steer::new(&[0, 0, 1].map(|function| (function, false)));
         for _ in 0..TRIED - 1 {
             steer.held(0);
             steer.held(1);

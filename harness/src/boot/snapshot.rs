@@ -158,7 +158,7 @@ impl Control {
 }
 
 /// Connects to a socket of QEMU's, which it makes as it starts.
-fn connect(path: &Path, cancel: &Cancel) -> Result<UnixStream> {
+pub(crate) fn connect(path: &Path, cancel: &Cancel) -> Result<UnixStream> {
     let until = Instant::now() + PATIENCE;
     loop {
         match UnixStream::connect(path) {

@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    sync::Mutex,
     time::{Duration, SystemTime},
 };
 
@@ -19,7 +20,7 @@ use crate::{
         confine::{self, Confinement},
         machine::{AGENT_FD, CONSOLE_FD, Machine, shell_line},
         qemu,
-        settings::{Console, Disk, Machine as Kind, MachineSettings, Migration, Plugin},
+        settings::{Console, Disk, GdbStub, Machine as Kind, MachineSettings, Migration, Plugin},
         snapshot::{self, Snapshot},
         version::Qemu,
     },
@@ -35,6 +36,7 @@ use crate::{
     hash::file_sha256,
     plan::Cell,
     plugin::Board,
+    provoke::{Failures, Provoke},
 };
 
 /// The phase that is not watched.
@@ -65,6 +67,8 @@ pub struct CellContext<'a> {
     pub watched: Option<Watched<'a>>,
     /// What the machine is restored from, instead of being booted.
     pub restored: Option<Restored<'a>>,
+    /// What its detectors are provoked by, once the agent has said hello.
+    pub provoked: Option<Provoked<'a>>,
     /// Whether it ends with its first splat.
     pub until_splat: bool,
     /// The boot.
@@ -95,6 +99,15 @@ pub struct Restored<'a> {
     pub snapshot: &'a Snapshot,
     /// An empty folder for its sockets.
     pub sockets: &'a Path,
+}
+
+/// A guest whose detectors are provoked.
+#[derive(Debug, Clone, Copy)]
+pub struct Provoked<'a> {
+    /// How.
+    pub provoke: &'a Provoke,
+    /// What could not be done, to be filled in.
+    pub failures: &'a Mutex<Failures>,
 }
 
 impl Watched<'_> {
@@ -159,7 +172,15 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
             let (file, cancel) = (file.clone(), context.cancel.clone());
             tokio::task::spawn_blocking(move || snapshot::feed(&folder, &file, &cancel))
         });
+        let mut provoking = None;
         let mut observe = |at, event: Driven<'_>| {
+            if let (Some(provoked), Driven::Message(GuestMessage::Hello(_))) =
+                (&context.provoked, &event)
+            {
+                // Before the plan is sent: what the agent does next comes by where it is awaited.
+                let armed = provoked.provoke.arm(context.cancel)?;
+                provoking = Some(tokio::task::spawn_blocking(|| armed.provoke()));
+            }
             if let Some(watched) = &context.watched {
                 watched.follow(&event)?;
             }
@@ -177,6 +198,15 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
             &mut observe,
         )
         .await?;
+        if let (Some(provoking), Some(provoked)) = (provoking, &context.provoked) {
+            let done = provoking
+                .await
+                .host(|| "failed to provoke a guest".into())?;
+            // A guest that ended meanwhile says so itself.
+            if let (Ok(failures), Ok(mut all)) = (done, provoked.failures.lock()) {
+                all.extend(failures);
+            }
+        }
         if let Some(fed) = fed {
             fed.await.host(|| "failed to restore a snapshot".into())??;
         }
@@ -220,7 +250,10 @@ pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
             library: watched.library.to_owned(),
             board: watched.board.path().to_owned(),
         }),
-        gdb: None,
+        gdb: context.provoked.map(|provoked| GdbStub {
+            socket: provoked.provoke.socket.clone(),
+            frozen: false,
+        }),
         migration: context
             .restored
             .map(|restored| Migration::Restore(restored.sockets.to_owned())),

@@ -51,7 +51,7 @@ pub(super) struct Watchdog {
 fn counts(load: &Load) -> bool {
     match load {
         Load::BackingRace(_) | Load::Fio(_) => true,
-        Load::Exec(_) => false,
+        Load::Exec(_) | Load::Idle => false,
     }
 }
 

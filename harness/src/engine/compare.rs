@@ -14,12 +14,13 @@ use crate::{
         Request,
         guests::Guests,
         kernels::{Built, Image},
+        proof,
         seen::Seen,
         subject::Variant,
         watching::Subject,
     },
     judge::{
-        self, Broken, JudgeInput, Judged, Touched,
+        self, Broken, JudgeInput, Judged, Proof, Touched,
         verdict::{Comparison, Outcome, Patch},
     },
     patch::Series,
@@ -46,6 +47,8 @@ struct Side {
 
 struct VariantSide<'a> {
     variant: &'a Variant,
+    /// What its detectors did when they were provoked.
+    proof: Option<Proof>,
     kernel: std::result::Result<(Side, Touched), Broken>,
 }
 
@@ -62,7 +65,11 @@ impl<'a> Sides<'a> {
 
     pub(super) fn add(&mut self, variant: &'a Variant, built: Built) {
         let kernel = built.map(|(image, touched)| (Side::new(image), touched));
-        self.variants.push(VariantSide { variant, kernel });
+        self.variants.push(VariantSide {
+            variant,
+            proof: None,
+            kernel,
+        });
     }
 
     /// A kernel that was built, if any was.
@@ -165,6 +172,7 @@ impl Comparing<'_> {
         if sides.alone {
             return Ok(vec![self.judge_alone(&sides)]);
         }
+        self.prove(&mut sides)?;
         Ok(sides
             .variants
             .iter()
@@ -195,6 +203,23 @@ impl Comparing<'_> {
                         .boot(&cell, &side.image, subject, &provenance, self.dir)?;
                 side.records.push(record);
             }
+        }
+        Ok(())
+    }
+
+    /// Before a clean verdict counts, the kernel's detectors have to be known to speak.
+    fn prove(&self, sides: &mut Sides<'_>) -> Result<()> {
+        for at in 0..sides.variants.len() {
+            let one = &sides.variants[at];
+            let clean = self.judge(sides, one, 0).comparison.outcome == Outcome::Pass;
+            let Some((side, _)) = one.kernel.as_ref().ok().filter(|_| clean) else {
+                continue;
+            };
+            let Some(like) = side.records.first().map(|record| &record.cell) else {
+                continue;
+            };
+            let proof = proof::prove(self.guests, like, &side.image, self.dir, self.ways)?;
+            sides.variants[at].proof = Some(proof);
         }
         Ok(())
     }
@@ -266,6 +291,7 @@ impl Comparing<'_> {
                     base_broken: sides.base.as_ref().err(),
                     earlier: sides.seen.earlier(),
                     touched: Some(touched),
+                    proof: one.proof.as_ref(),
                     compiled: Some(&side.image.compiled),
                     symbols: &symbols,
                     reruns_left,
@@ -305,6 +331,7 @@ impl Comparing<'_> {
             touched: None,
             compiled: None,
             symbols: NONE,
+            proof: None,
             reruns_left: 0,
             today: &self.today,
         }

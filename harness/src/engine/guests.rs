@@ -4,12 +4,13 @@ use std::{
     cell::OnceCell,
     fs,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use protocol::{Load, Phase, SCRATCH_DISK, Store, TOOLS_DISK};
 
 use crate::{
-    Result,
+    Error, Result,
     boot::{
         accel::{self, Choice, Trial},
         confine::{self, Confinement},
@@ -24,7 +25,7 @@ use crate::{
         CellDir, Provenance,
         record::{End, RunRecord},
     },
-    drive::{self, CellContext, Limits, Restored, run_cell},
+    drive::{self, CellContext, Limits, Provoked, Restored, run_cell},
     engine::{
         AccelChoice, Request,
         emulator::Spoiled,
@@ -34,6 +35,7 @@ use crate::{
     error::Context,
     event::Event,
     plan::Cell,
+    provoke::{Failures, Provoke},
     scenario::Scenario,
     source::Ways,
 };
@@ -188,6 +190,34 @@ impl<'a> Guests<'a> {
         })
     }
 
+    /// One boot in which a kernel's detectors are provoked; its guest has nothing else to do.
+    pub(super) fn provoke(
+        &self,
+        cell: &Cell,
+        image: &KernelImage,
+        run: &Path,
+        built: &dyn Fn(&str) -> bool,
+    ) -> Result<(RunRecord, Failures)> {
+        let folder = tempfile::tempdir().host(|| "failed to make a folder for a socket".into())?;
+        let socket = folder.path().join("gdb");
+        let none = Provenance::default();
+        let Some(provoke) = Provoke::new(&image.vmlinux, socket, built)? else {
+            return Err(Error::infrastructure("the kernel has no detector"));
+        };
+        let failures = Mutex::default();
+        let record = self.with(cell, image, None, &none, run, |context| {
+            run_cell(&CellContext {
+                provoked: Some(Provoked {
+                    provoke: &provoke,
+                    failures: &failures,
+                }),
+                ..*context
+            })
+        })?;
+        let failures = failures.into_inner().unwrap_or_default();
+        Ok((record, failures))
+    }
+
     /// Boots a cell's machine as far as its agent's hello, and keeps it in a file.
     pub(super) fn keep(&self, cell: &Cell, image: &KernelImage, to: &Path) -> Result<Snapshot> {
         let none = Provenance::default();
@@ -296,6 +326,7 @@ impl<'a> Guests<'a> {
                 }),
             restored: None,
             until_splat: false,
+            provoked: None,
             cell,
             run,
             limits: &limits,
@@ -334,7 +365,7 @@ const SCRATCH: &str = "scratch.img";
 /// The command that a load runs in the guest.
 fn command(load: &Load) -> Option<Vec<String>> {
     match load {
-        Load::BackingRace(_) => None,
+        Load::BackingRace(_) | Load::Idle => None,
         Load::Fio(_) => Some(vec!["fio".into()]),
         Load::Exec(exec) => Some(exec.command.clone()),
     }

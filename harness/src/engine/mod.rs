@@ -10,6 +10,7 @@ mod guests;
 mod home;
 mod kernels;
 mod lab;
+mod proof;
 mod request;
 mod seen;
 mod shell;

@@ -17,7 +17,7 @@ use crate::{
     engine::Stalls,
     judge::Touched,
     plan::Cell,
-    plugin::{Board, Code, Stalled, Watch, lines, references, stalls},
+    plugin::{Board, Code, Stalled, Watch, likely, lines, references, stalls},
     source::Ways,
     splat::Symbolizer,
 };
@@ -116,9 +116,17 @@ impl Watching {
         let kernel = Symbolizer::load(&image.vmlinux, [sandbox::SOURCE, sandbox::BUILD])?;
         let code = Code::load(&image.vmlinux)?;
         let touched = |file: &str| subject.files.contains(file);
+        let watched = references(subject.functions, &touched, &kernel, &code);
+        let mut points = stalls(&stalled, &kernel, &code);
+        let likely = likely(subject.functions, &watched, &kernel, &code);
+        for point in &mut points {
+            point.likely = likely
+                .iter()
+                .any(|stretch| stretch.contains(&point.address));
+        }
         let plan = Watch {
-            points: stalls(&stalled, &kernel, &code),
-            watched: references(subject.functions, &touched, &kernel, &code),
+            points,
+            watched,
             stack_bits: match Enabled::read(&image.config)?.has("KASAN") {
                 true => KASAN_STACK_BITS,
                 false => STACK_BITS,
@@ -138,6 +146,6 @@ fn is_watched(phase: &Phase) -> bool {
     match phase.load {
         Load::BackingRace(_) | Load::Exec(_) => true,
         // Its figures would mean nothing.
-        Load::Fio(_) => false,
+        Load::Fio(_) | Load::Idle => false,
     }
 }

@@ -21,6 +21,10 @@ use crate::{
     splat::Splat,
 };
 
+/// What a kernel's detectors did when they were provoked: each by name, and why it is not known to
+/// speak; none where it does.
+pub type Proof = BTreeMap<String, Option<String>>;
+
 /// What one comparison is judged from.
 #[derive(Debug, Clone, Copy)]
 pub struct JudgeInput<'a> {
@@ -46,6 +50,9 @@ pub struct JudgeInput<'a> {
     pub compiled: Option<&'a [String]>,
     /// For source files that are not compiled, the Kconfig symbol that would.
     pub symbols: &'a BTreeMap<String, String>,
+    /// What the detectors of the variant's kernel did when they were provoked; none where they were
+    /// not.
+    pub proof: Option<&'a Proof>,
     /// How many further boots a side the budget allows.
     pub reruns_left: u32,
     /// Today, `YYYY-MM-DD`.
@@ -132,6 +139,7 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
         exercise_base: conditions::counts(input.base),
         coverage: conditions::coverage(input.boots),
         detectors: conditions::detectors(input.boots),
+        proved: input.proof.cloned().unwrap_or_default(),
         measures: measures::measures(input.base, input.boots),
         reasons: reasons.words(),
         ..unjudged(
@@ -273,6 +281,7 @@ fn requirements(input: &JudgeInput<'_>, findings: &[Finding], reasons: &mut Reas
         input.base,
         findings,
     ));
+    reasons.inconclusive(input.proof.into_iter().flat_map(conditions::proved));
     // A patch of words alone asks for nothing to have run.
     if input.touched.is_some_and(|touched| !touched.has_code()) {
         return;

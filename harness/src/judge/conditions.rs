@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use protocol::{DetectorState, ExecResult, Load};
 
 use super::{
-    measures,
+    Proof, measures,
     touched::Touched,
     verdict::{Finding, Status},
 };
@@ -69,6 +69,16 @@ pub(super) fn coverage(records: &[RunRecord]) -> Option<Coverage> {
     let mut all = seen.next()?.clone();
     seen.for_each(|one| all.add(one));
     Some(all)
+}
+
+/// Detectors that are not known to speak on the variant's kernel.
+pub(super) fn proved(proof: &Proof) -> Vec<String> {
+    let silent = proof
+        .iter()
+        .filter_map(|(detector, why)| Some((detector, why.as_ref()?)));
+    silent
+        .map(|(detector, why)| format!("{detector} is not known to speak on this kernel: {why}"))
+        .collect()
 }
 
 /// Why a patch was not tried, if none of its code ran.
@@ -182,7 +192,9 @@ fn plans(record: &RunRecord, load: &str) -> usize {
         .iter()
         .map(|phase| match &phase.load {
             // Written out, so that a new load is thought of here.
-            load @ (Load::BackingRace(_) | Load::Fio(_) | Load::Exec(_)) => load.name(),
+            load @ (Load::BackingRace(_) | Load::Fio(_) | Load::Exec(_) | Load::Idle) => {
+                load.name()
+            }
         });
     names.filter(|name| *name == load).count()
 }

@@ -323,6 +323,7 @@ impl Setup {
 
     pub(super) fn judged(&self) -> Judged {
         judge(&JudgeInput {
+            proof: None,
             config: "lockdep",
             scenario: &self.scenario,
             variant: "ida",

@@ -44,6 +44,6 @@ mod known_tests;
 mod touched_tests;
 
 pub use assemble::{RunFacts, verdict};
-pub use compare::{JudgeInput, Judged, judge};
+pub use compare::{JudgeInput, Judged, Proof, judge};
 pub use touched::Touched;
 pub use unjudged::{Broken, broken_base, unjudged, untestable};

@@ -40,6 +40,7 @@ pub fn unjudged(
         exercise_base: BTreeMap::new(),
         coverage: None,
         detectors: BTreeMap::new(),
+        proved: BTreeMap::new(),
         measures: Vec::new(),
         reasons: Some(reason.to_owned())
             .filter(|reason| !reason.is_empty())

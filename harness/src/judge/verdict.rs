@@ -107,6 +107,10 @@ pub struct Comparison {
     pub coverage: Option<Coverage>,
     /// Which detectors were still on at the variant's end.
     pub detectors: BTreeMap<String, DetectorState>,
+    /// Detectors that were provoked on the variant's kernel before a clean verdict, and why one is
+    /// not known to speak; null where it does.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub proved: BTreeMap<String, Option<String>>,
     /// Costs, base and variant side by side.
     pub measures: Vec<Measure>,
     /// Why it is inconclusive, infrastructure's fault or untestable, in words.

@@ -17,9 +17,8 @@ use super::{
 };
 use crate::{Result, error::Context};
 
-/// Some vCPU is held for three quarters of the time at most: the others go on meanwhile, and the
-/// load must too.
-const SHARE: u64 = WHOLE / 4 * 3;
+/// Some vCPU is held for seven eighths of the time at most: the others go on meanwhile.
+const SHARE: u64 = WHOLE / 8 * 7;
 /// The same, where there is no other vCPU.
 const SHARE_ALONE: u64 = WHOLE / 2;
 
@@ -31,6 +30,11 @@ pub struct Watched {
 }
 
 impl Watched {
+    /// Its address, if it is of this kind.
+    pub(super) fn address_of(&self, kind: Kind) -> Option<u64> {
+        (self.kind == kind as u64).then_some(self.address)
+    }
+
     /// At an address.
     pub(super) fn at(kind: Kind, address: u64) -> Self {
         Self {
@@ -138,6 +142,7 @@ impl Board {
                 (Word::Function, point.group as u64),
                 (Word::MinUs, point.hold_us.0),
                 (Word::MaxUs, point.hold_us.1),
+                (Word::Likely, point.likely.into()),
             ]
         });
         let watched = self
@@ -283,6 +288,7 @@ mod tests {
             address,
             hold_us: (5, 9),
             kind: Kind::Adapt,
+            likely: group == 1,
         };
         let line = |line, ranges: &[Range<u64>]| (("fs/x.c".to_owned(), line), ranges.to_vec());
         Watch {

@@ -19,6 +19,6 @@ mod stalls;
 pub use board::{Board, PointCount, Watch, Watched};
 pub use code::Code;
 pub use coverage::{Coverage, Line, lines};
-pub use references::references;
+pub use references::{likely, references};
 pub use spec::{Place, Spec};
 pub use stalls::{Count, Point, Stalled, stalls};

@@ -73,6 +73,38 @@ pub fn references(
     watched.into_iter().collect()
 }
 
+/// The stretches in which an object was found and its count is still to be read: from a function's
+/// begin to where it reads the count, and in its callers from the call before. Holds matter there.
+pub fn likely(
+    functions: &BTreeSet<String>,
+    watched: &[Watched],
+    kernel: &Symbolizer,
+    code: &Code,
+) -> Vec<Range<u64>> {
+    let ranges: Vec<Range<u64>> = functions
+        .iter()
+        .flat_map(|name| kernel.ranges_of(name))
+        .collect();
+    let gets = || watched.iter().filter_map(|one| one.address_of(Kind::Get));
+    let mut stretches = Vec::new();
+    for range in &ranges {
+        if let Some(first) = gets().filter(|at| range.contains(at)).min() {
+            stretches.push(range.start..first + 1);
+        }
+    }
+    let readers: BTreeSet<u64> = stretches.iter().map(|stretch| stretch.start).collect();
+    for range in &ranges {
+        let mut after = range.start;
+        for call in code.instructions(range).iter().filter(|i| i.is_call_near()) {
+            if readers.contains(&call.near_branch_target()) {
+                stretches.push(after..call.next_ip());
+            }
+            after = call.next_ip();
+        }
+    }
+    stretches
+}
+
 /// Where the scheduler takes up another task's stack: the first value that it pops from there.
 fn switch(kernel: &Symbolizer, code: &Code) -> Option<Watched> {
     let ranges = kernel.symbol_ranges(SWITCH);

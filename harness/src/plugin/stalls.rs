@@ -36,6 +36,8 @@ pub struct Point {
     pub hold_us: (u64, u64),
     /// [`Kind::Hold`] or [`Kind::Adapt`].
     pub kind: Kind,
+    /// Between the finding of an object and the reading of its count: a hold is likely to matter.
+    pub likely: bool,
 }
 
 /// What came of one group of stall points in one boot.
@@ -94,6 +96,7 @@ pub fn stalls(stalled: &Stalled, kernel: &Symbolizer, code: &Code) -> Vec<Point>
             address,
             hold_us,
             kind,
+            likely: false,
         }));
     }
     for (at, name) in stalled.functions.iter().enumerate() {
@@ -103,6 +106,7 @@ pub fn stalls(stalled: &Stalled, kernel: &Symbolizer, code: &Code) -> Vec<Point>
             address,
             hold_us: HOLDS_US,
             kind: Kind::Adapt,
+            likely: false,
         }));
     }
     points

@@ -66,6 +66,7 @@ fn comparison(config: &str, outcome: Outcome, findings: Vec<Finding>) -> Compari
         findings,
         exercise: [("lookups".to_owned(), 12_345), ("overlaps".to_owned(), 67)].into(),
         exercise_base: [("lookups".to_owned(), 11_111)].into(),
+        proved: [("KASAN".to_owned(), None)].into(),
         coverage: Some(coverage()),
         detectors: [
             ("kasan".to_owned(), DetectorState::On),

@@ -273,6 +273,7 @@ mod tests {
                     phase.seconds, fio.jobs, fio.engine, fio.pattern, fio.block, fio.file_mib
                 ),
                 Load::Exec(exec) => format!("exec {} s, {}", phase.seconds, exec.expect),
+                Load::Idle => "idle".to_owned(),
             })
             .collect();
         assert_eq!(

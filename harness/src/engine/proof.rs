@@ -1,0 +1,164 @@
+//! Whether a kernel's detectors speak: provoked once for each image, in a boot of its own, and
+//! remembered.
+
+use std::{fs, path::Path};
+
+use protocol::{FindingKind, Load, Phase, Plan};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    Result,
+    build::{Enabled, KernelImage},
+    cache::Kind,
+    collect::record::{End, RunRecord},
+    engine::guests::Guests,
+    error::Context,
+    event::Event,
+    hash::hex_sha256,
+    judge::Proof,
+    plan::Cell,
+    provoke::{PROVOCATIONS, Provocation},
+    source::Ways,
+};
+
+/// How long the guest is left to the provocations, in seconds: they begin as it does.
+const SECONDS: u64 = 2;
+/// The largest file that is read, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What a proof's file holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct Remembered {
+    /// Each detector, and why it is not known to speak; none where it does.
+    detectors: Proof,
+}
+
+/// What the image's detectors did when they were provoked; `like` is a boot of that kernel.
+pub(super) fn prove(
+    guests: &Guests<'_>,
+    like: &Cell,
+    image: &KernelImage,
+    run: &Path,
+    ways: Ways<'_>,
+) -> Result<Proof> {
+    let built = Enabled::read(&image.config)?;
+    if !PROVOCATIONS.iter().any(|p| built.has(p.symbol)) {
+        return Ok(Proof::default());
+    }
+    let folder = ways.cache.folder(Kind::Seen).join(&image.key);
+    let file = folder.join(format!("proof-{}", version()));
+    if let Some(known) = read(&file) {
+        return Ok(known);
+    }
+    let folder_of = like
+        .id
+        .rsplit_once('-')
+        .map_or(like.id.as_str(), |(f, _)| f);
+    let cell = Cell {
+        id: format!("{folder_of}-provoked"),
+        plan: Plan {
+            seed: like.plan.seed,
+            phases: vec![Phase {
+                load: Load::Idle,
+                seconds: SECONDS,
+            }],
+        },
+        ..like.clone()
+    };
+    let provoked = guests.provoke(&cell, image, run, &|symbol| built.has(symbol));
+    ways.cancel.check()?;
+    let why = |provocation: &Provocation| match &provoked {
+        Err(error) => Some(error.chain()),
+        Ok((record, _)) if spoke(provocation, record) => None,
+        Ok((record, failures)) => {
+            let failure = failures.get(provocation.detector).cloned();
+            Some(failure.unwrap_or_else(|| silent(record)))
+        }
+    };
+    let proof: Proof = PROVOCATIONS
+        .iter()
+        .filter(|provocation| built.has(provocation.symbol))
+        .map(|provocation| (provocation.detector.to_owned(), why(provocation)))
+        .collect();
+    for (detector, why) in &proof {
+        if let Some(why) = why {
+            let text = format!("{}: {detector} is not known to speak: {why}", cell.id);
+            ways.watcher.event(&Event::Warning(text));
+        }
+    }
+    // What failed may do better the next time.
+    if proof.values().all(Option::is_none) {
+        remember(&folder, &file, &proof)?;
+    }
+    Ok(proof)
+}
+
+/// Changes with what is provoked.
+fn version() -> String {
+    let text = format!("{PROVOCATIONS:?}");
+    hex_sha256(&[text.as_bytes()]).chars().take(16).collect()
+}
+
+fn spoke(provocation: &Provocation, record: &RunRecord) -> bool {
+    let splats = record.splats.iter().map(|timed| &timed.splat);
+    let told = splats
+        .clone()
+        .any(|splat| splat.class == provocation.class && splat.title.contains(provocation.title));
+    let leaked = record
+        .findings
+        .iter()
+        .any(|timed| timed.finding.kind == FindingKind::Leak);
+    told || (provocation.class == "leak" && leaked)
+}
+
+fn silent(record: &RunRecord) -> String {
+    match &record.end {
+        End::Finished => "it said nothing when it was provoked".to_owned(),
+        End::BootFailed { why }
+        | End::Watchdog { why, .. }
+        | End::Died { why, .. }
+        | End::Infrastructure { why } => format!("the boot that provokes it ended: {why}"),
+        End::Interrupted => "it was interrupted".to_owned(),
+    }
+}
+
+fn read(file: &Path) -> Option<Proof> {
+    let sane = |len| len <= MAX_BYTES;
+    fs::metadata(file).ok().filter(|meta| sane(meta.len()))?;
+    let known: Remembered = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
+    Some(known.detectors)
+}
+
+fn remember(folder: &Path, file: &Path, proof: &Proof) -> Result<()> {
+    let failed = || format!("failed to write {}", file.display());
+    fs::create_dir_all(folder).host(failed)?;
+    let known = Remembered {
+        detectors: proof.clone(),
+    };
+    let mut part = tempfile::NamedTempFile::new_in(folder).host(failed)?;
+    serde_json::to_writer(&mut part, &known).host(failed)?;
+    part.persist(file).map_err(|e| e.error).host(failed)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_was_proved_is_read_back_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("k").join("proof");
+        assert_eq!(read(&file), None);
+        let proof: Proof = BTreeMap::from([
+            ("KASAN".to_owned(), None),
+            ("lockdep".to_owned(), Some("it said nothing".to_owned())),
+        ]);
+        remember(&dir.path().join("k"), &file, &proof).unwrap();
+        assert_eq!(read(&file), Some(proof));
+        fs::write(&file, "{").unwrap();
+        assert_eq!(read(&file), None);
+    }
+}
