@@ -2,6 +2,8 @@
 
 /// Steps of the search for a bound: far finer than any count warrants.
 const STEPS: u32 = 200;
+/// More tries than anybody makes.
+const MOST_TRIES: u64 = 1 << 16;
 /// Each side's tail of a 95 % interval.
 const TAIL: f64 = 0.025;
 
@@ -34,31 +36,25 @@ pub fn ratio(one: (u64, f64), other: (u64, f64)) -> Ratio {
     }
 }
 
-/// How sure none in `tries` makes it that what showed in `hits` of `of` tries is gone: the chance
-/// that it would have shown, at the lower end of the rate's one-sided 95 % interval.
+/// How sure none in `tries` makes it that what showed in `hits` of `of` tries is gone: how likely it
+/// would have shown at the old rate, which is known only as well as those tries tell (Jeffreys'
+/// prior).
 pub fn gone(hits: u64, of: u64, tries: u64) -> f64 {
-    let rate = at_least(hits, of);
-    1.0 - (1.0 - rate).powf(tries as f64)
+    let (shown, not) = (hits as f64 + 0.5, (of.saturating_sub(hits)) as f64 + 0.5);
+    let miss = |n: u64| (not + n as f64) / (shown + not + n as f64);
+    1.0 - (0..tries.min(MOST_TRIES)).map(miss).product::<f64>()
 }
 
-/// How many tries without any make that as sure as asked; none where it never showed.
+/// How many tries without any make that as sure as asked; none where no plausible number does.
 pub fn tries_for(hits: u64, of: u64, sure: f64) -> Option<u64> {
-    let rate = at_least(hits, of);
-    if rate <= 0.0 {
-        return None;
-    }
-    if rate >= 1.0 {
-        return Some(1);
-    }
-    Some(((1.0 - sure).ln() / (1.0 - rate).ln()).ceil() as u64)
-}
-
-/// The lower end of a share's one-sided 95 % interval.
-fn at_least(hits: u64, of: u64) -> f64 {
-    match hits {
-        0 => 0.0,
-        _ => search(|share| 1.0 - below(hits - 1, of, share) < 2.0 * TAIL),
-    }
+    let enough = |tries: &u64| gone(hits, of, *tries) >= sure;
+    let doubled = std::iter::successors(Some(1), |tries| Some(tries * 2));
+    let most = doubled
+        .take_while(|tries| *tries <= MOST_TRIES)
+        .find(enough)?;
+    let less: Vec<u64> = (most / 2..=most).collect();
+    let first = less.partition_point(|tries| !enough(tries));
+    less.get(first).copied()
 }
 
 /// The largest share for which a condition holds that holds for all smaller ones.
@@ -127,14 +123,16 @@ mod tests {
 
     #[test]
     fn none_in_so_many_tries() {
-        // Always seen before: one try says nearly all, as far as 20 of 20 are always.
-        assert!(gone(20, 20, 1) > 0.86);
-        // 1 of 5 tries: at least 0.01021; 449 tries make 99 %.
-        assert!(near(gone(1, 5, 449), 0.99));
-        assert_eq!(tries_for(1, 5, 0.99), Some(449));
-        assert_eq!(tries_for(0, 5, 0.99), None);
-        assert_eq!(gone(0, 5, 100), 0.0);
-        let tries = tries_for(12, 30, 0.993).unwrap();
-        assert!(gone(12, 30, tries) >= 0.993 && gone(12, 30, tries - 1) < 0.993);
+        // Seen in 1 of 1, then not in 1: 1 - 0.5 / 2.
+        assert!(near(gone(1, 1, 1), 0.75));
+        // In 4 of 4, then not in 4: 1 - (0.5 * 1.5 * 2.5 * 3.5) / (5 * 6 * 7 * 8).
+        assert!(near(gone(4, 4, 4), 0.996_09));
+        assert_eq!(tries_for(4, 4, 0.99), Some(3));
+        assert_eq!(gone(3, 4, 0), 0.0);
+        for (hits, of) in [(1, 1), (1, 5), (12, 30)] {
+            let tries = tries_for(hits, of, 0.99).unwrap();
+            assert!(gone(hits, of, tries) >= 0.99 && gone(hits, of, tries - 1) < 0.99);
+        }
+        assert_eq!(tries_for(1, 1000, 1.0), None);
     }
 }

@@ -181,6 +181,9 @@ fn finding(finding: &Finding) -> Row {
         .as_ref()
         .map(|why| format!("accepted: {why}"));
     notes.extend(accepted.map(|text| note(&text)));
+    if finding.status == Status::Fixed && finding.accepted.is_none() && !finding.why.is_empty() {
+        notes.push(note(&finding.why));
+    }
     if vital {
         let said = [&finding.why, &finding.detail, &finding.evidence];
         notes.extend(
