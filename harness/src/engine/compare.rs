@@ -215,10 +215,8 @@ impl Comparing<'_> {
             let Some((side, _)) = one.kernel.as_ref().ok().filter(|_| clean) else {
                 continue;
             };
-            let Some(like) = side.records.first().map(|record| &record.cell) else {
-                continue;
-            };
-            let proof = proof::prove(self.guests, like, &side.image, self.dir, self.ways)?;
+            let (boots, image) = (&side.records, &side.image);
+            let proof = proof::prove(self.guests, boots, image, self.dir, self.ways)?;
             sides.variants[at].proof = Some(proof);
         }
         Ok(())

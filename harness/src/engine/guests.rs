@@ -10,7 +10,7 @@ use std::{
 use protocol::{Load, Phase, SCRATCH_DISK, Store, TOOLS_DISK};
 
 use crate::{
-    Error, Result,
+    Result,
     boot::{
         accel::{self, Choice, Trial},
         confine::{self, Confinement},
@@ -35,7 +35,7 @@ use crate::{
     error::Context,
     event::Event,
     plan::Cell,
-    provoke::{Failures, Provoke},
+    provoke::{Failures, Provocation, Provoke},
     scenario::Scenario,
     source::Ways,
 };
@@ -195,15 +195,13 @@ impl<'a> Guests<'a> {
         &self,
         cell: &Cell,
         image: &KernelImage,
+        provocations: &[&'static Provocation],
         run: &Path,
-        built: &dyn Fn(&str) -> bool,
     ) -> Result<(RunRecord, Failures)> {
         let folder = tempfile::tempdir().host(|| "failed to make a folder for a socket".into())?;
         let socket = folder.path().join("gdb");
         let none = Provenance::default();
-        let Some(provoke) = Provoke::new(&image.vmlinux, socket, built)? else {
-            return Err(Error::infrastructure("the kernel has no detector"));
-        };
+        let provoke = Provoke::new(&image.vmlinux, socket, provocations.to_vec())?;
         let failures = Mutex::default();
         let record = self.with(cell, image, None, &none, run, |context| {
             run_cell(&CellContext {

@@ -33,22 +33,35 @@ struct Remembered {
     detectors: Proof,
 }
 
-/// What the image's detectors did when they were provoked; `like` is a boot of that kernel.
+/// What the image's detectors did when they were provoked. Those that spoke in one of its own
+/// `boots` need not be.
 pub(super) fn prove(
     guests: &Guests<'_>,
-    like: &Cell,
+    boots: &[RunRecord],
     image: &KernelImage,
     run: &Path,
     ways: Ways<'_>,
 ) -> Result<Proof> {
     let built = Enabled::read(&image.config)?;
-    if !PROVOCATIONS.iter().any(|p| built.has(p.symbol)) {
-        return Ok(Proof::default());
-    }
+    let spoke_up = |p: &Provocation| boots.iter().any(|boot| speaks(p.class, boot));
+    let there = PROVOCATIONS.iter().filter(|p| built.has(p.symbol));
+    let (heard, silent): (Vec<&'static Provocation>, Vec<&'static Provocation>) =
+        there.partition(|p| spoke_up(p));
+    let heard = heard.iter().map(|p| (p.detector.to_owned(), None));
+    let mut proof: Proof = heard.collect();
+    let Some(like) = boots
+        .first()
+        .map(|boot| &boot.cell)
+        .filter(|_| !silent.is_empty())
+    else {
+        return Ok(proof);
+    };
     let folder = ways.cache.folder(Kind::Seen).join(&image.key);
     let file = folder.join(format!("proof-{}", version()));
-    if let Some(known) = read(&file) {
-        return Ok(known);
+    let known = read(&file).unwrap_or_default();
+    if silent.iter().all(|p| known.get(p.detector) == Some(&None)) {
+        proof.extend(known);
+        return Ok(proof);
     }
     let folder_of = like
         .id
@@ -65,21 +78,17 @@ pub(super) fn prove(
         },
         ..like.clone()
     };
-    let provoked = guests.provoke(&cell, image, run, &|symbol| built.has(symbol));
+    let provoked = guests.provoke(&cell, image, &silent, run);
     ways.cancel.check()?;
     let why = |provocation: &Provocation| match &provoked {
         Err(error) => Some(error.chain()),
         Ok((record, _)) if spoke(provocation, record) => None,
         Ok((record, failures)) => {
             let failure = failures.get(provocation.detector).cloned();
-            Some(failure.unwrap_or_else(|| silent(record)))
+            Some(failure.unwrap_or_else(|| said_nothing(record)))
         }
     };
-    let proof: Proof = PROVOCATIONS
-        .iter()
-        .filter(|provocation| built.has(provocation.symbol))
-        .map(|provocation| (provocation.detector.to_owned(), why(provocation)))
-        .collect();
+    proof.extend(silent.iter().map(|p| (p.detector.to_owned(), why(p))));
     for (detector, why) in &proof {
         if let Some(why) = why {
             let text = format!("{}: {detector} is not known to speak: {why}", cell.id);
@@ -111,7 +120,12 @@ fn spoke(provocation: &Provocation, record: &RunRecord) -> bool {
     told || (provocation.class == "leak" && leaked)
 }
 
-fn silent(record: &RunRecord) -> String {
+/// Whether a boot holds a report of a class.
+fn speaks(class: &str, boot: &RunRecord) -> bool {
+    boot.splats.iter().any(|timed| timed.splat.class == class)
+}
+
+fn said_nothing(record: &RunRecord) -> String {
     match &record.end {
         End::Finished => "it said nothing when it was provoked".to_owned(),
         End::BootFailed { why }

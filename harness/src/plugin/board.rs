@@ -299,7 +299,7 @@ mod tests {
             points: vec![point(0, 16), point(0, 64), point(1, 2)],
             watched: vec![Watched::at(Kind::Put, 70)],
             stack_bits: 14,
-            lines: [line(3, &[16..20, 30..31]), line(4, &[]), line(5, &[40..44])].into(),
+            lines: [line(3, &[16..20, 30..31]), line(4, &[]), line(5, &[40..44, 50..51])].into(),
         }
     }
 
@@ -343,7 +343,7 @@ mod tests {
             .collect();
         let mapped = board::Board::over(&words).unwrap();
         let relaxed = std::sync::atomic::Ordering::Relaxed;
-        assert_eq!(mapped.entries(), 7);
+        assert_eq!(mapped.entries(), 8);
         let word = |at, word| mapped.entry(at, word).load(relaxed);
         assert_eq!((word(1, Word::Start), word(1, Word::MaxUs)), (64, 9));
         assert_eq!(Kind::of(word(3, Word::Kind)), Some(Kind::Put));

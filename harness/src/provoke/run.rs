@@ -10,7 +10,7 @@ use object::{Object, ObjectSymbol, ReadCache};
 
 use super::{
     gdb::{Gdb, Register, Registers},
-    table::{PROVOCATIONS, Provocation, Step, Value, symbols},
+    table::{Provocation, Step, Value, symbols},
 };
 use crate::{Error, Result, cancel::Cancel, error::Context};
 
@@ -45,30 +45,20 @@ pub struct Provoke {
 pub type Failures = BTreeMap<&'static str, String>;
 
 impl Provoke {
-    /// For a kernel with these Kconfig symbols; none where it has no detector.
+    /// For a kernel.
     ///
     /// # Errors
     /// Its symbols cannot be read.
     pub fn new(
         vmlinux: &Path,
         socket: PathBuf,
-        built: &dyn Fn(&str) -> bool,
-    ) -> Result<Option<Self>> {
-        let all = PROVOCATIONS.iter().filter(|p| built(p.symbol));
-        let provocations: Vec<_> = all.collect();
-        if provocations.is_empty() {
-            return Ok(None);
-        }
-        Ok(Some(Self {
+        provocations: Vec<&'static Provocation>,
+    ) -> Result<Self> {
+        Ok(Self {
             addresses: addresses(vmlinux)?,
             provocations,
             socket,
-        }))
-    }
-
-    /// What is provoked.
-    pub fn provocations(&self) -> &[&'static Provocation] {
-        &self.provocations
+        })
     }
 
     /// Stops the guest until its agent comes by: gives what makes the calls then.

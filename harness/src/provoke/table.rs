@@ -115,7 +115,7 @@ pub const PROVOCATIONS: &[Provocation] = &[
             Keep("bytes"),
             Set("kcsan_skip_watch", 1),
             Again(
-                64,
+                16,
                 &[Call(
                     &["on_each_cpu_cond_mask"],
                     &[
