@@ -99,11 +99,10 @@ impl Holder {
             return None;
         }
         let from = self.now();
-        let left = self.left(from, matters)?;
-        if self.held.swap(true, Acquire) {
+        if !self.affords(from, matters) || self.held.swap(true, Acquire) {
             return None;
         }
-        let wanted = self.length(point, random, left);
+        let wanted = self.length(point, random);
         thread::sleep(Duration::from_micros(wanted));
         // What it took, not what was asked for: hosts oversleep.
         let to = self.now();
@@ -125,10 +124,12 @@ impl Holder {
         self.steer.mattered(point);
     }
 
-    /// How much of the share of the time is left for holds; none where it is used up.
-    fn left(&self, now: u64, matters: bool) -> Option<u64> {
+    /// Whether the share of the time leaves room for a hold.
+    fn affords(&self, now: u64, matters: bool) -> bool {
         let share = self.board.header(Header::Share).load(Relaxed);
-        let mut budget = self.budget.lock().ok()?;
+        let Ok(mut budget) = self.budget.lock() else {
+            return false;
+        };
         let since = *budget.since.get_or_insert(now);
         let whole = u128::from(now.saturating_sub(since)) * u128::from(share) / u128::from(WHOLE);
         let exploring = whole / u128::from(EXPLORING);
@@ -136,7 +137,7 @@ impl Holder {
             true => (budget.exploited, whole - exploring),
             false => (budget.explored, exploring),
         };
-        u64::try_from(room).ok()?.checked_sub(spent)
+        u128::from(spent) <= room
     }
 
     fn spend(&self, us: u64, matters: bool) {
@@ -149,18 +150,14 @@ impl Holder {
         }
     }
 
-    /// How long to hold: any order of magnitude between the bounds is as likely. Where stall points
-    /// are met too rarely to use up the share, each hold may take more of what is left of it.
-    fn length(&self, point: usize, random: u64, left: u64) -> u64 {
+    /// How long to hold: anything between the bounds is as likely.
+    fn length(&self, point: usize, random: u64) -> u64 {
         let bound = |word| self.entry(point, word).load(Relaxed).clamp(1, MAX_HOLD_US);
         let (min, max) = (bound(Entry::MinUs), bound(Entry::MaxUs));
-        if max <= min {
-            return min;
+        match max.checked_sub(min) {
+            None | Some(0) => min,
+            Some(more) => min + (random >> 32) % more,
         }
-        let max = max.max((left / 2).min(MAX_HOLD_US));
-        let part = (random >> 32) as f64 / f64::from(u32::MAX);
-        let length = (min as f64) * ((max as f64) / (min as f64)).powf(part);
-        (length as u64).clamp(min, max)
     }
 
     /// The next random number (splitmix64).
