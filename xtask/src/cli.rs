@@ -41,6 +41,8 @@ pub(crate) enum Command {
     Splats(cmd::splats::Options),
     /// A past run's verdict once more.
     Report(cmd::report::Options),
+    /// One boot of a past run, once more.
+    Replay(cmd::replay::Options),
     /// The project's own figures, side by side.
     Bench(cmd::bench::Options),
     /// What lies in the cache, and clearing it.

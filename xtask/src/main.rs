@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         Command::Shell(options) => cmd::shell::run(options),
         Command::Splats(options) => cmd::splats::run(options),
         Command::Report(options) => cmd::report::run(options),
+        Command::Replay(options) => cmd::replay::run(options),
         Command::Bench(options) => cmd::bench::run(options),
         Command::Cache(options) => cmd::cache::run(options),
     };

@@ -53,7 +53,7 @@ impl KernelImage {
     }
 
     /// Reads the record of the image that lies in `folder`.
-    pub(super) fn load(folder: &Path) -> Result<Self> {
+    pub(crate) fn load(folder: &Path) -> Result<Self> {
         let failed = || format!("failed to read the kernel in {}", folder.display());
         let bytes = fs::read(folder.join(RECORD)).host(failed)?;
         let mut kernel: Self = serde_json::from_slice(&bytes).host(failed)?;

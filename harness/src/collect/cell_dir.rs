@@ -1,6 +1,7 @@
 //! A boot's directory within a run's: everything that repeats it, all that it said, its record.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io::Write,
     path::{Path, PathBuf},
@@ -18,7 +19,7 @@ use crate::{
     drive::Limits,
     error::Context,
     plan::Cell,
-    plugin::PointCount,
+    plugin::{PointCount, Spec},
 };
 
 /// The `schema` of [`CellFile`].
@@ -53,6 +54,24 @@ pub struct CellFile {
     pub qemu: String,
     /// What the boot was allowed.
     pub limits: Limits,
+    /// What QEMU's plugin watched; none without it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched: Option<WatchedFile>,
+}
+
+/// What QEMU's plugin watched, as far as it does not follow from the kernel.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WatchedFile {
+    /// Stalls that the user or the scenario chose.
+    pub specs: Vec<Spec>,
+    /// Whether the functions below were stalled.
+    pub derived: bool,
+    /// Functions that the patch touches, or that handle the same structures.
+    pub functions: BTreeSet<String>,
+    /// The files that the patch touches.
+    pub files: BTreeSet<String>,
+    /// The patch's own lines, by file and number; none for base.
+    pub lines: BTreeSet<(String, u32)>,
 }
 
 /// What a kernel was made of.

@@ -7,6 +7,7 @@
 //! | `cell_dir.rs` | a boot's directory within it |
 //! | `collector.rs` | a boot's events, onto the disk and into a record |
 //! | `last_lines.rs` | the console's last lines, and the panic among them |
+//! | `line_times.rs` | when each line of the console came |
 //! | `files.rs` | small files, written whole or not at all |
 
 mod cell_dir;
@@ -17,7 +18,7 @@ mod line_times;
 pub mod record;
 mod run_dir;
 
-pub use cell_dir::{CellDir, CellFile, KernelFacts, Provenance, SCHEMA};
+pub use cell_dir::{CellDir, CellFile, KernelFacts, Provenance, SCHEMA, WatchedFile};
 pub use collector::Collector;
 pub use last_lines::LastLines;
 pub use run_dir::{RunDir, State, state};

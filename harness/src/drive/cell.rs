@@ -27,7 +27,7 @@ use crate::{
     build::{Enabled, KernelImage},
     cancel::Cancel,
     collect::{
-        CellDir, CellFile, Collector, KernelFacts, Provenance,
+        CellDir, CellFile, Collector, KernelFacts, Provenance, WatchedFile,
         record::{End, RunRecord},
     },
     engine::date::rfc3339,
@@ -90,6 +90,8 @@ pub struct Watched<'a> {
     pub library: &'a Path,
     /// What the host shares with it.
     pub board: &'a Board,
+    /// What it watches.
+    pub about: &'a WatchedFile,
 }
 
 /// A machine that is restored.
@@ -284,6 +286,7 @@ fn describe(context: &CellContext<'_>, settings: &MachineSettings) -> Result<Cel
         machine: settings.clone(),
         qemu: shell_line(&line),
         limits: context.limits.clone(),
+        watched: context.watched.map(|watched| watched.about.clone()),
     })
 }
 

@@ -80,7 +80,12 @@ pub fn run(
     )?;
     watcher.event(&Event::Note(format!("seed {}", request.seed)));
     watcher.event(&Event::RunDir(dir.path().to_owned()));
-    let guests = Guests::prepare(request, &subject.scenario, ways)?;
+    let guests = Guests::prepare(
+        request,
+        &request.profile.phases(&subject.scenario),
+        &subject.scenario.stalls,
+        ways,
+    )?;
     let kernels = Kernels::new(&home, request, source, ways, dir.path())?;
     let mut run = Run {
         request,

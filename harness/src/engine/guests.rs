@@ -35,8 +35,8 @@ use crate::{
     error::Context,
     event::Event,
     plan::Cell,
+    plugin::Spec,
     provoke::{Failures, Provocation, Provoke},
-    scenario::Scenario,
     source::Ways,
 };
 
@@ -60,10 +60,11 @@ pub(super) struct Guests<'a> {
 }
 
 impl<'a> Guests<'a> {
-    /// Builds what does not depend on a kernel.
+    /// Builds what does not depend on a kernel, for these phases; `stalls` are the scenario's.
     pub(super) fn prepare(
         request: &'a Request,
-        scenario: &Scenario,
+        phases: &[Phase],
+        stalls: &[Spec],
         ways: Ways<'a>,
     ) -> Result<Self> {
         let qemu = Qemu::find(ways.cancel)?;
@@ -72,7 +73,6 @@ impl<'a> Guests<'a> {
             ways.watcher.event(&Event::Warning(note));
         }
         let images = GuestImages::new(ways.cache, ways.cancel, ways.watcher);
-        let phases = request.profile.phases(scenario);
         let initramfs = images.initramfs()?;
         let commands: Vec<_> = phases.iter().filter_map(|p| command(&p.load)).collect();
         let tools = if commands.is_empty() {
@@ -90,7 +90,7 @@ impl<'a> Guests<'a> {
             initramfs,
             tools,
             accel,
-            watching: Watching::prepare(&request.stalls, ways)?,
+            watching: Watching::prepare(&request.stalls, stalls, ways)?,
         })
     }
 
@@ -321,6 +321,7 @@ impl<'a> Guests<'a> {
                 .map(|(watched, watching)| drive::Watched {
                     library: watching.library(),
                     board: &watched.board,
+                    about: &watched.about,
                 }),
             restored: None,
             until_splat: false,
@@ -349,6 +350,11 @@ impl<'a> Guests<'a> {
             .get()
             .map(|c| c.accel.name().to_owned())
             .unwrap_or_default()
+    }
+
+    /// QEMU's own version line.
+    pub(super) fn qemu_line(&self) -> &str {
+        &self.qemu.line
     }
 
     /// QEMU's version.

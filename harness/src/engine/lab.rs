@@ -53,7 +53,12 @@ impl<'a> Lab<'a> {
         let mut subject = subject::resolve(home, request, &mut |_| None)?;
         let source = kernels::source(home, request, &mut subject, ways)?;
         let dir = cache.temp()?;
-        let guests = Guests::prepare(request, &subject.scenario, ways)?;
+        let guests = Guests::prepare(
+            request,
+            &request.profile.phases(&subject.scenario),
+            &subject.scenario.stalls,
+            ways,
+        )?;
         let kernels = Kernels::new(home, request, source, ways, dir.path())?;
         Ok(Self {
             subject,

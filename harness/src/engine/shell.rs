@@ -11,7 +11,7 @@ use crate::{
     cache::Cache,
     cancel::Cancel,
     engine::{
-        Home, Request, Workload, configs,
+        Home, Request, Stalls, Workload, configs,
         guests::Guests,
         kernels::{self, Kernels},
         subject,
@@ -60,10 +60,11 @@ pub fn prepare_shell(
     let source = kernels::source(&home, request, &mut subject, ways)?;
     let shell = Request {
         workload: Workload::Command(command()),
+        stalls: Stalls::Off,
         ..request.clone()
     };
     let scenario = Scenario::of_command(command());
-    let guests = Guests::prepare(&shell, &scenario, ways)?;
+    let guests = Guests::prepare(&shell, &shell.profile.phases(&scenario), &[], ways)?;
     let dir = cache.temp()?;
     let mut kernels = Kernels::new(&home, request, source, ways, dir.path())?;
     let built = |broken: Broken| Error::untestable(broken.detail);

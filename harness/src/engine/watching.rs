@@ -14,10 +14,11 @@ use crate::{
     Error, Result,
     boot::settings::Accel,
     build::{self, Enabled, KernelImage, sandbox},
+    collect::WatchedFile,
     engine::Stalls,
     judge::Touched,
     plan::Cell,
-    plugin::{Board, Code, Stalled, Watch, likely, lines, references, stalls},
+    plugin::{Board, Code, Spec, Stalled, Watch, likely, lines, references, stalls},
     source::Ways,
     splat::Symbolizer,
 };
@@ -29,6 +30,8 @@ const KASAN_STACK_BITS: u8 = 15;
 /// The watching of a run.
 pub(super) struct Watching {
     stalls: Stalls,
+    /// The user asked for them: where they cannot be had is an error.
+    demanded: bool,
     library: PathBuf,
     /// Each kernel's plan, by its key: base and variants boot more than once.
     plans: RefCell<BTreeMap<String, Watch>>,
@@ -48,17 +51,25 @@ pub(super) struct Subject<'a> {
 /// One boot's board; its file goes with it.
 pub(super) struct Watched {
     pub(super) board: Board,
+    pub(super) about: WatchedFile,
     _dir: TempDir,
 }
 
 impl Watching {
     /// Builds the plugin; none where nothing is to be watched.
-    pub(super) fn prepare(stalls: &Stalls, ways: Ways<'_>) -> Result<Option<Self>> {
-        if *stalls == Stalls::Off {
-            return Ok(None);
-        }
+    pub(super) fn prepare(
+        stalls: &Stalls,
+        scenarios: &[Spec],
+        ways: Ways<'_>,
+    ) -> Result<Option<Self>> {
+        let chosen = match stalls {
+            Stalls::Off => return Ok(None),
+            Stalls::Auto if !scenarios.is_empty() => Stalls::At(scenarios.to_vec()),
+            stalls => stalls.clone(),
+        };
         Ok(Some(Self {
-            stalls: stalls.clone(),
+            demanded: matches!(stalls, Stalls::At(_)),
+            stalls: chosen,
             library: build::plugin(ways.cancel)?,
             plans: RefCell::default(),
         }))
@@ -82,10 +93,10 @@ impl Watching {
             return Ok(None);
         }
         if accel != Accel::Tcg {
-            return match &self.stalls {
-                Stalls::At(_) => Err(Error::input("only emulated vCPUs can be held")
+            return match self.demanded {
+                true => Err(Error::input("only emulated vCPUs can be held")
                     .mend("add --accel tcg, or leave --stall out")),
-                Stalls::Auto | Stalls::Nowhere | Stalls::Off => Ok(None),
+                false => Ok(None),
             };
         }
         let plan = self.plan_of(image, subject)?;
@@ -95,7 +106,25 @@ impl Watching {
         let dir = ways.cache.temp()?;
         let path = dir.path().join("board");
         let board = Board::create(&path, cell.plan.seed, cell.cpus, plan)?;
-        Ok(Some(Watched { board, _dir: dir }))
+        let about = WatchedFile {
+            specs: match &self.stalls {
+                Stalls::At(specs) => specs.clone(),
+                Stalls::Auto | Stalls::Nowhere | Stalls::Off => Vec::new(),
+            },
+            derived: self.stalls == Stalls::Auto,
+            functions: subject.functions.clone(),
+            files: subject.files.clone(),
+            lines: subject
+                .touched
+                .into_iter()
+                .flat_map(Touched::lines)
+                .collect(),
+        };
+        Ok(Some(Watched {
+            board,
+            about,
+            _dir: dir,
+        }))
     }
 
     fn plan_of(&self, image: &KernelImage, subject: Subject<'_>) -> Result<Watch> {

@@ -82,6 +82,18 @@ impl Touched {
         touched
     }
 
+    /// From a past run's record: files, and the lines that the patch wrote.
+    pub fn of_lines(files: &BTreeSet<String>, lines: &BTreeSet<(String, u32)>) -> Self {
+        let mut touched = Self {
+            files: files.clone(),
+            ..Self::default()
+        };
+        for (file, line) in lines {
+            touched.lines.entry(file.clone()).or_default().insert(*line);
+        }
+        touched
+    }
+
     /// Adds a function that is known to be touched from elsewhere.
     pub fn add_function(&mut self, file: &str, name: &str) {
         self.functions.insert((file.to_owned(), name.to_owned()));

@@ -299,7 +299,12 @@ mod tests {
             points: vec![point(0, 16), point(0, 64), point(1, 2)],
             watched: vec![Watched::at(Kind::Put, 70)],
             stack_bits: 14,
-            lines: [line(3, &[16..20, 30..31]), line(4, &[]), line(5, &[40..44, 50..51])].into(),
+            lines: [
+                line(3, &[16..20, 30..31]),
+                line(4, &[]),
+                line(5, &[40..44, 50..51]),
+            ]
+            .into(),
         }
     }
 

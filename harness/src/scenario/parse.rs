@@ -122,6 +122,7 @@ loads:
   - exec: {command: [./repro, --fast], expect: 0}
 accepted:
   - {title: 'KCSAN: data-race in a / b', reason: known, until: 2027-01-31}
+stall: ['f+0x25:300us']
 ";
 
     fn read(text: &str) -> Result<Scenario> {
@@ -141,6 +142,7 @@ accepted:
             }
         );
         assert_eq!(scenario.accepted[0].until, "2027-01-31");
+        assert_eq!(scenario.stalls[0].to_string(), "f+0x25:300us");
         let [
             LoadSpec::BackingRace(race),
             LoadSpec::Fio(fio),
@@ -262,6 +264,12 @@ accepted:
                 ", until: 2027-01-31",
                 "",
                 "s/race.yaml:14:5: accepted[0]: missing key `until`",
+                "README",
+            ),
+            (
+                "f+0x25:300us",
+                "f",
+                "stall `f`: no duration; write FUNCTION:300us",
                 "README",
             ),
             ("name: race\n", "", "missing key `name`", "README"),

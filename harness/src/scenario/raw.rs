@@ -11,8 +11,8 @@ use serde::{
 use super::{
     types::{Accepted, Count, ExecSpec, FioSpec, GuestSpec, LoadSpec, RaceSpec, Scenario},
     value::{
-        Argument, Block, DEFAULT_GUEST, Date, Engine, InnerPath, Jobs, Name, Pattern, Size, Symbol,
-        Within, Words,
+        Argument, Block, DEFAULT_GUEST, Date, Engine, InnerPath, Jobs, Name, Pattern, Size, Stall,
+        Symbol, Within, Words,
     },
 };
 
@@ -35,6 +35,8 @@ pub(super) struct RawScenario {
     #[serde(default)]
     guest: RawGuest,
     loads: Loads,
+    #[serde(default)]
+    stall: Vec<Stall>,
     #[serde(default)]
     accepted: Vec<RawAccepted>,
 }
@@ -218,6 +220,7 @@ impl From<RawScenario> for Scenario {
                 cpus: raw.guest.cpus.map_or(DEFAULT_GUEST.cpus, Within::get32),
             },
             loads: raw.loads.0,
+            stalls: raw.stall.into_iter().map(|stall| stall.0).collect(),
             accepted: raw
                 .accepted
                 .into_iter()

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use protocol::{BackingRace, Store};
 
 use super::value::DEFAULT_GUEST;
+use crate::plugin::Spec;
 
 /// The scenario of a run that names none.
 pub const DEFAULT: &str = "fuse-backing/race";
@@ -39,6 +40,8 @@ pub struct Scenario {
     pub guest: GuestSpec,
     /// Phases, one after the other.
     pub loads: Vec<LoadSpec>,
+    /// Where vCPUs are held instead of where the patch says, under emulation.
+    pub stalls: Vec<Spec>,
     /// Costs or titles known and accepted.
     pub accepted: Vec<Accepted>,
     /// The file that it was read from; empty for one made from `-- COMMAND`.
@@ -61,6 +64,7 @@ impl Scenario {
                 expect: 0,
                 seconds: None,
             })],
+            stalls: Vec::new(),
             accepted: Vec::new(),
             file: PathBuf::new(),
         }

@@ -8,6 +8,7 @@ use serde::{
 };
 
 use super::types::{Count, GuestSpec};
+use crate::{Error, plugin::Spec};
 
 /// The guest of a scenario that does not size it.
 pub(super) const DEFAULT_GUEST: GuestSpec = GuestSpec {
@@ -247,6 +248,21 @@ impl Visitor<'_> for JobsVisitor {
 impl<'de> Deserialize<'de> for Jobs {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(JobsVisitor).map(Self)
+    }
+}
+
+/// A place in the kernel where vCPUs are held, as `--stall` takes it.
+#[derive(Debug)]
+pub(super) struct Stall(pub(super) Spec);
+
+impl<'de> Deserialize<'de> for Stall {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        let spec = text.parse().map_err(|error: Error| {
+            let mend = error.mending().unwrap_or_default();
+            serde::de::Error::custom(format!("{error}; {mend}"))
+        })?;
+        Ok(Self(spec))
     }
 }
 

@@ -13,7 +13,7 @@ use clap::{Args, ValueEnum};
 use harness::{
     cache::Cache,
     cancel::Cancel,
-    engine::{Home, Kernel, Lab, Request},
+    engine::{Home, Kernel, Lab, Request, Stalls},
     event::Watcher,
     exit,
 };
@@ -166,6 +166,7 @@ impl Figure {
 fn request() -> Request {
     Request {
         kernel: Kernel::Locked,
+        stalls: Stalls::Off,
         ..Request::default()
     }
 }
