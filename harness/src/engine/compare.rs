@@ -14,7 +14,7 @@ use crate::{
         Request,
         guests::Guests,
         kernels::{Built, Image},
-        proof,
+        overlay, proof,
         seen::Seen,
         subject::Variant,
         watching::Subject,
@@ -295,6 +295,7 @@ impl Comparing<'_> {
                     reruns_left,
                     ..self.input(sides, &one.variant.name, &side.records)
                 });
+                overlay::note(self.request, &mut judged.comparison);
                 self.interrupted(&mut judged.comparison);
                 judged
             }
@@ -306,6 +307,7 @@ impl Comparing<'_> {
             Ok(side) => judge::judge(&self.input(sides, BASE, &side.records)).comparison,
             Err(broken) => judge::untestable(sides.config, &self.scenario.name, BASE, broken),
         };
+        overlay::note(self.request, &mut comparison);
         self.interrupted(&mut comparison);
         comparison
     }

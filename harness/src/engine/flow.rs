@@ -16,6 +16,7 @@ use crate::{
         configs, date,
         guests::Guests,
         kernels::{self, Kernels},
+        overlay,
         seen::Seen,
         subject::{self, Subject},
     },
@@ -69,6 +70,7 @@ pub fn run(
     let source = kernels::source(&home, request, &mut subject, ways)?;
     subject::check_covers(request, &subject)?;
     kernels::check_requires(&source, &subject)?;
+    let overlay = overlay::put(request, &mut subject, choose)?;
     // Old entries go before new ones come.
     cache.sweep()?;
     let dir = RunDir::create(
@@ -86,7 +88,7 @@ pub fn run(
         &subject.scenario.stalls,
         ways,
     )?;
-    let kernels = Kernels::new(&home, request, source, ways, dir.path())?;
+    let kernels = Kernels::new(&home, request, source, ways, dir.path())?.overlaid(overlay);
     let mut run = Run {
         request,
         subject: &subject,
@@ -164,7 +166,7 @@ impl Run<'_> {
         if let Some(rejected) = self.all_rejected(config)? {
             return Ok(rejected);
         }
-        let base = self.kernels.base(config)?;
+        let base = self.kernels.compared_base(config)?;
         let subject = self.subject;
         let alone = matches!(self.request.variants, Variants::None);
         let seen = match &base {

@@ -19,7 +19,7 @@ use crate::{
     error::Context,
     hash::hex_sha256,
     judge::{Broken, Touched, verdict::Kind},
-    patch::{self, Misfit, Rejection},
+    patch::{self, Misfit, Rejection, Series},
     plan::BASE,
     source::{self, Fit, Lock, SourceTree, Ways},
 };
@@ -30,6 +30,8 @@ const DEFAULT_SUBJECT: &str = "fuse-backing";
 const LOGS: &str = "build";
 /// The variant's name where it is what a git tree has checked out.
 const CHECKED_OUT: &str = "tree";
+/// Base with an overlay; no variant's name may hold a blank.
+const OVERLAID: &str = "base overlaid";
 
 /// Brings base's source; where the variant comes from the same git tree, reads it too.
 pub(super) fn source(
@@ -134,6 +136,8 @@ pub(super) struct Kernels<'a> {
     /// The run directory.
     dir: PathBuf,
     trees: BTreeMap<String, Entry>,
+    /// What is put on base before it is compared, by a name that no variant has.
+    overlay: Option<Variant>,
 }
 
 impl<'a> Kernels<'a> {
@@ -154,7 +158,17 @@ impl<'a> Kernels<'a> {
             builder,
             dir,
             trees: BTreeMap::new(),
+            overlay: None,
         })
+    }
+
+    /// With a debug-only series on base.
+    pub(super) fn overlaid(mut self, series: Option<Series>) -> Self {
+        self.overlay = series.map(|series| Variant {
+            name: OVERLAID.into(),
+            series,
+        });
+        self
     }
 
     /// Base's source.
@@ -165,6 +179,21 @@ impl<'a> Kernels<'a> {
     /// Base's image for a config, or why it does not build.
     pub(super) fn base(&self, config: &str) -> Result<Image> {
         self.image(config, BASE, &self.base_source(), None)
+    }
+
+    /// Base's image as it is compared: with the overlay that is for it.
+    ///
+    /// # Errors
+    /// The overlay does not apply.
+    pub(super) fn compared_base(&mut self, config: &str) -> Result<Image> {
+        let base = self.base(config)?;
+        match self.overlay.clone() {
+            Some(overlay) if base.is_ok() => {
+                let built = self.variant(config, &overlay)?;
+                Ok(built.map(|(image, _)| image))
+            }
+            _ => Ok(base),
+        }
     }
 
     /// Why a variant's patches do not apply, if they do not; quick, unlike a build.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{boot::settings::Machine, plugin::Spec, scenario::Profile, source};
+use crate::{boot::settings::Machine, engine::Overlay, plugin::Spec, scenario::Profile, source};
 
 /// Everything that the command line settles.
 #[derive(Debug, Clone)]
@@ -13,6 +13,8 @@ pub struct Request {
     pub kernel: Kernel,
     /// What is compared with it.
     pub variants: Variants,
+    /// Debug-only patches on top of what is compared.
+    pub overlays: Vec<Overlay>,
     /// What is exercised.
     pub workload: Workload,
     /// How much time to spend.
@@ -47,6 +49,7 @@ impl Default for Request {
             configs: Vec::new(),
             kernel: Kernel::Newest,
             variants: Variants::Scenarios,
+            overlays: Vec::new(),
             workload: Workload::Default,
             profile: Profile::Quick,
             repeat: None,

@@ -9,7 +9,7 @@ use harness::{
     boot::settings::Machine,
     cache::Cache,
     engine,
-    engine::{AccelChoice, Kernel, Request, Stalls, VariantSpec, Variants, Workload},
+    engine::{AccelChoice, Kernel, Overlay, Request, Stalls, VariantSpec, Variants, Workload},
     exit,
     plugin::Spec,
     report::{self, Format},
@@ -114,6 +114,11 @@ pub(crate) struct What {
         help_heading = "Which variants"
     )]
     pub(crate) variant: Vec<String>,
+
+    /// A debug-only patch (a temporary udelay() that widens a race) on top of that variant, or of
+    /// every kernel, base among them. Such a run is never a clean verdict on its own.
+    #[arg(long, value_name = "[VARIANT=]FILE", help_heading = "Which variants")]
+    pub(crate) overlay: Vec<String>,
 
     /// One kernel alone: every unexpected finding counts.
     #[arg(long, help_heading = "Which variants")]
@@ -291,6 +296,7 @@ impl What {
                 }
                 _ => Variants::Scenarios,
             },
+            overlays: self.overlay.iter().map(|o| Overlay::parse(o)).collect(),
             memory_mib: self.memory,
             cpus: self.cpus,
             append: self
