@@ -301,9 +301,11 @@ impl<'a> Kernels<'a> {
     /// A side that has no kernel by its own fault, with the whole message kept as evidence.
     fn broken(&self, kind: Kind, config: &str, side: &str, error: &Error) -> Result<Broken> {
         if error.fault() != Fault::Untestable {
-            return Err(
-                Error::new(error.fault(), error.chain()).mend(error.mending().unwrap_or_default())
-            );
+            let plain = Error::new(error.fault(), error.chain());
+            return Err(match error.mending() {
+                Some(mend) => plain.mend(mend),
+                None => plain,
+            });
         }
         let what = if kind == Kind::PatchRejected {
             "rejected"
