@@ -48,7 +48,7 @@ enum Name {
     /// The load's rate, against a minimal C program doing the same.
     Rate,
     /// How much sooner and more often a rare use-after-free shows when vCPUs are held where its
-    /// patch says. Takes half an hour.
+    /// patch says. Takes up to an hour.
     Race,
     /// `run kasan --profile quick` with its kernels in the cache.
     Quick,

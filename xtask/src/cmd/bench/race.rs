@@ -37,6 +37,13 @@ struct Kept {
     snapshot: Snapshot,
 }
 
+/// How a trial begins.
+#[derive(Clone, Copy)]
+enum Begin {
+    Boot,
+    Restore,
+}
+
 /// What trials came to.
 #[derive(Default)]
 struct Trials {
@@ -65,13 +72,13 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
 
     let mut lab = bench.lab(&rare)?;
     let kept = keep(&mut lab)?;
-    let held = trials(&mut lab, &rare, &kept, HELD)?;
-    let fresh = fresh(&mut lab, &rare, &kept, FRESH)?;
+    let held = trials(&mut lab, &rare, &kept, Begin::Restore, HELD)?;
+    let fresh = trials(&mut lab, &rare, &kept, Begin::Boot, FRESH)?;
     let mut lab = bench.lab(&plain)?;
-    let plain = trials(&mut lab, &plain, &kept, PLAIN)?;
+    let plain = trials(&mut lab, &plain, &kept, Begin::Restore, PLAIN)?;
     let mut lab = bench.lab(&right)?;
     let kept = keep(&mut lab)?;
-    let right = trials(&mut lab, &right, &kept, RIGHT)?;
+    let right = trials(&mut lab, &right, &kept, Begin::Restore, RIGHT)?;
     let on_off = coverage(
         [
             (&mut bench.lab(&covered)?, &covered),
@@ -142,29 +149,17 @@ fn trials(
     lab: &mut Lab<'_>,
     request: &Request,
     kept: &Kept,
+    begin: Begin,
     (count, seconds): (usize, u64),
 ) -> Result<Trials> {
     let mut all = Trials::default();
     for _ in 0..count {
         let phases = phases(lab, request, seconds);
         let (image, touched) = (&kept.image, Some(&kept.touched));
-        let record = lab.restore(&kept.snapshot, CONFIG, image, touched, phases, true)?;
-        all.add(&record, seconds)?;
-    }
-    Ok(all)
-}
-
-/// The same from a boot of its own each: as long as restored ones, first reports alone count.
-fn fresh(
-    lab: &mut Lab<'_>,
-    request: &Request,
-    kept: &Kept,
-    (count, seconds): (usize, u64),
-) -> Result<Trials> {
-    let mut all = Trials::default();
-    for _ in 0..count {
-        let phases = phases(lab, request, seconds);
-        let record = lab.boot_until_splat(CONFIG, &kept.image, Some(&kept.touched), phases)?;
+        let record = match begin {
+            Begin::Restore => lab.restore(&kept.snapshot, CONFIG, image, touched, phases, true)?,
+            Begin::Boot => lab.boot_until_splat(CONFIG, image, touched, phases)?,
+        };
         all.add(&record, seconds)?;
     }
     Ok(all)
