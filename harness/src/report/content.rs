@@ -154,6 +154,11 @@ fn of_comparison(comparison: &Comparison) -> Page {
     if !comparison.detectors.is_empty() {
         facts.push(("detectors".to_owned(), detectors(comparison)));
     }
+    let spoke = comparison.proved.iter().filter(|(_, why)| why.is_none());
+    let spoke: Vec<&str> = spoke.map(|(detector, _)| detector.as_str()).collect();
+    if !spoke.is_empty() {
+        facts.push(("heard".to_owned(), spoke.join(", ").into()));
+    }
     if comparison.findings.is_empty() {
         facts.push(("findings".to_owned(), "none".into()));
     }
