@@ -145,9 +145,11 @@ impl Watching {
         let kernel = Symbolizer::load(&image.vmlinux, [sandbox::SOURCE, sandbox::BUILD])?;
         let code = Code::load(&image.vmlinux)?;
         let touched = |file: &str| subject.files.contains(file);
-        let watched = references(subject.functions, &touched, &kernel, &code);
-        let mut points = stalls(&stalled, &kernel, &code);
-        let likely = likely(subject.functions, &watched, &kernel, &code);
+        let names = subject.functions.iter().chain(stalled.names());
+        let ranges = kernel.ranges(&names.cloned().collect());
+        let watched = references(subject.functions, &touched, &ranges, &kernel, &code);
+        let mut points = stalls(&stalled, &ranges, &kernel, &code);
+        let likely = likely(subject.functions, &watched, &ranges, &code);
         for point in &mut points {
             point.likely = likely
                 .iter()

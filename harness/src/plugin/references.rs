@@ -13,7 +13,7 @@ use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
 use protocol::board::Kind;
 
 use super::{board::Watched, code::Code};
-use crate::splat::Symbolizer;
+use crate::splat::{Ranges, Symbolizer};
 
 /// The function that switches stacks.
 const SWITCH: &str = "__switch_to_asm";
@@ -24,10 +24,11 @@ const READS: [&str; 3] = ["arch_atomic_read", "raw_atomic_read", "atomic_read"];
 const LOADED_WITHIN: usize = 12;
 
 /// What to watch in a kernel to see references of some functions' objects taken and dropped:
-/// `files` are those that the functions stand in.
+/// `files` are those that the functions stand in, `ranges` has their code.
 pub fn references(
     functions: &BTreeSet<String>,
     files: &dyn Fn(&str) -> bool,
+    ranges: &Ranges,
     kernel: &Symbolizer,
     code: &Code,
 ) -> Vec<Watched> {
@@ -37,8 +38,8 @@ pub fn references(
         .collect();
     let mut watched: BTreeSet<Watched> = BTreeSet::new();
     let mut owners: BTreeSet<String> = BTreeSet::new();
-    for range in functions.iter().flat_map(|name| kernel.ranges_of(name)) {
-        let instructions = code.instructions(&range);
+    for range in stretches_of(functions, ranges) {
+        let instructions = code.instructions(range);
         let mut sites = sites(&instructions);
         if sites.iter().any(|(_, kind)| *kind == Kind::Get) {
             let reads = instructions.iter().filter(|i| reads_count(i, kernel));
@@ -78,22 +79,18 @@ pub fn references(
 pub fn likely(
     functions: &BTreeSet<String>,
     watched: &[Watched],
-    kernel: &Symbolizer,
+    ranges: &Ranges,
     code: &Code,
 ) -> Vec<Range<u64>> {
-    let ranges: Vec<Range<u64>> = functions
-        .iter()
-        .flat_map(|name| kernel.ranges_of(name))
-        .collect();
     let gets = || watched.iter().filter_map(|one| one.address_of(Kind::Get));
     let mut stretches = Vec::new();
-    for range in &ranges {
+    for range in stretches_of(functions, ranges) {
         if let Some(first) = gets().filter(|at| range.contains(at)).min() {
             stretches.push(range.start..first + 1);
         }
     }
     let readers: BTreeSet<u64> = stretches.iter().map(|stretch| stretch.start).collect();
-    for range in &ranges {
+    for range in stretches_of(functions, ranges) {
         let mut after = range.start;
         for call in code.instructions(range).iter().filter(|i| i.is_call_near()) {
             if readers.contains(&call.near_branch_target()) {
@@ -103,6 +100,14 @@ pub fn likely(
         }
     }
     stretches
+}
+
+fn stretches_of<'r>(
+    functions: &'r BTreeSet<String>,
+    ranges: &'r Ranges,
+) -> impl Iterator<Item = &'r Range<u64>> {
+    let known = functions.iter().filter_map(|name| ranges.get(name));
+    known.flatten()
 }
 
 /// Where the scheduler takes up another task's stack: the first value that it pops from there.

@@ -10,7 +10,7 @@ use super::{
     code::Code,
     spec::{Place, Spec},
 };
-use crate::splat::Symbolizer;
+use crate::splat::{Ranges, Symbolizer};
 
 /// How long vCPUs are held at points that nobody chose, in microseconds: the shortest that a host
 /// sleeps well, and what leaves another vCPU time for a whole remove.
@@ -68,6 +68,15 @@ impl Stalled {
         self.specs.is_empty() && self.functions.is_empty()
     }
 
+    /// The functions that are stalled, chosen ones too.
+    pub fn names(&self) -> impl Iterator<Item = &String> {
+        let chosen = self.specs.iter().filter_map(|spec| match &spec.place {
+            Place::Function(name) => Some(name),
+            Place::Instruction(..) | Place::Line(..) => None,
+        });
+        chosen.chain(&self.functions)
+    }
+
     /// A count of nothing yet for each group.
     pub(super) fn counts(&self) -> Vec<Count> {
         let specs = self.specs.iter().map(|spec| (spec.to_string(), false));
@@ -81,13 +90,14 @@ impl Stalled {
     }
 }
 
-/// The stall points of a kernel. A place that it does not have gives none.
-pub fn stalls(stalled: &Stalled, kernel: &Symbolizer, code: &Code) -> Vec<Point> {
+/// The stall points of a kernel; `ranges` has those of [`Stalled::names`]. A place that the
+/// kernel does not have gives none.
+pub fn stalls(stalled: &Stalled, ranges: &Ranges, kernel: &Symbolizer, code: &Code) -> Vec<Point> {
     let mut points = Vec::new();
     for (group, spec) in stalled.specs.iter().enumerate() {
         let hold_us = (spec.hold_us, spec.hold_us);
         let (addresses, kind) = match &spec.place {
-            Place::Function(name) => (inside(name, kernel, code), Kind::Adapt),
+            Place::Function(name) => (inside(name, ranges, code), Kind::Adapt),
             Place::Instruction(name, offset) => (instruction(name, *offset, kernel), Kind::Hold),
             Place::Line(file, line) => (kernel.addresses_of(file, *line), Kind::Hold),
         };
@@ -100,7 +110,7 @@ pub fn stalls(stalled: &Stalled, kernel: &Symbolizer, code: &Code) -> Vec<Point>
         }));
     }
     for (at, name) in stalled.functions.iter().enumerate() {
-        let addresses = inside(name, kernel, code).into_iter();
+        let addresses = inside(name, ranges, code).into_iter();
         points.extend(addresses.map(|address| Point {
             group: stalled.specs.len() + at,
             address,
@@ -113,10 +123,11 @@ pub fn stalls(stalled: &Stalled, kernel: &Symbolizer, code: &Code) -> Vec<Point>
 }
 
 /// A function's places worth a hold, copies inlined elsewhere included.
-fn inside(name: &str, kernel: &Symbolizer, code: &Code) -> Vec<u64> {
-    let ranges = kernel.ranges_of(name);
+fn inside(name: &str, ranges: &Ranges, code: &Code) -> Vec<u64> {
     let mut all: Vec<u64> = ranges
-        .iter()
+        .get(name)
+        .into_iter()
+        .flatten()
         .flat_map(|range| worth(&code.instructions(range), range))
         .collect();
     all.sort_unstable();

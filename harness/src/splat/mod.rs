@@ -37,6 +37,7 @@ mod types;
 
 pub use key::Key;
 pub use prefilter::needles;
+pub use ranges::Ranges;
 pub use read::{scan_bytes, scan_reader};
 pub use scanner::Scanner;
 pub use symbolize::Symbolizer;

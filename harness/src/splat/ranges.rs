@@ -1,7 +1,7 @@
 //! Where code lies in a kernel: a function's instructions, inlined copies too, and a line's.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     ops::Range,
 };
 
@@ -12,19 +12,27 @@ use super::{
     symbolize::{Reader, Symbolizer},
 };
 
+/// Functions' stretches of code, by their names.
+pub type Ranges = BTreeMap<String, Vec<Range<u64>>>;
+
 impl Symbolizer {
-    /// Every stretch of a function's code: of the symbols that bear its name, with the compiler's
-    /// suffixes or without, and of its copies that are inlined elsewhere. Empty where there is none.
-    pub fn ranges_of(&self, function: &str) -> Vec<Range<u64>> {
-        let mut ranges = self.symbol_ranges(function);
+    /// Every stretch of some functions' code: of the symbols that bear their names, with the
+    /// compiler's suffixes or without, and of their copies that are inlined elsewhere; in one walk
+    /// through the debug information, which takes a while. A function without any has none.
+    pub fn ranges(&self, functions: &BTreeSet<String>) -> Ranges {
         // Debug information that cannot be read tells of no copies.
-        let inlined = self.inlined(function).unwrap_or_default();
-        let own = ranges.clone();
-        let outside = |copy: &Range<u64>| !own.iter().any(|range| range.contains(&copy.start));
-        ranges.extend(inlined.into_iter().filter(outside));
-        ranges.sort_by_key(|range| (range.start, range.end));
-        ranges.dedup();
-        ranges
+        let mut inlined = self.inlined(functions).unwrap_or_default();
+        let all = functions.iter().map(|function| {
+            let own = self.symbol_ranges(function);
+            let copies = inlined.remove(function).unwrap_or_default();
+            let outside = |copy: &Range<u64>| !own.iter().any(|range| range.contains(&copy.start));
+            let mut ranges: Vec<Range<u64>> = copies.into_iter().filter(outside).collect();
+            ranges.extend(own);
+            ranges.sort_by_key(|range| (range.start, range.end));
+            ranges.dedup();
+            (function.clone(), ranges)
+        });
+        all.collect()
     }
 
     /// The first address of each stretch of code that a line was compiled to.
@@ -66,13 +74,13 @@ impl Symbolizer {
         }
     }
 
-    fn inlined(&self, function: &str) -> gimli::Result<Vec<Range<u64>>> {
+    fn inlined(&self, functions: &BTreeSet<String>) -> gimli::Result<Ranges> {
         let dwarf = self.dwarf();
-        let mut ranges = Vec::new();
+        let mut ranges = Ranges::new();
         let mut headers = dwarf.units();
         while let Some(header) = headers.next()? {
             let unit = dwarf.unit(header)?;
-            let origins = self.origins(&unit, function)?;
+            let origins = self.origins(&unit, functions)?;
             if origins.is_empty() {
                 continue;
             }
@@ -85,13 +93,14 @@ impl Symbolizer {
                 let Some(AttributeValue::UnitRef(origin)) = origin else {
                     continue;
                 };
-                if !origins.contains(&origin) {
+                let Some(function) = origins.get(&origin) else {
                     continue;
-                }
+                };
+                let found = ranges.entry(function.clone()).or_default();
                 let mut copies = dwarf.die_ranges(&unit, entry)?;
                 while let Some(copy) = copies.next()? {
                     if copy.begin < copy.end {
-                        ranges.push(copy.begin..copy.end);
+                        found.push(copy.begin..copy.end);
                     }
                 }
             }
@@ -99,9 +108,13 @@ impl Symbolizer {
         Ok(ranges)
     }
 
-    /// The functions of that name that a unit declares.
-    fn origins(&self, unit: &Unit<Reader>, function: &str) -> gimli::Result<HashSet<UnitOffset>> {
-        let mut found = HashSet::new();
+    /// Those of the functions that a unit declares, by where it does.
+    fn origins(
+        &self,
+        unit: &Unit<Reader>,
+        functions: &BTreeSet<String>,
+    ) -> gimli::Result<HashMap<UnitOffset, String>> {
+        let mut found = HashMap::new();
         let mut entries = unit.entries();
         while let Some(entry) = entries.next_dfs()? {
             if entry.tag() != gimli::DW_TAG_subprogram {
@@ -111,8 +124,9 @@ impl Symbolizer {
                 continue;
             };
             let name = self.dwarf().attr_string(unit, name)?;
-            if name.bytes() == function.as_bytes() {
-                found.insert(entry.offset());
+            let name = std::str::from_utf8(name.bytes()).unwrap_or_default();
+            if let Some(function) = functions.get(name) {
+                found.insert(entry.offset(), function.clone());
             }
         }
         Ok(found)
@@ -151,9 +165,11 @@ mod tests {
         assert_ne!(caller_of_a_copy(3), 0);
         let program = std::env::current_exe().unwrap();
         let symbols = Symbolizer::load(&program, Vec::<String>::new()).unwrap();
-        let copies = symbols.ranges_of("copied_into_its_caller");
+        let [copied, none] = ["copied_into_its_caller", "no_function_of_this_name"];
+        let ranges = symbols.ranges(&[copied, none].map(str::to_owned).into());
+        let copies = &ranges[copied];
         assert!(!copies.is_empty(), "line tables keep inlined calls");
-        assert_eq!(symbols.ranges_of("no_function_of_this_name"), []);
+        assert_eq!(ranges[none], []);
         let line = symbols.places_at(copies[0].start);
         assert!(
             line.iter()
