@@ -100,9 +100,9 @@ fn install<'a>(id: Id, args: impl Iterator<Item = &'a CStr>) -> Result<(), Strin
     let api = Api::resolve()?;
     let mut board = None;
     for arg in args {
-        match arg.to_bytes().split_once_byte(b'=') {
-            Some((b"board", path)) => board = Some(file::map(path)?),
-            _ => return Err(format!("unknown argument {arg:?}; board=FILE is known")),
+        match arg.to_bytes().strip_prefix(b"board=") {
+            Some(path) => board = Some(file::map(path)?),
+            None => return Err(format!("unknown argument {arg:?}; board=FILE is known")),
         }
     }
     let board = board.ok_or("no board=FILE")?;
@@ -249,15 +249,4 @@ fn complain(why: &str) {
     let line = format!("ktwin's plugin: {why}\n");
     // SAFETY: the buffer is the line's, with its length. Nothing is to be done where it fails.
     let _ = unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
-}
-
-trait SplitByte {
-    fn split_once_byte(&self, byte: u8) -> Option<(&[u8], &[u8])>;
-}
-
-impl SplitByte for [u8] {
-    fn split_once_byte(&self, byte: u8) -> Option<(&[u8], &[u8])> {
-        let at = self.iter().position(|b| *b == byte)?;
-        Some((&self[..at], &self[at + 1..]))
-    }
 }

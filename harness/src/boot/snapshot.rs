@@ -15,7 +15,6 @@ use std::{
 use protocol::Hello;
 use serde_json::{Value, json};
 
-use super::settings::MachineSettings;
 use crate::{Error, Result, cancel::Cancel, error::Context};
 
 /// The control socket's name within a folder that QEMU sees.
@@ -36,8 +35,6 @@ const BANDWIDTH: u64 = 1 << 40;
 pub struct Snapshot {
     /// The file that holds it.
     pub file: PathBuf,
-    /// The machine that it was taken of; only the same one can be restored from it.
-    pub settings: MachineSettings,
     /// What its agent had said.
     pub hello: Hello,
 }

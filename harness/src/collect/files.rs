@@ -22,7 +22,7 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Writes a value as JSON for readers and programs alike.
-pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let mut text =
         serde_json::to_vec_pretty(value).host(|| format!("failed to write {}", path.display()))?;
     text.push(b'\n');
@@ -30,7 +30,7 @@ pub(super) fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 }
 
 /// Reads a value back.
-pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let failed = || format!("failed to read {}", path.display());
     let size = fs::metadata(path).input(failed)?.len();
     if size > LARGEST {

@@ -42,7 +42,7 @@ pub fn take(context: &CellContext<'_>, to: &Path) -> Result<Snapshot> {
         // What watches is loaded when it is restored.
         plugin: None,
         migration: Some(Migration::Save(sockets.path().to_owned())),
-        ..plain.clone()
+        ..plain
     };
     let line = confine::command(&kept, context.confinement);
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -63,7 +63,6 @@ pub fn take(context: &CellContext<'_>, to: &Path) -> Result<Snapshot> {
     })?;
     Ok(Snapshot {
         file: to.to_owned(),
-        settings: plain,
         hello,
     })
 }

@@ -4,13 +4,16 @@
 use std::{fs, path::Path};
 
 use protocol::{FindingKind, Load, Phase, Plan};
-use serde::{Deserialize, Serialize};
 
 use crate::{
     Result,
     build::{Enabled, KernelImage},
     cache::Kind,
-    collect::record::{End, RunRecord},
+    collect::{
+        read_json,
+        record::{End, RunRecord},
+        write_json,
+    },
     engine::guests::Guests,
     error::Context,
     event::Event,
@@ -23,16 +26,6 @@ use crate::{
 
 /// How long the guest is left to the provocations, in seconds: they begin as it does.
 const SECONDS: u64 = 2;
-/// The largest file that is read, in bytes.
-const MAX_BYTES: u64 = 1 << 20;
-
-/// What a proof's file holds.
-#[derive(Debug, Serialize, Deserialize)]
-struct Remembered {
-    /// Each detector, and why it is not known to speak; none where it does.
-    detectors: Proof,
-}
-
 /// What the image's detectors did when they were provoked. Those that spoke in one of its own
 /// `boots` need not be.
 pub(super) fn prove(
@@ -137,22 +130,12 @@ fn said_nothing(record: &RunRecord) -> String {
 }
 
 fn read(file: &Path) -> Option<Proof> {
-    let sane = |len| len <= MAX_BYTES;
-    fs::metadata(file).ok().filter(|meta| sane(meta.len()))?;
-    let known: Remembered = serde_json::from_slice(&fs::read(file).ok()?).ok()?;
-    Some(known.detectors)
+    read_json(file).ok()
 }
 
 fn remember(folder: &Path, file: &Path, proof: &Proof) -> Result<()> {
-    let failed = || format!("failed to write {}", file.display());
-    fs::create_dir_all(folder).host(failed)?;
-    let known = Remembered {
-        detectors: proof.clone(),
-    };
-    let mut part = tempfile::NamedTempFile::new_in(folder).host(failed)?;
-    serde_json::to_writer(&mut part, &known).host(failed)?;
-    part.persist(file).map_err(|e| e.error).host(failed)?;
-    Ok(())
+    fs::create_dir_all(folder).host(|| format!("failed to make {}", folder.display()))?;
+    write_json(file, proof)
 }
 
 #[cfg(test)]
