@@ -20,12 +20,15 @@ use crate::{
     hash::hex_sha256,
     judge::Proof,
     plan::Cell,
-    provoke::{PROVOCATIONS, Provocation},
+    provoke::{Failures, PROVOCATIONS, Provocation},
     source::Ways,
 };
 
 /// How long the guest is left to the provocations, in seconds: they begin as it does.
 const SECONDS: u64 = 2;
+/// How often that boot is made, where it breaks off.
+const ATTEMPTS: u32 = 3;
+
 /// What the image's detectors did when they were provoked. Those that spoke in one of its own
 /// `boots` need not be.
 pub(super) fn prove(
@@ -38,7 +41,7 @@ pub(super) fn prove(
     let built = Enabled::read(&image.config)?;
     let spoke_up = |p: &Provocation| boots.iter().any(|boot| speaks(p.class, boot));
     let there = PROVOCATIONS.iter().filter(|p| built.has(p.symbol));
-    let (heard, silent): (Vec<&'static Provocation>, Vec<&'static Provocation>) =
+    let (heard, mut silent): (Vec<&'static Provocation>, Vec<&'static Provocation>) =
         there.partition(|p| spoke_up(p));
     let heard = heard.iter().map(|p| (p.detector.to_owned(), None));
     let mut proof: Proof = heard.collect();
@@ -56,35 +59,29 @@ pub(super) fn prove(
         proof.extend(known);
         return Ok(proof);
     }
-    let folder_of = like
-        .id
-        .rsplit_once('-')
-        .map_or(like.id.as_str(), |(f, _)| f);
-    let cell = Cell {
-        id: format!("{folder_of}-provoked"),
-        plan: Plan {
-            seed: like.plan.seed,
-            phases: vec![Phase {
-                load: Load::Idle,
-                seconds: SECONDS,
-            }],
-        },
-        ..like.clone()
-    };
-    let provoked = guests.provoke(&cell, image, &silent, run);
-    ways.cancel.check()?;
-    let why = |provocation: &Provocation| match &provoked {
-        Err(error) => Some(error.chain()),
-        Ok((record, _)) if spoke(provocation, record) => None,
-        Ok((record, failures)) => {
-            let failure = failures.get(provocation.detector).cloned();
-            Some(failure.unwrap_or_else(|| said_nothing(record)))
+    for attempt in 1..=ATTEMPTS {
+        let cell = provoked_cell(like, attempt);
+        let provoked = guests.provoke(&cell, image, &silent, run);
+        ways.cancel.check()?;
+        let answers = silent
+            .iter()
+            .map(|p| (p.detector.to_owned(), why(p, &provoked)));
+        proof.extend(answers);
+        // What a whole boot says counts; one that broke off may have been broken by the provoking.
+        if matches!(&provoked, Ok((record, _)) if record.end == End::Finished) {
+            break;
         }
-    };
-    proof.extend(silent.iter().map(|p| (p.detector.to_owned(), why(p))));
+        silent.retain(|p| proof.get(p.detector).is_some_and(Option::is_some));
+        if silent.is_empty() {
+            break;
+        }
+    }
     for (detector, why) in &proof {
         if let Some(why) = why {
-            let text = format!("{}: {detector} is not known to speak: {why}", cell.id);
+            let text = format!(
+                "{}: {detector} is not known to speak: {why}",
+                boots_of(like)
+            );
             ways.watcher.event(&Event::Warning(text));
         }
     }
@@ -93,6 +90,44 @@ pub(super) fn prove(
         remember(&folder, &file, &proof)?;
     }
     Ok(proof)
+}
+
+/// The boot in which detectors are provoked, after the model of another.
+fn provoked_cell(like: &Cell, attempt: u32) -> Cell {
+    let boots = like
+        .id
+        .rsplit_once('-')
+        .map_or(like.id.as_str(), |(f, _)| f);
+    Cell {
+        id: format!("{boots}-provoked-{attempt}"),
+        plan: Plan {
+            seed: like.plan.seed,
+            phases: vec![Phase {
+                load: Load::Idle,
+                seconds: SECONDS,
+            }],
+        },
+        ..like.clone()
+    }
+}
+
+/// A cell's name without its boot's number.
+fn boots_of(cell: &Cell) -> &str {
+    cell.id
+        .rsplit_once('-')
+        .map_or(&cell.id, |(boots, _)| boots)
+}
+
+/// Why a detector is not known to speak, if it is not.
+fn why(provocation: &Provocation, provoked: &Result<(RunRecord, Failures)>) -> Option<String> {
+    match provoked {
+        Err(error) => Some(error.chain()),
+        Ok((record, _)) if spoke(provocation, record) => None,
+        Ok((record, failures)) => {
+            let failure = failures.get(provocation.detector).cloned();
+            Some(failure.unwrap_or_else(|| said_nothing(record)))
+        }
+    }
 }
 
 /// Changes with what is provoked.

@@ -46,6 +46,21 @@ pub(super) enum Register {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Registers(Vec<u8>);
 
+#[cfg(test)]
+impl Registers {
+    pub(super) fn zeroed() -> Self {
+        Self(vec![0; 200])
+    }
+
+    pub(super) fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 impl Registers {
     /// One of them.
     pub(super) fn get(&self, register: Register) -> u64 {
@@ -228,7 +243,7 @@ impl Gdb {
 }
 
 /// Takes the first whole packet, and whatever comes before it.
-fn take(pending: &mut Vec<u8>) -> Option<String> {
+pub(super) fn take(pending: &mut Vec<u8>) -> Option<String> {
     let from = pending.iter().position(|byte| *byte == b'$')?;
     let length = pending[from..].iter().position(|byte| *byte == b'#')?;
     let end = from + length + 3;
@@ -252,7 +267,7 @@ fn checksum(packet: &[u8]) -> u8 {
         .fold(0, |sum: u8, byte| sum.wrapping_add(*byte))
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     let digits = bytes.iter().flat_map(|byte| {
         let digit = |n: u8| char::from(HEX[usize::from(n)]);
         [digit(byte >> 4), digit(byte & 15)]
@@ -261,7 +276,7 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 /// What is not known is `x`: taken for zero.
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| match byte {
         b'x' => Some(0),
         _ => char::from(byte).to_digit(16).map(|n| n as u8),

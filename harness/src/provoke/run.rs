@@ -10,7 +10,7 @@ use object::{Object, ObjectSymbol, ReadCache};
 
 use super::{
     gdb::{Gdb, Register, Registers},
-    table::{Provocation, Step, Value, symbols},
+    table::{Provocation, Step, Value, needs, symbols},
 };
 use crate::{Error, Result, cancel::Cancel, error::Context};
 
@@ -21,6 +21,10 @@ const BORROWED: &[&str] = &["ksys_write", "__x64_sys_write", "vfs_write"];
 const RETURN: &str = "panic";
 /// Below the borrowed task's stack, in bytes.
 const APART: u64 = 512;
+
+/// How many stops elsewhere a call may meet. Where two vCPUs come to a breakpoint at once, QEMU tells
+/// of the second after the guest was let go: that vCPU is in the middle of something else by then.
+const STRAY_STOPS: u32 = 8;
 
 /// The registers of arguments, in order.
 const ARGUMENTS: [Register; 6] = [
@@ -79,6 +83,11 @@ impl Provoke {
         })
     }
 
+    /// Whether the kernel has what these steps need: half of them would leave it with locks taken.
+    fn has_all(&self, steps: &[Step]) -> Result<()> {
+        needs(steps).try_for_each(|names| self.first(&names).map(|_| ()))
+    }
+
     fn first(&self, names: &[&str]) -> Result<u64> {
         let found = names.iter().find_map(|name| self.addresses.get(*name));
         found.copied().ok_or_else(|| {
@@ -108,16 +117,27 @@ impl Armed {
         self.gdb.breakpoint(self.borrowed, false)?;
         self.gdb.breakpoint(self.home, true)?;
         let mut failures = Failures::new();
+        let mut ended = None;
         for provocation in self.provoke.provocations.clone() {
-            let mut kept = HashMap::new();
-            if let Err(error) = self.steps(provocation.steps, &saved, &mut kept) {
+            if let Err(error) = self.provoke.has_all(provocation.steps) {
                 failures.insert(provocation.detector, error.chain());
+                continue;
+            }
+            if ended.is_none() {
+                let done = self.steps(provocation.steps, &saved, &mut HashMap::new());
+                ended = done.err().map(|error| error.chain());
+            }
+            // Nobody knows what the vCPU does now, nor what a call on it would break.
+            if let Some(why) = &ended {
+                failures.insert(provocation.detector, why.clone());
             }
         }
         self.gdb.breakpoint(self.home, false)?;
-        let mut now = self.gdb.registers()?;
-        now.restore(&saved);
-        self.gdb.set_registers(&now)?;
+        if ended.is_none() {
+            let mut now = self.gdb.registers()?;
+            now.restore(&saved);
+            self.gdb.set_registers(&now)?;
+        }
         self.gdb.detach()?;
         Ok(failures)
     }
@@ -172,13 +192,18 @@ impl Armed {
             registers.set(*register, *value);
         }
         self.gdb.set_registers(&registers)?;
-        let thread = self.gdb.run()?;
-        self.gdb.select(&thread)?;
-        let back = self.gdb.registers()?;
-        if back.get(Register::Rip) != self.home || back.get(Register::Rsp) != stack + 8 {
-            return Err(Error::infrastructure("the kernel panicked"));
+        for _ in 0..STRAY_STOPS {
+            let thread = self.gdb.run()?;
+            self.gdb.select(&thread)?;
+            let back = self.gdb.registers()?;
+            if back.get(Register::Rip) == self.home {
+                if back.get(Register::Rsp) == stack + 8 {
+                    return Ok(back.get(Register::Rax));
+                }
+                return Err(Error::infrastructure("the kernel panicked"));
+            }
         }
-        Ok(back.get(Register::Rax))
+        Err(Error::infrastructure("the guest stops where it should not"))
     }
 }
 
@@ -191,11 +216,148 @@ fn addresses(vmlinux: &Path) -> Result<HashMap<String, u64>> {
     let cache = ReadCache::new(File::open(vmlinux).host(doing)?);
     let object = object::File::parse(&cache).host(doing)?;
     let mut wanted = symbols();
-    wanted.extend_from_slice(BORROWED);
-    wanted.push(RETURN);
+    wanted.extend(BORROWED);
+    wanted.insert(RETURN);
     let found = object.symbols().filter_map(|symbol| {
-        let name = symbol.name().ok().filter(|name| wanted.contains(name))?;
+        let name = symbol.name().ok().filter(|name| wanted.contains(*name))?;
         Some((name.to_owned(), symbol.address()))
     });
     Ok(found.filter(|(_, address)| *address != 0).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        os::unix::net::{UnixListener, UnixStream},
+        thread::{self, JoinHandle},
+    };
+
+    use super::*;
+    use crate::provoke::gdb::{hex, take, unhex};
+
+    const BORROWED_AT: u64 = 0x1000;
+    const HOME: u64 = 0x2000;
+    const FUNCTION: u64 = 0x3000;
+    const ELSEWHERE: u64 = 0x4000;
+    const STACK: u64 = 0x9000;
+
+    /// Where the guest stops next.
+    #[derive(Debug, Clone, Copy)]
+    enum Stop {
+        /// As the agent comes by.
+        Borrowed,
+        /// As a call returns.
+        Returned,
+        /// In the middle of something, as another vCPU.
+        Stray,
+        /// Since the kernel panics.
+        Panicked,
+    }
+
+    /// A stub that stops so: gives the functions that were called.
+    fn stub(listener: UnixListener, stops: &'static [Stop]) -> JoinHandle<Vec<u64>> {
+        thread::spawn(move || {
+            let (mut socket, _) = listener.accept().unwrap();
+            let (mut pending, mut buffer) = (Vec::new(), [0; 4096]);
+            let mut registers = Registers::zeroed();
+            let (mut called, mut stops) = (Vec::new(), stops.iter());
+            let mut answer = |socket: &mut UnixStream, packet: &str| {
+                let given = packet.strip_prefix('G').and_then(unhex);
+                if let Some(bytes) = given {
+                    registers = Registers::from_bytes(bytes);
+                    called.push(registers.get(Register::Rip));
+                }
+                let said = match packet.as_bytes()[0] {
+                    b'?' => "T05thread:p01.01;".to_owned(),
+                    b'g' => hex(registers.bytes()),
+                    b'c' => {
+                        let top = registers.get(Register::Rsp);
+                        let (rip, rsp) = match stops.next().unwrap() {
+                            Stop::Borrowed => (BORROWED_AT, STACK),
+                            Stop::Returned => (HOME, top + 8),
+                            Stop::Stray => (ELSEWHERE, top),
+                            Stop::Panicked => (HOME, STACK - 0x800),
+                        };
+                        registers.set(Register::Rip, rip);
+                        registers.set(Register::Rsp, rsp);
+                        "T05thread:p01.01;".to_owned()
+                    }
+                    _ => "OK".to_owned(),
+                };
+                write!(socket, "+${said}#00").unwrap();
+            };
+            while let Ok(read @ 1..) = socket.read(&mut buffer) {
+                pending.extend_from_slice(&buffer[..read]);
+                while let Some(packet) = take(&mut pending) {
+                    answer(&mut socket, &packet);
+                }
+            }
+            called
+        })
+    }
+
+    const CALLS: &[Step] = &[Step::Call(&["f"], &[]), Step::Call(&["f"], &[])];
+    const LACKS: &[Step] = &[Step::Call(&["f"], &[]), Step::Call(&["gone"], &[])];
+    const TABLE: &[Provocation] = &[
+        named("lacks", LACKS),
+        named("one", CALLS),
+        named("two", CALLS),
+    ];
+
+    const fn named(detector: &'static str, steps: &'static [Step]) -> Provocation {
+        Provocation {
+            detector,
+            symbol: "",
+            class: "",
+            title: "",
+            steps,
+        }
+    }
+
+    /// What fails, and what was called.
+    fn provoked(stops: &'static [Stop]) -> (Failures, Vec<u64>) {
+        let dir = tempfile::tempdir().unwrap();
+        let socket = dir.path().join("gdb");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let known = [
+            ("ksys_write", BORROWED_AT),
+            ("panic", HOME),
+            ("f", FUNCTION),
+        ];
+        let provoke = Provoke {
+            socket,
+            addresses: known.map(|(name, at)| (name.to_owned(), at)).into(),
+            provocations: TABLE.iter().collect(),
+        };
+        let stub = stub(listener, stops);
+        let failures = provoke.arm(&Cancel::new()).unwrap().provoke().unwrap();
+        (failures, stub.join().unwrap())
+    }
+
+    #[test]
+    fn a_stop_elsewhere_is_no_calls_end() {
+        use Stop::{Borrowed, Returned, Stray};
+        let stops = &[
+            Borrowed, Stray, Returned, Returned, Returned, Stray, Stray, Returned,
+        ];
+        let (failures, called) = provoked(stops);
+        assert_eq!(failures.keys().collect::<Vec<_>>(), [&"lacks"]);
+        assert!(
+            failures["lacks"].contains("the kernel has no gone"),
+            "{failures:?}"
+        );
+        assert_eq!(
+            called,
+            [FUNCTION, FUNCTION, FUNCTION, FUNCTION, BORROWED_AT]
+        );
+    }
+
+    #[test]
+    fn a_kernel_that_panicked_is_left_alone() {
+        let (failures, called) = provoked(&[Stop::Borrowed, Stop::Returned, Stop::Panicked]);
+        assert_eq!(failures["one"], "the kernel panicked");
+        assert_eq!(failures["two"], "the kernel panicked");
+        assert_eq!(called, [FUNCTION, FUNCTION]);
+    }
 }

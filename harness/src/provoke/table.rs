@@ -3,6 +3,8 @@
 //! Each is a handful of calls of the kernel's own functions, with nothing changed in the image: what
 //! they do is as wrong as a driver that did it would be.
 
+use std::collections::BTreeSet;
+
 /// A value in a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Value {
@@ -145,29 +147,26 @@ pub const PROVOCATIONS: &[Provocation] = &[
     },
 ];
 
-/// Every symbol that any of them needs.
-pub(super) fn symbols() -> Vec<&'static str> {
-    fn of(step: &Step, all: &mut Vec<&'static str>) {
-        match step {
-            Call(names, values) => {
-                all.extend_from_slice(names);
-                let symbols = values.iter().filter_map(|value| match value {
-                    Symbol(name) => Some(*name),
-                    Number(_) | Kept(_) => None,
-                });
-                all.extend(symbols);
-            }
-            Set(name, _) => all.push(name),
-            Again(_, steps) => steps.iter().for_each(|step| of(step, all)),
-            Keep(_) => {}
+/// The symbols that steps need: of each of these, one.
+pub(super) fn needs(steps: &[Step]) -> Box<dyn Iterator<Item = Vec<&'static str>> + '_> {
+    Box::new(steps.iter().flat_map(|step| match step {
+        Call(names, values) => {
+            let symbols = values.iter().filter_map(|value| match value {
+                Symbol(name) => Some(vec![*name]),
+                Number(_) | Kept(_) => None,
+            });
+            std::iter::once(names.to_vec()).chain(symbols).collect()
         }
-    }
-    let mut all = Vec::new();
-    let steps = PROVOCATIONS.iter().flat_map(|p| p.steps);
-    steps.for_each(|step| of(step, &mut all));
-    all.sort_unstable();
-    all.dedup();
-    all
+        Set(name, _) => vec![vec![*name]],
+        Again(_, steps) => needs(steps).collect(),
+        Keep(_) => Vec::new(),
+    }))
+}
+
+/// Every symbol that any provocation needs.
+pub(super) fn symbols() -> BTreeSet<&'static str> {
+    let steps = PROVOCATIONS.iter().map(|p| p.steps);
+    steps.flat_map(needs).flatten().collect()
 }
 
 #[cfg(test)]
@@ -202,7 +201,7 @@ mod tests {
     fn symbols_within_repetitions_are_found() {
         let all = symbols();
         for name in ["__kmalloc", "__cpu_online_mask", "kcsan_skip_watch", TOUCH] {
-            assert!(all.contains(&name), "{name}");
+            assert!(all.contains(name), "{name}");
         }
     }
 }
