@@ -1,9 +1,22 @@
 //! QEMU's plugin interface, resolved at run time: one library for every version that it speaks.
 //!
 //! The functions are those of `qemu-plugin.h` as QEMU documents them; the few that are used are the
-//! same in all versions of the interface so far.
+//! same in the versions 1 (QEMU 7.2) to [`NEWEST`]. The seventh, QEMU 11.1's, calls back with other
+//! arguments, and does not refuse a plugin that asks for an older one.
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
+
+/// The newest version of the interface that is spoken here.
+pub(crate) const NEWEST: c_int = 6;
+
+/// What QEMU says of itself, as far as it is read: `qemu_info_t`'s beginning, in all versions.
+#[repr(C)]
+pub struct Info {
+    target_name: *const c_char,
+    oldest: c_int,
+    /// The newest version of the interface that QEMU speaks.
+    pub(crate) newest: c_int,
+}
 
 /// A plugin's number.
 pub(crate) type Id = u64;

@@ -32,7 +32,7 @@ use std::{
     },
 };
 
-use api::{Api, Id, Tb};
+use api::{Api, Id, Info, Tb};
 use hold::Holder;
 use places::Places;
 use protocol::board::{Board, Entry, Header, Kind};
@@ -64,6 +64,11 @@ struct Plugin {
     watching: AtomicBool,
 }
 
+/// The argument with the board's file.
+const BOARD: &[u8] = b"board=";
+/// The argument that only asks whether this QEMU can be watched.
+const PROBE: &CStr = c"probe=on";
+
 extern "C" fn choose_version() {
     // SAFETY: the loader runs this once, before QEMU reads the symbol and before any thread of
     // QEMU's could.
@@ -73,12 +78,12 @@ extern "C" fn choose_version() {
 /// QEMU's call on loading: 0 when all is well.
 ///
 /// # Safety
-/// QEMU's to call, with `argc` arguments in `argv`.
+/// QEMU's to call, with `argc` arguments in `argv`, and what it says of itself in `info`.
 // SAFETY: the name is QEMU's, and no other item of this library bears it.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn qemu_plugin_install(
     id: u64,
-    _info: *const c_void,
+    info: *const Info,
     argc: c_int,
     argv: *const *const c_char,
 ) -> c_int {
@@ -87,7 +92,9 @@ pub unsafe extern "C" fn qemu_plugin_install(
         // SAFETY: QEMU hands over `argc` strings, each ended by a NUL.
         unsafe { CStr::from_ptr(*argv.add(at)) }
     });
-    match install(id, args) {
+    // SAFETY: QEMU hands over its description.
+    let newest = unsafe { (*info).newest };
+    match install(id, newest, args) {
         Ok(()) => 0,
         Err(why) => {
             complain(&why);
@@ -96,13 +103,22 @@ pub unsafe extern "C" fn qemu_plugin_install(
     }
 }
 
-fn install<'a>(id: Id, args: impl Iterator<Item = &'a CStr>) -> Result<(), String> {
+fn install<'a>(id: Id, newest: c_int, args: impl Iterator<Item = &'a CStr>) -> Result<(), String> {
+    if newest > api::NEWEST {
+        let known = api::NEWEST;
+        return Err(format!(
+            "this QEMU speaks version {newest} of the plugin interface, and {known} is the newest known"
+        ));
+    }
     let api = Api::resolve()?;
     let mut board = None;
     for arg in args {
-        match arg.to_bytes().strip_prefix(b"board=") {
-            Some(path) => board = Some(file::map(path)?),
-            None => return Err(format!("unknown argument {arg:?}; board=FILE is known")),
+        match arg.to_bytes().split_at_checked(BOARD.len()) {
+            Some((BOARD, path)) => board = Some(file::map(path)?),
+            // All is well: that is what was asked.
+            // SAFETY: there is nothing to be cleaned up.
+            _ if arg == PROBE => unsafe { libc::_exit(0) },
+            _ => return Err(format!("unknown argument {arg:?}; board=FILE is known")),
         }
     }
     let board = board.ok_or("no board=FILE")?;
@@ -249,4 +265,23 @@ fn complain(why: &str) {
     let line = format!("ktwin's plugin: {why}\n");
     // SAFETY: the buffer is the line's, with its length. Nothing is to be done where it fails.
     let _ = unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_newer_interface_is_refused() {
+        let why = install(1, api::NEWEST + 1, std::iter::empty()).unwrap_err();
+        assert!(
+            why.contains("version 7") && why.contains("6 is the newest known"),
+            "{why}"
+        );
+        let why = install(1, api::NEWEST, std::iter::empty()).unwrap_err();
+        assert!(
+            why.starts_with("this QEMU has no "),
+            "no QEMU runs this test: {why}"
+        );
+    }
 }

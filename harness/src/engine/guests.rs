@@ -301,7 +301,7 @@ impl<'a> Guests<'a> {
         let built = Enabled::read(&image.config)?;
         let watched = match (&self.watching, subject) {
             (Some(watching), Some(subject)) => {
-                watching.board(cell, image, subject, accel.accel, self.ways)?
+                watching.board(cell, image, subject, accel.accel, &self.qemu, self.ways)?
             }
             _ => None,
         };

@@ -2,7 +2,7 @@
 //! of the patch that it was made of.
 
 use std::{
-    cell::RefCell,
+    cell::{OnceCell, RefCell},
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
@@ -12,13 +12,14 @@ use tempfile::TempDir;
 
 use crate::{
     Error, Result,
-    boot::settings::Accel,
+    boot::{settings::Accel, version::Qemu},
     build::{self, Enabled, KernelImage, sandbox},
     collect::WatchedFile,
     engine::Stalls,
+    event::Event,
     judge::Touched,
     plan::Cell,
-    plugin::{Board, Code, Spec, Stalled, Watch, likely, lines, references, stalls},
+    plugin::{Board, Code, Spec, Stalled, Watch, likely, lines, references, refusal, stalls},
     source::Ways,
     splat::Symbolizer,
 };
@@ -33,6 +34,8 @@ pub(super) struct Watching {
     /// The user asked for them: where they cannot be had is an error.
     demanded: bool,
     library: PathBuf,
+    /// Why QEMU does not take it, if it was asked and does not.
+    refused: OnceCell<Option<String>>,
     /// Each kernel's plan, by its key: base and variants boot more than once.
     plans: RefCell<BTreeMap<String, Watch>>,
 }
@@ -71,6 +74,7 @@ impl Watching {
             demanded: matches!(stalls, Stalls::At(_)),
             stalls: chosen,
             library: build::plugin(ways.cancel)?,
+            refused: OnceCell::new(),
             plans: RefCell::default(),
         }))
     }
@@ -80,6 +84,24 @@ impl Watching {
         &self.library
     }
 
+    /// Whether QEMU takes the plugin; it is asked once, and what follows from a no is said once.
+    fn taken(&self, qemu: &Qemu, ways: Ways<'_>) -> Result<bool> {
+        if let Some(known) = self.refused.get() {
+            return Ok(known.is_none());
+        }
+        let refused = refusal(&qemu.path, &self.library, ways.cancel)?;
+        if let Some(why) = &refused {
+            let text = format!("QEMU {} does not take ktwin's plugin: {why}", qemu.version);
+            if self.demanded {
+                return Err(Error::infrastructure(text)
+                    .mend("put a QEMU first in PATH that does, or leave --stall out"));
+            }
+            let text = format!("{text}: no vCPU is held, and which lines run is not known");
+            ways.watcher.event(&Event::Warning(text));
+        }
+        Ok(self.refused.get_or_init(|| refused).is_none())
+    }
+
     /// The board of one boot; none where there is nothing to watch.
     pub(super) fn board(
         &self,
@@ -87,6 +109,7 @@ impl Watching {
         image: &KernelImage,
         subject: Subject<'_>,
         accel: Accel,
+        qemu: &Qemu,
         ways: Ways<'_>,
     ) -> Result<Option<Watched>> {
         if !cell.plan.phases.iter().any(is_watched) {
@@ -98,6 +121,9 @@ impl Watching {
                     .mend("add --accel tcg, or leave --stall out")),
                 false => Ok(None),
             };
+        }
+        if !self.taken(qemu, ways)? {
+            return Ok(None);
         }
         let plan = self.plan_of(image, subject)?;
         if plan.points.is_empty() && plan.lines.is_empty() && plan.stalled.is_empty() {

@@ -7,11 +7,13 @@
 //! | `stalls.rs` | stall points: a spec's, and those of a patch's functions |
 //! | `references.rs` | where those functions take and drop references |
 //! | `coverage.rs` | which of a patch's lines own code, and which of them ran |
+//! | `probe.rs` | whether a QEMU takes the plugin |
 //! | `board.rs` | the file that host and plugin share while a guest runs |
 
 mod board;
 mod code;
 mod coverage;
+mod probe;
 mod references;
 mod spec;
 mod stalls;
@@ -19,6 +21,7 @@ mod stalls;
 pub use board::{Board, PointCount, Watch, Watched};
 pub use code::Code;
 pub use coverage::{Coverage, Line, lines};
+pub use probe::refusal;
 pub use references::{likely, references};
 pub use spec::{Place, Spec};
 pub use stalls::{Count, Point, Stalled, stalls};
