@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeSet, ops::RangeInclusive};
 
-use protocol::Plan;
+use protocol::{Load, Plan};
 use serde::{Deserialize, Serialize};
 
 use crate::scenario::{Profile, Scenario};
 
 /// The name of the kernel without any patch.
 pub const BASE: &str = "base";
+
+/// What the id of an emulated boot has before its number. No name holds the plus sign.
+const EMULATED: &str = "+tcg";
 
 /// The longest part of an id that comes from a name.
 const MAX_NAME: usize = 40;
@@ -34,6 +37,10 @@ pub struct Cell {
     pub cpus: u32,
     /// What the user adds to the kernel's command line.
     pub append: Vec<String>,
+    /// Emulated though the host has KVM, for what only an emulator can do: its races are widened,
+    /// and its speed is not that of the other boots.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub emulated: bool,
 }
 
 /// What a run is planned from.
@@ -97,10 +104,34 @@ pub fn boots(input: &PlanInput<'_>, config: &str, repeats: RangeInclusive<u32>) 
                 memory_mib: input.memory_mib.unwrap_or(input.scenario.guest.memory_mib),
                 cpus: input.cpus.unwrap_or(input.scenario.guest.cpus),
                 append: input.append.to_vec(),
+                emulated: false,
             });
         }
     }
     cells
+}
+
+/// A boot again, emulated on a host whose other boots are not: with the loads in which vCPUs are
+/// held, without those whose figures count. None where that leaves nothing.
+pub fn emulated(cell: &Cell) -> Option<Cell> {
+    let mut cell = cell.clone();
+    cell.id = format!("{}{EMULATED}-{}", stem(&cell.id), cell.repeat);
+    cell.emulated = true;
+    cell.plan.phases.retain(|phase| is_watched(&phase.load));
+    Some(cell).filter(|cell| !cell.plan.phases.is_empty())
+}
+
+/// Whether vCPUs are held while a load runs: never where its figures would mean nothing then.
+pub fn is_watched(load: &Load) -> bool {
+    match load {
+        Load::BackingRace(_) | Load::Exec(_) => true,
+        Load::Fio(_) | Load::Idle => false,
+    }
+}
+
+/// A cell's id without its boot's number.
+pub fn stem(id: &str) -> &str {
+    id.rsplit_once('-').map_or(id, |(stem, _)| stem)
 }
 
 /// A cell's seed: the same for every kernel of one repeat in one config, whatever else runs.
@@ -163,7 +194,10 @@ fn safe(config: &str, kernel: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::scenario::parse;
 
     fn strings(words: &[&str]) -> Vec<String> {
         words.iter().map(|word| (*word).to_owned()).collect()
@@ -236,6 +270,26 @@ mod tests {
         );
         let alone = Setup::new(&["kasan"], &[BASE]);
         assert_eq!(ids(&plan(&alone.input())), ["kasan-base-1", "kasan-base-2"]);
+    }
+
+    #[test]
+    fn an_emulated_boot_has_no_figures_that_count() {
+        let mut setup = Setup::new(&["kasan"], &[BASE, "ida"]);
+        let first = boots(&setup.input(), "kasan", 1..=2);
+        let cell = emulated(&first[3]).unwrap();
+        assert_eq!((cell.id.as_str(), cell.emulated), ("kasan-ida+tcg-2", true));
+        assert_eq!(cell.plan, first[3].plan);
+        let mut of = |text| {
+            setup.scenario = parse(text, Path::new("scenario.yaml")).unwrap();
+            emulated(&boots(&setup.input(), "kasan", 1..=1)[0])
+        };
+        let race = of(include_str!("../../scenarios/fuse-backing/race.yaml")).unwrap();
+        let loads: Vec<_> = race.plan.phases.iter().map(|p| &p.load).collect();
+        assert!(matches!(loads[..], [Load::BackingRace(_)]), "{loads:?}");
+        assert_eq!(
+            of(include_str!("../../scenarios/fuse-backing/fio.yaml")),
+            None
+        );
     }
 
     #[test]

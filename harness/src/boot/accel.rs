@@ -47,6 +47,11 @@ pub struct Choice {
 }
 
 impl Choice {
+    /// What a boot takes that only an emulator serves.
+    pub fn emulated() -> Self {
+        Self::new(Accel::Tcg, "vCPUs can be held only under emulation")
+    }
+
     fn new(accel: Accel, reason: impl Into<String>) -> Self {
         // QEMU's complaints may be long; the reason is one line.
         let reason: String = reason.into();

@@ -326,6 +326,7 @@ mod tests {
             memory_mib: 1,
             cpus: 1,
             append: vec![],
+            emulated: false,
         };
         let mut collector = Collector::new(&dir, &cell, &Unwatched).unwrap();
         let flood = splat("flood").repeat(SPLATS_A_TITLE + 36) + &splat("other");

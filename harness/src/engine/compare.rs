@@ -187,7 +187,7 @@ impl Comparing<'_> {
         repeats: RangeInclusive<u32>,
     ) -> Result<()> {
         let (functions, files) = sides.touched();
-        for cell in self.cells(sides, kernels, repeats) {
+        for cell in self.cells(sides, kernels, repeats)? {
             if self.ways.cancel.is_cancelled() {
                 return Ok(());
             }
@@ -241,7 +241,7 @@ impl Comparing<'_> {
         sides: &Sides<'_>,
         kernels: &[String],
         repeats: RangeInclusive<u32>,
-    ) -> Vec<Cell> {
+    ) -> Result<Vec<Cell>> {
         let all = sides.kernels();
         let input = PlanInput {
             scenario: self.scenario,
@@ -254,10 +254,23 @@ impl Comparing<'_> {
             cpus: self.request.cpus,
             append: &self.request.append,
         };
-        let mut cells = plan::boots(&input, sides.config, repeats);
+        let mut cells = plan::boots(&input, sides.config, repeats.clone());
         cells.retain(|cell| kernels.contains(&cell.variant));
         cells.iter_mut().for_each(|cell| self.guests.locate(cell));
-        cells
+        if self.wants_emulated(sides)? {
+            let once = cells.iter().filter(|c| c.repeat == *repeats.start());
+            let emulated: Vec<Cell> = once.filter_map(plan::emulated).collect();
+            cells.extend(emulated);
+        }
+        Ok(cells)
+    }
+
+    /// Whether the run wants races widened, and no boot of its own accord would.
+    fn wants_emulated(&self, sides: &Sides<'_>) -> Result<bool> {
+        match sides.any_image() {
+            Some(image) if self.request.profile.widens() => self.guests.wants_emulated(image),
+            _ => Ok(false),
+        }
     }
 
     /// Variants whose candidates further boots could settle.

@@ -120,6 +120,19 @@ impl<'a> Guests<'a> {
         Ok(self.accel.get_or_init(|| choice))
     }
 
+    /// How one cell's guest is run.
+    fn accel(&self, cell: &Cell, image: &KernelImage) -> Result<Choice> {
+        match cell.emulated {
+            true => Ok(Choice::emulated()),
+            false => self.settle(image).cloned(),
+        }
+    }
+
+    /// Whether vCPUs are to be held, and no boot but one made for that would do it.
+    pub(super) fn wants_emulated(&self, image: &KernelImage) -> Result<bool> {
+        Ok(self.watching.is_some() && self.settle(image)?.accel == Accel::Kvm)
+    }
+
     /// Names the programs of a cell's commands by where they lie on the tools disk.
     pub(super) fn locate(&self, cell: &mut Cell) {
         let located = self.tools.iter().flat_map(|t| &t.commands);
@@ -149,7 +162,7 @@ impl<'a> Guests<'a> {
         loop {
             let mut record = self.with(cell, image, Some(subject), provenance, run, run_cell)?;
             symbols::add(&mut record, image, subject.touched, run, self.ways.watcher)?;
-            let emulated = self.settle(image)?.accel == Accel::Tcg;
+            let emulated = self.accel(cell, image)?.accel == Accel::Tcg;
             let spoiled = Spoiled::of(&record, run).filter(|_| emulated);
             let Some(spoiled) = spoiled else {
                 return Ok(record);
@@ -281,7 +294,7 @@ impl<'a> Guests<'a> {
         run: &Path,
         then: impl FnOnce(&CellContext<'_>) -> Result<T>,
     ) -> Result<T> {
-        let accel = self.settle(image)?;
+        let accel = &self.accel(cell, image)?;
         let limits = Limits::of(accel.accel, &cell.config, self.request.profile, &cell.plan);
         let mut disks = Vec::new();
         // Each disk takes a tenth of a second of an emulated boot: none without need.

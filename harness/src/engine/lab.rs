@@ -181,6 +181,7 @@ impl<'a> Lab<'a> {
             memory_mib: guest.memory_mib,
             cpus: guest.cpus,
             append: Vec::new(),
+            emulated: false,
         };
         self.guests.locate(&mut cell);
         cell

@@ -19,7 +19,7 @@ use crate::{
     event::Event,
     hash::hex_sha256,
     judge::Proof,
-    plan::Cell,
+    plan::{Cell, stem},
     provoke::{Failures, PROVOCATIONS, Provocation},
     source::Ways,
 };
@@ -80,7 +80,7 @@ pub(super) fn prove(
         if let Some(why) = why {
             let text = format!(
                 "{}: {detector} is not known to speak: {why}",
-                boots_of(like)
+                stem(&like.id)
             );
             ways.watcher.event(&Event::Warning(text));
         }
@@ -94,12 +94,8 @@ pub(super) fn prove(
 
 /// The boot in which detectors are provoked, after the model of another.
 fn provoked_cell(like: &Cell, attempt: u32) -> Cell {
-    let boots = like
-        .id
-        .rsplit_once('-')
-        .map_or(like.id.as_str(), |(f, _)| f);
     Cell {
-        id: format!("{boots}-provoked-{attempt}"),
+        id: format!("{}-provoked-{attempt}", stem(&like.id)),
         plan: Plan {
             seed: like.plan.seed,
             phases: vec![Phase {
@@ -109,13 +105,6 @@ fn provoked_cell(like: &Cell, attempt: u32) -> Cell {
         },
         ..like.clone()
     }
-}
-
-/// A cell's name without its boot's number.
-fn boots_of(cell: &Cell) -> &str {
-    cell.id
-        .rsplit_once('-')
-        .map_or(&cell.id, |(boots, _)| boots)
 }
 
 /// Why a detector is not known to speak, if it is not.

@@ -7,7 +7,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use protocol::{Load, Phase};
 use tempfile::TempDir;
 
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
     engine::Stalls,
     event::Event,
     judge::Touched,
-    plan::Cell,
+    plan::{Cell, is_watched},
     plugin::{Board, Code, Spec, Stalled, Watch, likely, lines, references, refusal, stalls},
     source::Ways,
     splat::Symbolizer,
@@ -112,7 +111,7 @@ impl Watching {
         qemu: &Qemu,
         ways: Ways<'_>,
     ) -> Result<Option<Watched>> {
-        if !cell.plan.phases.iter().any(is_watched) {
+        if !cell.plan.phases.iter().any(|p| is_watched(&p.load)) {
             return Ok(None);
         }
         if accel != Accel::Tcg {
@@ -196,13 +195,5 @@ impl Watching {
         };
         let mut known = self.plans.borrow_mut();
         Ok(known.entry(image.key.clone()).or_insert(plan).clone())
-    }
-}
-
-fn is_watched(phase: &Phase) -> bool {
-    match phase.load {
-        Load::BackingRace(_) | Load::Exec(_) => true,
-        // Its figures would mean nothing.
-        Load::Fio(_) | Load::Idle => false,
     }
 }

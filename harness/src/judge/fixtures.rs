@@ -79,6 +79,7 @@ pub(crate) fn good(id: &str) -> RunRecord {
             memory_mib: 2048,
             cpus: 2,
             append: vec![],
+            emulated: false,
         },
         end: End::Finished,
         hello: Some(Hello {

@@ -158,7 +158,8 @@ fn rate(record: &RunRecord, load: &str, name: &str) -> Option<f64> {
 fn sample(records: &[RunRecord], read: &dyn Fn(&RunRecord) -> Option<f64>) -> Sample {
     let values: Vec<f64> = records
         .iter()
-        .filter(|record| record.end == End::Finished)
+        // vCPUs are held in a boot that is emulated for that: its speed is no other's.
+        .filter(|record| record.end == End::Finished && !record.cell.emulated)
         .filter_map(read)
         .collect();
     Sample {
@@ -183,6 +184,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::judge::fixtures::good;
 
     fn result(json: Value) -> FioResult {
         FioResult {
@@ -230,6 +232,23 @@ mod tests {
             result(json!({"jobs": [job(1.0, 1, 1000), job(2.0, 3, 5000), job(9.0, 0, 9)]}));
         assert_eq!(over_jobs(&result, "read", &FIGURES[0]), Some(3.0));
         assert_eq!(over_jobs(&result, "read", &FIGURES[2]), Some(4.0));
+    }
+
+    #[test]
+    fn an_emulated_boots_speed_is_not_compared() {
+        let boot = |emulated| {
+            let mut boot = good("kasan-base-1");
+            boot.cell.emulated = emulated;
+            boot
+        };
+        let race = |boots: &[RunRecord]| {
+            let mut all = measures(boots, boots).into_iter();
+            let found = all.find(|measure| measure.name == "backing-race lookups");
+            found.map(|measure| measure.base.values.len())
+        };
+        assert_eq!(race(&[boot(false), boot(false)]), Some(2));
+        assert_eq!(race(&[boot(false), boot(true)]), Some(1));
+        assert_eq!(race(&[boot(true)]), None);
     }
 
     #[test]

@@ -47,6 +47,8 @@ pub struct ProfileRow {
     pub plain: Boots,
     /// Boots a side in every other config.
     pub sanitizer: Boots,
+    /// One emulated boot a side besides, on a host with KVM.
+    pub widens: bool,
 }
 
 /// Every profile.
@@ -64,6 +66,7 @@ pub const PROFILES: [ProfileRow; 3] = [
         exec_limit_s: 600,
         plain: Boots { first: 1, most: 1 },
         sanitizer: Boots { first: 1, most: 1 },
+        widens: false,
     },
     ProfileRow {
         profile: Profile::Standard,
@@ -80,6 +83,7 @@ pub const PROFILES: [ProfileRow; 3] = [
         // Three of three against none of three is the least that is beyond chance, so two boots
         // need room for reruns.
         sanitizer: Boots { first: 2, most: 5 },
+        widens: true,
     },
     ProfileRow {
         profile: Profile::Full,
@@ -95,6 +99,7 @@ pub const PROFILES: [ProfileRow; 3] = [
         exec_limit_s: 7200,
         plain: Boots { first: 4, most: 10 },
         sanitizer: Boots { first: 2, most: 10 },
+        widens: true,
     },
 ];
 
@@ -106,12 +111,17 @@ impl ProfileRow {
             (first, most) => format!("{first} to {most}"),
         };
         format!(
-            "hammer {} s; fio {} s with {} jobs; boots a side: plain {}, others {}",
+            "hammer {} s; fio {} s with {} jobs; boots a side: plain {}, others {}{}",
             self.hammer_s,
             self.fio_s,
             self.fio_jobs,
             boots(self.plain),
-            boots(self.sanitizer)
+            boots(self.sanitizer),
+            if self.widens {
+                "; under KVM each also once emulated, with vCPUs held"
+            } else {
+                ""
+            }
         )
     }
 }
@@ -137,6 +147,11 @@ impl Profile {
             PLAIN => self.row().plain,
             _ => self.row().sanitizer,
         }
+    }
+
+    /// Whether a host with KVM makes one emulated boot a side too, to hold vCPUs in it.
+    pub fn widens(self) -> bool {
+        self.row().widens
     }
 
     /// What the agent is told to do.
