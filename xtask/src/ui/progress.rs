@@ -14,7 +14,7 @@ use harness::{
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use protocol::{Counters, GuestMessage};
 
-use super::{Paint, say};
+use super::{Paint, out, say};
 
 /// Counters worth a place in a line of live rates, most telling first.
 const RATES: [&str; 5] = ["lookups", "misses", "removes", "overlaps", "ios"];
@@ -50,6 +50,14 @@ impl Progress {
             bars,
             paint: Paint::stderr(),
             state: Mutex::default(),
+        }
+    }
+
+    /// A line on stdout, above whatever goes on.
+    pub(crate) fn out(&self, line: &str) {
+        match &self.bars {
+            Some(bars) => bars.suspend(|| out(line)),
+            None => out(line),
         }
     }
 

@@ -15,14 +15,14 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
         &request,
         bench.cache,
         bench.cancel,
-        bench.watcher,
+        bench.progress,
     )?);
     let temp = bench.cache.temp()?;
     let empty = Cache::at(temp.path())?;
     let sources = empty.root().join("source");
     std::fs::remove_dir(&sources)?;
     std::os::unix::fs::symlink(bench.cache.root().join("source"), &sources)?;
-    let mut lab = Lab::new(bench.home, &request, &empty, bench.cancel, bench.watcher)?;
+    let mut lab = Lab::new(bench.home, &request, &empty, bench.cancel, bench.progress)?;
     let base = lab.base(CONFIG)?;
     let (variant, _) = lab
         .variant(CONFIG)?

@@ -14,7 +14,6 @@ use harness::{
     cache::Cache,
     cancel::Cancel,
     engine::{Home, Kernel, Lab, Request, Stalls},
-    event::Watcher,
     exit,
 };
 
@@ -48,7 +47,8 @@ enum Name {
     /// The load's rate, against a minimal C program doing the same.
     Rate,
     /// How much sooner and more often a rare use-after-free shows when vCPUs are held where its
-    /// patch says. Takes up to an hour.
+    /// patch says. Takes more than an hour; figures are shown as they are known, the quick ones
+    /// first.
     Race,
     /// `run kasan --profile quick` with its kernels in the cache.
     Quick,
@@ -59,14 +59,19 @@ struct Bench<'a> {
     home: &'a Home,
     cache: &'a Cache,
     cancel: &'a Cancel,
-    watcher: &'a dyn Watcher,
+    progress: &'a ui::Progress,
 }
 
 impl Bench<'_> {
     /// Kernels and boots for one request.
     fn lab<'l>(&'l self, request: &'l Request) -> Result<Lab<'l>> {
-        let lab = Lab::new(self.home, request, self.cache, self.cancel, self.watcher)?;
+        let lab = Lab::new(self.home, request, self.cache, self.cancel, self.progress)?;
         Ok(lab)
+    }
+
+    /// Shows a figure as soon as it is known: some take an hour.
+    fn show(&self, figure: &Figure) {
+        self.progress.out(&figure.line());
     }
 }
 
@@ -101,7 +106,7 @@ pub(crate) fn run(options: Options) -> Result<u8> {
             home: &home,
             cache: &cache,
             cancel: &cancel,
-            watcher: &progress,
+            progress: &progress,
         };
         let figures = match name {
             Name::Build => build::measure(&bench)?,
@@ -109,11 +114,14 @@ pub(crate) fn run(options: Options) -> Result<u8> {
             Name::Memory => memory::measure()?,
             Name::Splats => splats::measure()?,
             Name::Rate => rate::measure(&bench)?,
-            Name::Race => race::measure(&bench)?,
+            Name::Race => {
+                race::measure(&bench)?;
+                Vec::new()
+            }
             Name::Quick => quick::measure()?,
         };
+        figures.iter().for_each(|figure| bench.show(figure));
         progress.finish();
-        figures.iter().for_each(|figure| ui::out(&figure.line()));
     }
     Ok(exit::PASS)
 }

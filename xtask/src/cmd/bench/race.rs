@@ -55,74 +55,74 @@ struct Trials {
     begins_s: Vec<f64>,
 }
 
-pub(super) fn measure(bench: &Bench<'_>) -> Result<Vec<Figure>> {
-    let planted = vec![bench.home.top().join(PLANTED)];
-    let of = |variants, stalls| Request {
+pub(super) fn measure(bench: &Bench<'_>) -> Result<()> {
+    let of = |variants: &Variants, stalls| Request {
         configs: vec![CONFIG.into()],
         workload: Workload::Scenario(SCENARIO.into()),
-        variants,
+        variants: variants.clone(),
         stalls,
         ..request()
     };
-    let rare = of(Variants::Patch(planted.clone()), Stalls::Auto);
-    let plain = of(Variants::Patch(planted), Stalls::Off);
-    let right = of(Variants::Scenarios, Stalls::Auto);
-    let covered = of(Variants::Scenarios, Stalls::Nowhere);
-    let uncovered = of(Variants::Scenarios, Stalls::Off);
+    right(bench, |stalls| of(&Variants::Scenarios, stalls))?;
+    let planted = Variants::Patch(vec![bench.home.top().join(PLANTED)]);
+    planted_race(bench, |stalls| of(&planted, stalls))
+}
 
+/// What the right patch's kernel shows: nothing, at a rate that watching its lines leaves.
+fn right(bench: &Bench<'_>, of: impl Fn(Stalls) -> Request) -> Result<()> {
+    let (held, covered, off) = (of(Stalls::Auto), of(Stalls::Nowhere), of(Stalls::Off));
+    let mut lab = bench.lab(&held)?;
+    let kept = keep(&mut lab)?;
+    let (mut on_lab, mut off_lab) = (bench.lab(&covered)?, bench.lab(&off)?);
+    let rate = coverage([(&mut on_lab, &covered), (&mut off_lab, &off)], &kept)?;
+    bench.show(&Figure::new("load's rate, coverage on over off", rate, "").at_least(0.7));
+    let trials = trials(&mut lab, &held, &kept, Begin::Restore, RIGHT)?;
+    let reports = trials.reports as f64;
+    bench.show(&Figure::new("reports on the right patch", reports, "").at_most(0.0));
+    Ok(())
+}
+
+/// What holds bring on the planted race, and whether restored guests show it as booted ones do.
+fn planted_race(bench: &Bench<'_>, of: impl Fn(Stalls) -> Request) -> Result<()> {
+    let (rare, plain) = (of(Stalls::Auto), of(Stalls::Off));
     let mut lab = bench.lab(&rare)?;
     let kept = keep(&mut lab)?;
-    let held = trials(&mut lab, &rare, &kept, Begin::Restore, HELD)?;
     let fresh = trials(&mut lab, &rare, &kept, Begin::Boot, FRESH)?;
-    let mut lab = bench.lab(&plain)?;
-    let plain = trials(&mut lab, &plain, &kept, Begin::Restore, PLAIN)?;
-    let mut lab = bench.lab(&right)?;
-    let kept = keep(&mut lab)?;
-    let right = trials(&mut lab, &right, &kept, Begin::Restore, RIGHT)?;
-    let on_off = coverage(
-        [
-            (&mut bench.lab(&covered)?, &covered),
-            (&mut bench.lab(&uncovered)?, &uncovered),
-        ],
-        &kept,
-    )?;
-
-    let restored = held.rate_against(&fresh);
+    let held = trials(&mut lab, &rare, &kept, Begin::Restore, HELD)?;
     let boots = median(fresh.begins_s.clone());
     let restores = median(held.begins_s.clone());
-    let ratio = held.rate_against(&plain);
-    Ok(vec![
-        Figure::new("reports, with holds", held.reports as f64, ""),
-        Figure::new("lookups, with holds", held.lookups as f64, ""),
-        Figure::new("reports, without", plain.reports as f64, ""),
-        Figure::new("lookups, without", plain.lookups as f64, ""),
-        Figure::new("reports a lookup, with holds over without", ratio.ratio, ""),
-        Figure::new("the same, lower end of 95 %", ratio.ci95[0], "").at_least(100.0),
-        Figure::new(
-            "median time to the first report, with holds",
-            median(held.first_s.clone()),
-            "s",
-        ),
-        Figure::new(
-            "median time to the first report, without",
-            median(plain.first_s.clone()),
-            "s",
-        ),
-        Figure::new(
-            "the same, with over without",
-            median(held.first_s) / median(plain.first_s),
-            "",
-        )
-        .at_most(0.1),
-        Figure::new("reports on the right patch", right.reports as f64, "").at_most(0.0),
+    let restored = held.rate_against(&fresh);
+    let reports = held.reports as f64;
+    let first_s = median(held.first_s.clone());
+    [
         Figure::new("boot to the load's begin", boots, "s"),
         Figure::new("restore to the load's begin", restores, "s"),
         Figure::new("restore over boot", restores / boots, "").at_most(0.25),
         Figure::new("reports a lookup, restored over booted", restored.ratio, ""),
         Figure::new("the same, lower end of 95 %", restored.ci95[0], ""),
         Figure::new("the same, upper end of 95 %", restored.ci95[1], ""),
-        Figure::new("load's rate, coverage on over off", on_off, "").at_least(0.7),
-    ])
+        Figure::new("reports, with holds", reports, ""),
+        Figure::new("lookups, with holds", held.lookups as f64, ""),
+        Figure::new("median time to the first report, with holds", first_s, "s"),
+    ]
+    .iter()
+    .for_each(|figure| bench.show(figure));
+
+    let mut lab = bench.lab(&plain)?;
+    let plain = trials(&mut lab, &plain, &kept, Begin::Restore, PLAIN)?;
+    let plain_s = median(plain.first_s.clone());
+    let ratio = held.rate_against(&plain);
+    [
+        Figure::new("reports, without", plain.reports as f64, ""),
+        Figure::new("lookups, without", plain.lookups as f64, ""),
+        Figure::new("reports a lookup, with holds over without", ratio.ratio, ""),
+        Figure::new("the same, lower end of 95 %", ratio.ci95[0], "").at_least(100.0),
+        Figure::new("median time to the first report, without", plain_s, "s"),
+        Figure::new("the same, with over without", first_s / plain_s, "").at_most(0.1),
+    ]
+    .iter()
+    .for_each(|figure| bench.show(figure));
+    Ok(())
 }
 
 fn keep(lab: &mut Lab<'_>) -> Result<Kept> {
