@@ -211,7 +211,8 @@ fn settings(trial: &Trial<'_>) -> MachineSettings {
 }
 
 /// What decides whether a trial would go the same way again.
-fn host_key(qemu: &Qemu) -> String {
+/// Changes with what makes boots on this host as quick as they are.
+pub(crate) fn host_key(qemu: &Qemu) -> String {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
     let model: String = cpuinfo

@@ -16,16 +16,17 @@ use crate::{
         kernels::{Built, Image},
         overlay, proof,
         seen::Seen,
+        spread::{self, Spread},
         subject::Variant,
         watching::Subject,
     },
     judge::{
-        self, Broken, JudgeInput, Judged, Proof, Touched,
-        verdict::{Comparison, Outcome, Patch},
+        self, Broken, JudgeInput, Judged, Proof, Rules, Touched, is_throughput,
+        verdict::{Comparison, Measure, Outcome, Patch},
     },
     patch::Series,
     plan::{self, BASE, Cell, PlanInput},
-    scenario::Scenario,
+    scenario::{Scenario, judges_costs},
     source::{SourceTree, Ways},
 };
 
@@ -152,9 +153,7 @@ impl Comparing<'_> {
         // Where no variant was built there is nothing to compare base with: it need not boot.
         let any = kernels.iter().any(|name| sides.alone || name != BASE);
         if any {
-            let boots = self.request.profile.boots(sides.config);
-            let first = self.request.repeat.unwrap_or(boots.first);
-            let most = self.request.repeat.unwrap_or(boots.most);
+            let (first, most) = self.looks(&sides);
             self.boot(&mut sides, &kernels, 1..=first)?;
             for repeat in first + 1..=most {
                 let wanted = self.unsettled(&sides, most - repeat + 1);
@@ -173,11 +172,47 @@ impl Comparing<'_> {
             return Ok(vec![self.judge_alone(&sides)]);
         }
         self.prove(&mut sides)?;
-        Ok(sides
-            .variants
-            .iter()
+        let variants = sides.variants.iter();
+        let compared: Vec<Comparison> = variants
             .map(|v| self.judge(&sides, v, 0).comparison)
-            .collect())
+            .collect();
+        self.remember_spread(&sides, &compared)?;
+        Ok(compared)
+    }
+
+    fn looks(&self, sides: &Sides<'_>) -> (u32, u32) {
+        let Request {
+            profile, repeat, ..
+        } = self.request;
+        profile.looks(sides.config, *repeat)
+    }
+
+    /// What throughput is judged by; none where it is not judged.
+    fn rules(&self, sides: &Sides<'_>) -> Option<Rules> {
+        judges_costs(sides.config).then(|| Rules {
+            margin: self.scenario.margin,
+            looks: self.looks(sides),
+            spread: self.spread(sides.config).known(),
+        })
+    }
+
+    /// What boots of one kernel differ by.
+    fn spread(&self, config: &str) -> Spread {
+        let (scenario, profile) = (&self.scenario.name, self.request.profile.name());
+        let host = self.guests.host();
+        let accel = self.guests.accel_name();
+        Spread::of(self.ways.cache, &[&host, &accel, config, scenario, profile])
+    }
+
+    fn remember_spread(&self, sides: &Sides<'_>, compared: &[Comparison]) -> Result<()> {
+        let measures = compared.iter().flat_map(|one| &one.measures);
+        let throughput: Vec<&Measure> = measures.filter(|m| is_throughput(m)).collect();
+        match judges_costs(sides.config) {
+            true => self
+                .spread(sides.config)
+                .remember(&spread::kernels(&throughput)),
+            false => Ok(()),
+        }
     }
 
     fn boot(
@@ -306,6 +341,7 @@ impl Comparing<'_> {
                     compiled: Some(&side.image.compiled),
                     symbols: &symbols,
                     reruns_left,
+                    rules: self.rules(sides),
                     ..self.input(sides, &one.variant.name, &side.records)
                 });
                 overlay::note(self.request, &mut judged.comparison);
@@ -346,6 +382,7 @@ impl Comparing<'_> {
             symbols: NONE,
             proof: None,
             reruns_left: 0,
+            rules: None,
             today: &self.today,
         }
     }

@@ -16,6 +16,7 @@ mod replay;
 mod request;
 mod seen;
 mod shell;
+mod spread;
 mod subject;
 mod symbols;
 mod watching;

@@ -9,15 +9,16 @@ use super::{
     measures,
     observe::{Observation, observe},
     status::{self, Boots},
+    throughput::{self, Rules},
     touched::Touched,
     unjudged::{Broken, broken_finding, unjudged},
-    verdict::{Comparison, Finding, Kind, Outcome, Status},
+    verdict::{Comparison, Finding, Judgement, Kind, Outcome, Status},
 };
 use crate::{
     collect::record::{End, RunRecord},
     exit,
     plan::BASE,
-    scenario::{Accepted, Scenario},
+    scenario::{Acceptance, Scenario},
     splat::Splat,
 };
 
@@ -55,6 +56,8 @@ pub struct JudgeInput<'a> {
     pub proof: Option<&'a Proof>,
     /// How many further boots a side the budget allows.
     pub reruns_left: u32,
+    /// What throughput is judged by; none where the config's costs are not what a user's are.
+    pub rules: Option<Rules>,
     /// Today, `YYYY-MM-DD`.
     pub today: &'a str,
 }
@@ -65,7 +68,8 @@ pub struct Judged {
     /// The comparison as of now.
     pub comparison: Comparison,
     /// Titles seen on the variant only that further boots of both sides, within the budget, could
-    /// make certain; while there are any, boot one more of each.
+    /// make certain, and measures that they could make clear; while there are any, boot one more of
+    /// each.
     pub rerun: Vec<String>,
 }
 
@@ -128,6 +132,21 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
     if let Some(broken) = input.base_broken {
         findings.push(broken_finding(broken, Status::Fixed));
     }
+    let mut measures = measures::measures(input.base, input.boots);
+    if let Some(rules) = &input.rules {
+        let judged = measures.iter_mut().filter(|m| measures::is_throughput(m));
+        for measure in judged {
+            throughput::judge(measure, rules);
+            if measure.judgement == Some(Judgement::Unclear) && input.reruns_left > 0 {
+                rerun.push(measure.name.clone());
+            }
+            let finding = throughput::finding(measure, input.scenario, input.today);
+            if finding.as_ref().is_some_and(|one| one.accepted.is_none()) {
+                reasons.weigh(Outcome::Regression);
+            }
+            findings.extend(finding);
+        }
+    }
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
     ends(input, &findings, &mut reasons);
     requirements(input, &findings, &mut reasons);
@@ -140,7 +159,7 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
         coverage: conditions::coverage(input.boots),
         detectors: conditions::detectors(input.boots),
         proved: input.proof.cloned().unwrap_or_default(),
-        measures: measures::measures(input.base, input.boots),
+        measures,
         reasons: reasons.words(),
         ..unjudged(
             outcome,
@@ -163,16 +182,10 @@ fn finding(group: &Group<'_>, status: Status, why: String, input: &JudgeInput<'_
         .copied()
         .min_by(|a, b| a.boot.cmp(&b.boot).then(time(a).total_cmp(&time(b))));
     let times = side.iter().filter_map(|seen| seen.at_s);
-    let mut why = why;
-    let entry = input
-        .scenario
-        .accepted
-        .iter()
-        .find(|entry| entry.title == group.title && !matches!(group.kind, Kind::BootFailed));
-    let current = entry.filter(|entry| entry.until.as_str() >= input.today);
-    if let (Some(entry), None) = (entry, current) {
-        why.push_str(&format!("; it was accepted until {}", entry.until));
-    }
+    let acceptance = match group.kind {
+        Kind::BootFailed => Acceptance::default(),
+        _ => input.scenario.acceptance(&group.title, input.today),
+    };
     Finding {
         kind: group.kind,
         class: first.map_or(String::new(), |seen| seen.class.clone()),
@@ -183,9 +196,9 @@ fn finding(group: &Group<'_>, status: Status, why: String, input: &JudgeInput<'_
             .fold(0, |sum: u64, o| sum.saturating_add(o.count)),
         first_s: times.min_by(f64::total_cmp),
         evidence: first.map_or(String::new(), |seen| seen.evidence.clone()),
-        why,
+        why: why + &acceptance.expired,
         detail: first.map_or(String::new(), |seen| seen.detail.clone()),
-        accepted: current.map(|Accepted { reason, until, .. }| format!("{reason} (until {until})")),
+        accepted: acceptance.current,
     }
 }
 

@@ -31,13 +31,14 @@ fn a_clean_pair_passes() {
     assert_eq!(
         names,
         [
+            "fio iops",
             "fio read iops",
             "backing-race lookups",
             "backing-race removes"
         ]
     );
     assert_eq!(comparison.measures[0].ratio, Some(1.0));
-    assert_eq!(comparison.measures[1].variant.median, Some(10.0));
+    assert_eq!(comparison.measures[2].variant.median, Some(10.0));
 }
 
 /// Base's boots, the variant's boots, the outcome, the findings.

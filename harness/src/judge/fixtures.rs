@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::{
     compare::{JudgeInput, Judged, judge},
+    throughput::Rules,
     touched::Touched,
     unjudged::Broken,
     verdict::{Comparison, Kind, Status},
@@ -293,6 +294,7 @@ pub(super) struct Setup {
     pub(super) reruns_left: u32,
     pub(super) base_broken: Option<Broken>,
     pub(super) earlier: Vec<Splat>,
+    pub(super) rules: Option<Rules>,
 }
 
 impl Setup {
@@ -319,6 +321,7 @@ impl Setup {
             reruns_left: 0,
             base_broken: None,
             earlier: vec![],
+            rules: None,
         }
     }
 
@@ -337,6 +340,7 @@ impl Setup {
             compiled: Some(&self.compiled),
             symbols: &self.symbols,
             reruns_left: self.reruns_left,
+            rules: self.rules,
             today: "2026-11-23",
         })
     }

@@ -1,4 +1,4 @@
-//! Costs, base and variant side by side: shown, not judged.
+//! Costs, base and variant side by side.
 
 use protocol::FioResult;
 use serde_json::Value;
@@ -50,6 +50,9 @@ const FIGURES: [Figure; 4] = [
     },
 ];
 
+/// What throughput is judged by: I/Os of both directions, as a mix of them has one rate.
+const THROUGHPUT: &str = "fio iops";
+
 /// Counts of a load that are shown as rates.
 const RATES: [(&str, &[&str]); 1] = [("backing-race", &["lookups", "removes"])];
 
@@ -61,20 +64,7 @@ pub(super) fn measures(base: &[RunRecord], variant: &[RunRecord]) -> Vec<Measure
         if base.values.is_empty() && variant.values.is_empty() {
             return;
         }
-        let ratio = match (base.median, variant.median) {
-            (Some(b), Some(v)) if b > 0.0 => Some(v / b),
-            _ => None,
-        };
-        all.push(Measure {
-            name,
-            unit: unit.to_owned(),
-            base,
-            variant,
-            ratio,
-            ci95: None,
-            margin: None,
-            judgement: None,
-        });
+        all.push(Measure::shown(name, unit, base, variant));
     };
     let phases = |records: &[RunRecord]| records.iter().map(|r| r.fio.len()).max().unwrap_or(0);
     let fio_phases = phases(base).max(phases(variant));
@@ -83,6 +73,11 @@ pub(super) fn measures(base: &[RunRecord], variant: &[RunRecord]) -> Vec<Measure
             1 => String::new(),
             _ => format!(" {}", phase + 1),
         };
+        add(format!("{THROUGHPUT}{which}"), "1/s", &|record| {
+            let result = record.fio.get(phase)?;
+            let iops = DIRECTIONS.map(|direction| over_jobs(result, direction, &FIGURES[0]));
+            iops.into_iter().flatten().reduce(|a, b| a + b)
+        });
         for direction in DIRECTIONS {
             for figure in &FIGURES {
                 add(
@@ -101,6 +96,11 @@ pub(super) fn measures(base: &[RunRecord], variant: &[RunRecord]) -> Vec<Measure
         }
     }
     all
+}
+
+/// Whether a measure is one of throughput, which is judged.
+pub fn is_throughput(measure: &Measure) -> bool {
+    measure.name.starts_with(THROUGHPUT)
 }
 
 /// I/Os that fio did.

@@ -13,6 +13,7 @@
 //! | `touched.rs`, `related.rs`, `csource.rs` | what a patch touches, and what is near |
 //! | `conditions.rs` | what must have happened for a pass |
 //! | `measures.rs` | costs side by side |
+//! | `throughput.rs`, `ranks.rs` | what boots allow to say about throughput |
 //! | `rates.rs` | rates of rare events, and what none of them means |
 //! | `assemble.rs` | the whole run's verdict |
 
@@ -27,9 +28,11 @@ mod groups;
 mod known;
 mod measures;
 mod observe;
+mod ranks;
 pub mod rates;
 mod related;
 mod status;
+mod throughput;
 mod touched;
 mod unjudged;
 pub mod verdict;
@@ -45,5 +48,7 @@ mod touched_tests;
 
 pub use assemble::{RunFacts, verdict};
 pub use compare::{JudgeInput, Judged, Proof, judge};
+pub use measures::is_throughput;
+pub use throughput::{Rules, variance as log_variance};
 pub use touched::Touched;
 pub use unjudged::{Broken, broken_base, unjudged, untestable};

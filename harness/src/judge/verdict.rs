@@ -198,12 +198,37 @@ pub struct Measure {
     pub variant: Sample,
     /// Variant over base, of the medians; null where base is zero or missing.
     pub ratio: Option<f64>,
-    /// The ratio's 95 % interval, where it was judged.
+    /// The ratio's 95 % interval, where it was judged; with several looks at the boots, at the level
+    /// that keeps the error rate over all of them.
     pub ci95: Option<[f64; 2]>,
     /// The declared margin, e.g. 0.05.
     pub margin: Option<f64>,
     /// Null where it is shown and not judged.
     pub judgement: Option<Judgement>,
+    /// How many more boots a side would likely settle what is unclear.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub more_boots: Option<u32>,
+}
+
+impl Measure {
+    /// One that is shown and not judged.
+    pub fn shown(name: String, unit: &str, base: Sample, variant: Sample) -> Self {
+        let ratio = match (base.median, variant.median) {
+            (Some(b), Some(v)) if b > 0.0 => Some(v / b),
+            _ => None,
+        };
+        Self {
+            name,
+            unit: unit.to_owned(),
+            base,
+            variant,
+            ratio,
+            ci95: None,
+            margin: None,
+            judgement: None,
+            more_boots: None,
+        }
+    }
 }
 
 /// One side's figures: a value for each boot, and their median.

@@ -13,7 +13,8 @@ use super::{
     words,
 };
 use crate::{
-    judge::verdict::{Comparison, Finding, Measure, Outcome, Status, Verdict},
+    boot::settings::Accel,
+    judge::verdict::{Comparison, Finding, Judgement, Measure, Outcome, Status, Verdict},
     plugin::Coverage,
 };
 
@@ -41,7 +42,7 @@ pub(super) fn page(verdict: &Verdict, dir: &Path) -> Page {
         Block::Facts(facts(verdict)),
     ];
     for comparison in &verdict.comparisons {
-        page.extend(of_comparison(comparison));
+        page.extend(of_comparison(comparison, &verdict.host.accel));
     }
     page.push(files(dir));
     page
@@ -106,7 +107,7 @@ fn short(hash: &str) -> String {
     hash.chars().take(HASH).collect()
 }
 
-fn of_comparison(comparison: &Comparison) -> Page {
+fn of_comparison(comparison: &Comparison, accel: &str) -> Page {
     let sides = match comparison.base.as_str() {
         "" => format!("{} alone", comparison.variant),
         base => format!("{} against {base}", comparison.variant),
@@ -136,13 +137,22 @@ fn of_comparison(comparison: &Comparison) -> Page {
         side_columns("exercised", comparison, None),
         exercise(comparison),
     );
+    let (judged, shown): (Vec<&Measure>, Vec<&Measure>) = comparison
+        .measures
+        .iter()
+        .partition(|measure| measure.judgement.is_some());
+    let mut columns = side_columns("cost", comparison, Some("ratio"));
+    columns.extend([Column::right("95 %"), Column::left("says")]);
+    table(
+        columns,
+        judged
+            .iter()
+            .map(|one| judged_measure(comparison, one, accel))
+            .collect(),
+    );
     table(
         side_columns("cost, not judged", comparison, Some("ratio")),
-        comparison
-            .measures
-            .iter()
-            .map(|one| measure(comparison, one))
-            .collect(),
+        shown.iter().map(|one| measure(comparison, one)).collect(),
     );
     let mut facts = Vec::new();
     if let Some(coverage) = &comparison.coverage {
@@ -276,6 +286,28 @@ fn measure(comparison: &Comparison, measure: &Measure) -> Row {
     let ratio = measure.ratio.map_or("-".into(), |r| format!("{r:.2}"));
     let name = format!("{}, {}", measure.name, measure.unit);
     side_row(comparison, name.into(), texts, Some(ratio.into()))
+}
+
+/// A judged measure's row: its interval, and what they say together.
+fn judged_measure(comparison: &Comparison, one: &Measure, accel: &str) -> Row {
+    let mut row = measure(comparison, one);
+    let interval = one.ci95.map(|[low, high]| format!("{low:.2} to {high:.2}"));
+    let says = one.judgement.map(|judgement| {
+        let (word, tone) = words::judgement(judgement);
+        let emulated = judgement == Judgement::Equivalent && accel == Accel::Tcg.name();
+        let more = one
+            .more_boots
+            .map(|more| format!("; about {more} more boots a side would settle it"));
+        let text = match emulated {
+            true => format!("{word}, under emulation"),
+            false => word.to_owned(),
+        };
+        Text::toned(text + &more.unwrap_or_default(), tone)
+    });
+    row.cells
+        .push(interval.unwrap_or_else(|| "-".into()).into());
+    row.cells.push(says.unwrap_or_default());
+    row
 }
 
 fn detectors(comparison: &Comparison) -> Text {

@@ -32,14 +32,8 @@ fn measure(name: &str, unit: &str, base: Option<f64>, variant: Option<f64>) -> M
         median: value,
     };
     Measure {
-        name: name.into(),
-        unit: unit.into(),
-        base: side(base),
-        variant: side(variant),
         ratio: base.zip(variant).map(|(b, v)| v / b),
-        ci95: None,
-        margin: None,
-        judgement: None,
+        ..Measure::shown(name.into(), unit, side(base), side(variant))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Outcomes, statuses, kinds and figures in words.
 
 use super::page::Tone;
-use crate::judge::verdict::{Kind, Outcome, Status};
+use crate::judge::verdict::{Judgement, Kind, Outcome, Status};
 
 /// An outcome's word, as in `verdict.json`.
 pub fn outcome_word(outcome: Outcome) -> &'static str {
@@ -41,6 +41,15 @@ pub(super) fn status(status: Status) -> (&'static str, Tone) {
         Status::Unconfirmed => ("unconfirmed", Tone::Doubt),
         Status::Common => ("common", Tone::Quiet),
         Status::Fixed => ("fixed", Tone::Good),
+    }
+}
+
+pub(super) fn judgement(judgement: Judgement) -> (&'static str, Tone) {
+    match judgement {
+        Judgement::Equivalent => ("equivalent", Tone::Good),
+        Judgement::Better => ("better", Tone::Good),
+        Judgement::Worse => ("worse", Tone::Bad),
+        Judgement::Unclear => ("unclear", Tone::Doubt),
     }
 }
 

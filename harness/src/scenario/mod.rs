@@ -20,8 +20,9 @@ mod value;
 pub use find::{Listed, find, list, load};
 pub use nearest::{did_you_mean, nearest};
 pub use parse::parse;
-pub use profile::{Boots, PROFILES, ProfileRow};
+pub use profile::{Boots, PROFILES, ProfileRow, judges_costs};
 pub use types::{
-    Accepted, Count, DEFAULT, ExecSpec, FioSpec, GuestSpec, LoadSpec, Profile, RaceSpec, Scenario,
+    Acceptance, Accepted, Count, DEFAULT, ExecSpec, FioSpec, GuestSpec, LoadSpec, Profile,
+    RaceSpec, Scenario,
 };
 pub use value::parse_size_mib;

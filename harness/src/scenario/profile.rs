@@ -126,6 +126,11 @@ impl ProfileRow {
     }
 }
 
+/// Whether a config's costs are what a user's kernel would have: they are judged there alone.
+pub fn judges_costs(config: &str) -> bool {
+    config == PLAIN
+}
+
 impl Profile {
     /// Its row of the table.
     pub fn row(self) -> &'static ProfileRow {
@@ -152,6 +157,16 @@ impl Profile {
     /// Whether a host with KVM makes one emulated boot a side too, to hold vCPUs in it.
     pub fn widens(self) -> bool {
         self.row().widens
+    }
+
+    /// Boots a side before the first look at a config's costs and after the last; or the user's own
+    /// number.
+    pub fn looks(self, config: &str, repeats: Option<u32>) -> (u32, u32) {
+        let boots = self.boots(config);
+        (
+            repeats.unwrap_or(boots.first),
+            repeats.unwrap_or(boots.most),
+        )
     }
 
     /// What the agent is told to do.

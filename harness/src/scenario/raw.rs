@@ -9,7 +9,9 @@ use serde::{
 };
 
 use super::{
-    types::{Accepted, Count, ExecSpec, FioSpec, GuestSpec, LoadSpec, RaceSpec, Scenario},
+    types::{
+        Accepted, Count, DEFAULT_MARGIN, ExecSpec, FioSpec, GuestSpec, LoadSpec, RaceSpec, Scenario,
+    },
     value::{
         Argument, Block, DEFAULT_GUEST, Date, Engine, InnerPath, Jobs, Name, Pattern, Size, Stall,
         Symbol, Within, Words,
@@ -37,6 +39,7 @@ pub(super) struct RawScenario {
     loads: Loads,
     #[serde(default)]
     stall: Vec<Stall>,
+    margin: Option<Within<1, 50>>,
     #[serde(default)]
     accepted: Vec<RawAccepted>,
 }
@@ -221,6 +224,9 @@ impl From<RawScenario> for Scenario {
             },
             loads: raw.loads.0,
             stalls: raw.stall.into_iter().map(|stall| stall.0).collect(),
+            margin: raw
+                .margin
+                .map_or(DEFAULT_MARGIN, |percent| percent.get() as f64 / 100.0),
             accepted: raw
                 .accepted
                 .into_iter()

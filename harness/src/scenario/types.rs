@@ -21,6 +21,9 @@ pub enum Profile {
     Full,
 }
 
+/// Without a scenario's own.
+pub(super) const DEFAULT_MARGIN: f64 = 0.05;
+
 /// One scenario.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scenario {
@@ -42,6 +45,8 @@ pub struct Scenario {
     pub loads: Vec<LoadSpec>,
     /// Where vCPUs are held instead of where the patch says, under emulation.
     pub stalls: Vec<Spec>,
+    /// A throughput within so much of base's is no change: 0.05 for 5 %.
+    pub margin: f64,
     /// Costs or titles known and accepted.
     pub accepted: Vec<Accepted>,
     /// The file that it was read from; empty for one made from `-- COMMAND`.
@@ -65,8 +70,29 @@ impl Scenario {
                 seconds: None,
             })],
             stalls: Vec::new(),
+            margin: DEFAULT_MARGIN,
             accepted: Vec::new(),
             file: PathBuf::new(),
+        }
+    }
+}
+
+impl Scenario {
+    /// Whether the scenario accepts what bears this title, `today` being `YYYY-MM-DD`.
+    pub fn acceptance(&self, title: &str, today: &str) -> Acceptance {
+        let Some(entry) = self.accepted.iter().find(|entry| entry.title == title) else {
+            return Acceptance::default();
+        };
+        let Accepted { reason, until, .. } = entry;
+        match until.as_str() >= today {
+            true => Acceptance {
+                current: Some(format!("{reason} (until {until})")),
+                expired: String::new(),
+            },
+            false => Acceptance {
+                current: None,
+                expired: format!("; it was accepted until {until}"),
+            },
         }
     }
 }
@@ -149,4 +175,13 @@ pub struct Accepted {
     pub reason: String,
     /// The last day on which it is, `YYYY-MM-DD`.
     pub until: String,
+}
+
+/// Whether a finding or a measure is accepted today.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Acceptance {
+    /// Why, and until when.
+    pub current: Option<String>,
+    /// That it was, for the end of an explanation; empty where it was not.
+    pub expired: String,
 }

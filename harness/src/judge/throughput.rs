@@ -1,0 +1,332 @@
+//! Whether a patch costs throughput: boots of both sides, and what they allow to say (pure).
+//!
+//! The sample is a boot. Its values are compared as logarithms, so that a shift is a ratio, and by
+//! their ranks, so that a neighbour's hour does not decide. More boots are made until the question is
+//! settled, and each look at them may err: the looks share one error rate, the first taking what it
+//! needs to settle anything.
+
+use super::{
+    ranks::{finest, interval, shift},
+    verdict::{Finding, Judgement, Kind, Measure, Status},
+};
+use crate::scenario::Scenario;
+
+/// How often a kernel may be called better or worse than itself, over all looks.
+const LEVEL: f64 = 0.05;
+/// Boots a side from which on there is an interval at that level.
+const FEWEST: usize = 4;
+/// A difference between two boots is beyond doubt from so many times the one that boots of one kernel
+/// are known for.
+const BEYOND_DOUBT: f64 = 4.0;
+/// What two boots of one kernel differ by where nothing is known of the host: the standard deviation
+/// of the logarithm of their ratio. Emulated boots on a machine with neighbours were seen at 0.15.
+const UNKNOWN_SPREAD: f64 = 0.2;
+
+/// What one comparison's boots are judged by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Rules {
+    /// A ratio within so much of one is no change.
+    pub margin: f64,
+    /// Boots a side before the first look, and after the last.
+    pub looks: (u32, u32),
+    /// The standard deviation of the logarithm of the ratio of two boots of one kernel on this host.
+    pub spread: Option<f64>,
+}
+
+/// Judges a measure of which more is better.
+pub(super) fn judge(measure: &mut Measure, rules: &Rules) {
+    let logs = |values: &[f64]| -> Option<Vec<f64>> {
+        let all_positive = values.iter().all(|value| *value > 0.0);
+        all_positive.then(|| values.iter().map(|value| value.ln()).collect())
+    };
+    let sides = (logs(&measure.base.values), logs(&measure.variant.values));
+    let (Some(base), Some(variant)) = sides else {
+        return;
+    };
+    if base.is_empty() || variant.is_empty() {
+        return;
+    }
+    measure.margin = Some(rules.margin);
+    measure.judgement = Some(if base.len().min(variant.len()) < FEWEST {
+        beyond_doubt(&base, &variant, rules)
+    } else {
+        let ci = interval(&base, &variant, level(base.len(), rules.looks));
+        measure.ci95 = ci.map(|ends| ends.map(f64::exp));
+        by_interval(ci, shift(&base, &variant), rules.margin)
+    });
+    if measure.judgement == Some(Judgement::Unclear) {
+        measure.more_boots = more_boots(measure);
+    }
+}
+
+/// What a measure that is worse is as a finding.
+pub(super) fn finding(measure: &Measure, scenario: &Scenario, today: &str) -> Option<Finding> {
+    if measure.judgement != Some(Judgement::Worse) {
+        return None;
+    }
+    let ratio = measure.ratio.unwrap_or(f64::NAN);
+    let why = match measure.ci95 {
+        Some([low, high]) => format!(
+            "{ratio:.3} of base's, 95 % interval {low:.3} to {high:.3}, margin {:.0} %",
+            measure.margin.unwrap_or_default() * 100.0
+        ),
+        None => format!("{ratio:.3} of base's: beyond what boots of one kernel differ by"),
+    };
+    let boots = measure.variant.values.len() as u64;
+    let acceptance = scenario.acceptance(&measure.name, today);
+    Some(Finding {
+        kind: Kind::Slower,
+        class: "throughput".into(),
+        title: measure.name.clone(),
+        status: Status::New,
+        count: boots,
+        first_s: None,
+        evidence: String::new(),
+        why: why + &acceptance.expired,
+        detail: String::new(),
+        accepted: acceptance.current,
+    })
+}
+
+fn by_interval(ci: Option<[f64; 2]>, shift: f64, margin: f64) -> Judgement {
+    let (least, most) = ((1.0 - margin).ln(), (1.0 + margin).ln());
+    match ci {
+        Some([low, high]) if least <= low && high <= most => Judgement::Equivalent,
+        Some([_, high]) if high < 0.0 && shift < least => Judgement::Worse,
+        Some([low, _]) if low > 0.0 && shift > most => Judgement::Better,
+        _ => Judgement::Unclear,
+    }
+}
+
+/// Too few boots for an interval: only what nobody would doubt.
+fn beyond_doubt(base: &[f64], variant: &[f64], rules: &Rules) -> Judgement {
+    let bound = BEYOND_DOUBT * rules.spread.unwrap_or(UNKNOWN_SPREAD);
+    let shift = shift(base, variant);
+    match shift {
+        shift if shift < -bound => Judgement::Worse,
+        shift if shift > bound => Judgement::Better,
+        _ => Judgement::Unclear,
+    }
+}
+
+/// What a look after so many boots a side may err at.
+fn level(boots: usize, (first, most): (u32, u32)) -> f64 {
+    let first_look = finest(first as usize).min(LEVEL);
+    if most <= first {
+        return LEVEL;
+    }
+    if boots <= first as usize {
+        return first_look;
+    }
+    (LEVEL - first_look) / f64::from(most - first)
+}
+
+/// How many more boots a side would likely settle what is unclear; none where these do not tell, or
+/// no plausible number would.
+fn more_boots(measure: &Measure) -> Option<u32> {
+    const MOST: f64 = 1000.0;
+    const TWO_SIDED_95: f64 = 1.96;
+    let (base, variant) = (&measure.base.values, &measure.variant.values);
+    let margin = measure.margin?;
+    let variance = f64::midpoint(variance(base)?, variance(variant)?);
+    let (base, variant) = (ln(base), ln(variant));
+    let shift = shift(&base, &variant).abs();
+    let half_width = match shift > margin {
+        true => shift,
+        false => margin - shift,
+    };
+    let wanted = 2.0 * variance * (TWO_SIDED_95 / half_width).powi(2);
+    let more = wanted.ceil() - base.len().min(variant.len()) as f64;
+    (more <= MOST).then_some(more.max(1.0) as u32)
+}
+
+/// The variance of the values' logarithms; none for fewer than two.
+pub fn variance(values: &[f64]) -> Option<f64> {
+    let logs = ln(values);
+    let n = logs.len() as f64;
+    let mean = logs.iter().sum::<f64>() / n;
+    let squares: f64 = logs.iter().map(|log| (log - mean).powi(2)).sum();
+    (logs.len() > 1).then(|| squares / (n - 1.0))
+}
+
+fn ln(values: &[f64]) -> Vec<f64> {
+    values.iter().map(|value| value.ln()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use fastrand::Rng;
+    use serde_json::json;
+
+    use super::*;
+    use crate::{
+        judge::{
+            fixtures::{Change, Setup, brief},
+            verdict::{Outcome, Sample},
+        },
+        scenario::Accepted,
+    };
+
+    const STANDARD: (u32, u32) = (4, 6);
+    const FULL: (u32, u32) = (4, 10);
+    const MARGIN: f64 = 0.05;
+
+    fn measure(base: &[f64], variant: &[f64]) -> Measure {
+        let sample = |values: &[f64]| Sample {
+            values: values.to_vec(),
+            median: None,
+        };
+        Measure::shown("fio iops".into(), "1/s", sample(base), sample(variant))
+    }
+
+    fn rules(looks: (u32, u32)) -> Rules {
+        Rules {
+            margin: MARGIN,
+            looks,
+            spread: None,
+        }
+    }
+
+    fn judged(base: &[f64], variant: &[f64], rules: &Rules) -> Option<Judgement> {
+        let mut measure = measure(base, variant);
+        judge(&mut measure, rules);
+        measure.judgement
+    }
+
+    #[test]
+    fn judgements() {
+        use Judgement::{Better, Equivalent, Unclear, Worse};
+        let table: [(&[f64], &[f64], Option<Judgement>); 9] = [
+            (
+                &[100.0, 101.0, 99.0, 100.5],
+                &[100.2, 99.5, 101.0, 100.1],
+                Some(Equivalent),
+            ),
+            (
+                &[100.0, 101.0, 99.0, 100.5],
+                &[90.0, 89.0, 91.0, 90.5],
+                Some(Worse),
+            ),
+            (
+                &[100.0, 101.0, 99.0, 100.5],
+                &[110.0, 111.0, 112.0, 109.5],
+                Some(Better),
+            ),
+            // Slower for certain, and by less than the margin.
+            (
+                &[100.0, 101.0, 99.5, 100.5],
+                &[98.0, 98.5, 97.9, 98.2],
+                Some(Equivalent),
+            ),
+            (
+                &[100.0, 130.0, 80.0, 100.5],
+                &[90.0, 120.0, 75.0, 110.0],
+                Some(Unclear),
+            ),
+            // One boot a side: only what is beyond doubt.
+            (&[100.0], &[60.0], Some(Unclear)),
+            (&[100.0], &[30.0], Some(Worse)),
+            (&[], &[30.0], None),
+            (&[0.0], &[30.0], None),
+        ];
+        for (base, variant, expected) in table {
+            let got = judged(base, variant, &rules(STANDARD));
+            assert_eq!(got, expected, "{base:?} {variant:?}");
+        }
+        let known = Rules {
+            spread: Some(0.02),
+            ..rules((1, 1))
+        };
+        assert_eq!(judged(&[100.0], &[85.0], &known), Some(Worse));
+    }
+
+    /// All looks together call a kernel better or worse than itself no more often than they may.
+    #[test]
+    fn looks_share_one_error_rate() {
+        let mut rng = Rng::with_seed(7);
+        for looks in [STANDARD, FULL, (4, 4)] {
+            let rules = rules(looks);
+            let trials = 4000;
+            let wrong = (0..trials).filter(|_| {
+                let mut boot = || (0..12).map(|_| rng.f64()).sum::<f64>() * 20.0 + 200.0;
+                let sides: [Vec<f64>; 2] = [(); 2].map(|()| (0..looks.1).map(|_| boot()).collect());
+                let mut settled = (looks.0..=looks.1).filter_map(|n| {
+                    let [base, variant] = [0, 1].map(|side: usize| &sides[side][..n as usize]);
+                    let mut measure = measure(base, variant);
+                    judge(&mut measure, &rules);
+                    measure.judgement.filter(|j| *j != Judgement::Unclear)
+                });
+                settled.next().is_some_and(|j| j != Judgement::Equivalent)
+            });
+            let rate = wrong.count() as f64 / f64::from(trials);
+            assert!(rate <= LEVEL, "{looks:?}: {rate}");
+        }
+    }
+
+    #[test]
+    fn more_boots_are_the_more_the_less_is_clear() {
+        let more = |base: &[f64], variant: &[f64]| {
+            let mut measure = measure(base, variant);
+            judge(&mut measure, &rules(STANDARD));
+            more_boots(&measure)
+        };
+        let little = more(&[100.0, 104.0, 97.0, 101.0], &[99.0, 103.0, 98.0, 102.0]).unwrap();
+        let much = more(&[100.0, 134.0, 77.0, 101.0], &[99.0, 133.0, 78.0, 102.0]).unwrap();
+        assert!(little < 20 && 50 < much, "{little} {much}");
+        assert_eq!(more(&[100.0], &[99.0]), None);
+    }
+
+    /// Boots whose fio did so many I/Os a second.
+    fn boots(iops: &[f64]) -> Vec<Change> {
+        let boot = |iops: f64| -> Change {
+            Box::new(move |record| {
+                let json = json!({"jobs": [{"read": {"iops": iops, "total_ios": 9}}]});
+                for result in &mut record.fio {
+                    result.json = json.clone();
+                }
+            })
+        };
+        iops.iter().map(|iops| boot(*iops)).collect()
+    }
+
+    #[test]
+    fn a_lower_throughput_is_a_regression_unless_it_is_accepted() {
+        let (base, slow) = ([100.0, 101.0, 99.0, 100.5], [90.0, 89.0, 91.0, 90.5]);
+        let mut setup = Setup::new(boots(&base), boots(&slow));
+        assert_eq!(
+            setup.judge().outcome,
+            Outcome::Pass,
+            "it is not judged without rules"
+        );
+        setup.rules = Some(rules(STANDARD));
+        let judged = setup.judge();
+        assert_eq!(judged.outcome, Outcome::Regression);
+        assert_eq!(brief(&judged), [(Kind::Slower, Status::New)]);
+        assert!(
+            judged.findings[0]
+                .why
+                .starts_with("0.900 of base's, 95 % interval 0.8")
+        );
+        setup.scenario.accepted = vec![Accepted {
+            title: "fio iops".into(),
+            reason: "worth it".into(),
+            until: "2026-12-31".into(),
+        }];
+        assert_eq!(setup.judge().outcome, Outcome::Pass);
+    }
+
+    #[test]
+    fn what_is_unclear_is_booted_again_while_boots_are_left() {
+        let mut setup = Setup::new(
+            boots(&[100.0, 130.0, 80.0, 100.5]),
+            boots(&[90.0, 120.0, 75.0, 110.0]),
+        );
+        setup.rules = Some(rules(STANDARD));
+        assert_eq!(setup.judged().rerun, Vec::<String>::new());
+        setup.reruns_left = 2;
+        let judged = setup.judged();
+        assert_eq!(judged.rerun, ["fio iops"]);
+        assert_eq!(judged.comparison.outcome, Outcome::Pass);
+        assert!(judged.comparison.measures[0].more_boots > Some(20));
+    }
+}
