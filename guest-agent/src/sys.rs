@@ -11,6 +11,7 @@ use std::{
 
 use fuser::{FileHandle, FopenFlags, ReplyOpen};
 use nix::errno::Errno;
+use protocol::counts::{NOP, START, displacement};
 
 /// <linux/fuse.h>: the ioctls' letter and the number of the closing one.
 const FUSE_DEV_IOC_MAGIC: u8 = 229;
@@ -110,6 +111,38 @@ pub(crate) fn kernel_log() -> Vec<u8> {
 pub(crate) fn in_own_session(command: &mut Command) -> &mut Command {
     // SAFETY: setsid is async-signal-safe, and the closure does nothing else.
     unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) }
+}
+
+/// A no-operation that tells whoever counts instructions where an operation begins or ends.
+macro_rules! mark {
+    ($operation:expr, $end:expr) => {
+        // SAFETY: an instruction that touches neither memory nor registers nor flags.
+        unsafe {
+            std::arch::asm!(
+                ".byte {a}, {b}, {c}, {d}",
+                ".long {at}",
+                a = const NOP[0],
+                b = const NOP[1],
+                c = const NOP[2],
+                d = const NOP[3],
+                at = const displacement($operation, $end),
+                options(nostack, preserves_flags)
+            );
+        }
+    };
+}
+
+/// Does an operation between its marks; its number is its place in [`protocol::counts::MARKED`].
+pub(crate) fn marked<const NUMBER: u8, T>(operation: impl FnOnce() -> T) -> T {
+    mark!(NUMBER, false);
+    let done = operation();
+    mark!(NUMBER, true);
+    done
+}
+
+/// Asks whoever counts instructions to begin.
+pub(crate) fn start_counting() {
+    mark!(START, false);
 }
 
 /// Lets the other threads of this process have more of the CPUs: the calling

@@ -10,9 +10,6 @@ use crate::scenario::{Profile, Scenario};
 /// The name of the kernel without any patch.
 pub const BASE: &str = "base";
 
-/// What the id of an emulated boot has before its number. No name holds the plus sign.
-const EMULATED: &str = "+tcg";
-
 /// The longest part of an id that comes from a name.
 const MAX_NAME: usize = 40;
 
@@ -37,10 +34,37 @@ pub struct Cell {
     pub cpus: u32,
     /// What the user adds to the kernel's command line.
     pub append: Vec<String>,
-    /// Emulated though the host has KVM, for what only an emulator can do: its races are widened,
-    /// and its speed is not that of the other boots.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub emulated: bool,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_loads")]
+    pub purpose: Purpose,
+}
+
+/// What a boot is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Purpose {
+    /// The scenario's loads, as the host runs them best.
+    #[default]
+    Loads,
+    /// Emulated though the host has KVM: its races are widened, and its speed is no other's.
+    Widened,
+    /// Emulated, one vCPU, time by instructions: single operations are counted.
+    Counted,
+}
+
+impl Purpose {
+    fn is_loads(&self) -> bool {
+        *self == Purpose::Loads
+    }
+
+    /// What the boot's id has before its number. No name holds the plus sign.
+    fn mark(self) -> &'static str {
+        match self {
+            Purpose::Loads => "",
+            Purpose::Widened => "+tcg",
+            Purpose::Counted => "+count",
+        }
+    }
 }
 
 /// What a run is planned from.
@@ -104,28 +128,49 @@ pub fn boots(input: &PlanInput<'_>, config: &str, repeats: RangeInclusive<u32>) 
                 memory_mib: input.memory_mib.unwrap_or(input.scenario.guest.memory_mib),
                 cpus: input.cpus.unwrap_or(input.scenario.guest.cpus),
                 append: input.append.to_vec(),
-                emulated: false,
+                purpose: Purpose::Loads,
             });
         }
     }
     cells
 }
 
+/// A boot of one purpose as one of another, with the loads that are for it; none where that leaves
+/// nothing.
+fn made_for(cell: &Cell, purpose: Purpose, wanted: impl Fn(&Load) -> bool) -> Option<Cell> {
+    let mut cell = cell.clone();
+    cell.id = format!("{}{}-{}", stem(&cell.id), purpose.mark(), cell.repeat);
+    cell.purpose = purpose;
+    cell.plan.phases.retain(|phase| wanted(&phase.load));
+    Some(cell).filter(|cell| !cell.plan.phases.is_empty())
+}
+
+/// A boot without the operations that are counted in a boot of their own.
+pub fn uncounted(cell: &Cell) -> Option<Cell> {
+    made_for(cell, Purpose::Loads, |load| {
+        !matches!(load, Load::Operations(_))
+    })
+}
+
+/// Those operations' boot: with one vCPU, as one thread runs all that are counted.
+pub fn counted(cell: &Cell) -> Option<Cell> {
+    let cell = made_for(cell, Purpose::Counted, |load| {
+        matches!(load, Load::Operations(_))
+    })?;
+    Some(Cell { cpus: 1, ..cell })
+}
+
 /// A boot again, emulated on a host whose other boots are not: with the loads in which vCPUs are
 /// held, without those whose figures count. None where that leaves nothing.
-pub fn emulated(cell: &Cell) -> Option<Cell> {
-    let mut cell = cell.clone();
-    cell.id = format!("{}{EMULATED}-{}", stem(&cell.id), cell.repeat);
-    cell.emulated = true;
-    cell.plan.phases.retain(|phase| is_watched(&phase.load));
-    Some(cell).filter(|cell| !cell.plan.phases.is_empty())
+pub fn widened(cell: &Cell) -> Option<Cell> {
+    made_for(cell, Purpose::Widened, is_watched)
 }
 
 /// Whether vCPUs are held while a load runs: never where its figures would mean nothing then.
 pub fn is_watched(load: &Load) -> bool {
     match load {
         Load::BackingRace(_) | Load::Exec(_) => true,
-        Load::Fio(_) | Load::Idle => false,
+        Load::Fio(_) | Load::Operations(_) | Load::Idle => false,
     }
 }
 
@@ -276,12 +321,13 @@ mod tests {
     fn an_emulated_boot_has_no_figures_that_count() {
         let mut setup = Setup::new(&["kasan"], &[BASE, "ida"]);
         let first = boots(&setup.input(), "kasan", 1..=2);
-        let cell = emulated(&first[3]).unwrap();
-        assert_eq!((cell.id.as_str(), cell.emulated), ("kasan-ida+tcg-2", true));
+        let cell = widened(&first[3]).unwrap();
+        assert_eq!(cell.id, "kasan-ida+tcg-2");
+        assert_eq!(cell.purpose, Purpose::Widened);
         assert_eq!(cell.plan, first[3].plan);
         let mut of = |text| {
             setup.scenario = parse(text, Path::new("scenario.yaml")).unwrap();
-            emulated(&boots(&setup.input(), "kasan", 1..=1)[0])
+            widened(&boots(&setup.input(), "kasan", 1..=1)[0])
         };
         let race = of(include_str!("../../scenarios/fuse-backing/race.yaml")).unwrap();
         let loads: Vec<_> = race.plan.phases.iter().map(|p| &p.load).collect();

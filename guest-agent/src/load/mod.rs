@@ -4,4 +4,5 @@ pub(crate) mod backing_race;
 pub(crate) mod exec;
 pub(crate) mod fio;
 mod idle;
+pub(crate) mod operations;
 pub(crate) mod run;

@@ -5,7 +5,7 @@ use std::{fs, sync::Arc, time::Duration};
 use anyhow::Result;
 use protocol::{FindingKind, GuestMessage, Load, Phase};
 
-use super::{backing_race, exec, fio, idle};
+use super::{backing_race, exec, fio, idle, operations};
 use crate::{
     channel::Outbox,
     crew,
@@ -52,6 +52,7 @@ pub(crate) fn phase(context: &Context<'_>, index: usize, phase: &Phase) -> Resul
         Load::BackingRace(sizes) => backing_race::run(context, sizes, time),
         Load::Fio(wanted) => fio::run(context, wanted, time),
         Load::Exec(wanted) => exec::run(context, wanted, time),
+        Load::Operations(wanted) => operations::run(context, wanted),
         Load::Idle => Ok(idle::run(context, time)),
     };
     context.heart.rest();

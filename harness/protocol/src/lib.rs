@@ -6,6 +6,7 @@
 //! one initramfs serves every cell.
 
 pub mod board;
+pub mod counts;
 mod guest;
 mod line;
 mod plan;
@@ -15,7 +16,7 @@ pub use guest::{
     GuestMessage, Hello,
 };
 pub use line::{LineError, decode, encode};
-pub use plan::{BackingRace, Exec, Fio, HostMessage, Load, Phase, Plan, Store};
+pub use plan::{BackingRace, Exec, Fio, HostMessage, Load, Operations, Phase, Plan, Store};
 
 /// The version of these messages. Another number is refused, with both named.
 pub const PROTOCOL: u32 = 1;

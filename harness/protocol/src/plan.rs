@@ -1,5 +1,7 @@
 //! Host to guest.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// What the host says.
@@ -40,6 +42,8 @@ pub enum Load {
     Fio(Fio),
     /// A program of the user's, as root.
     Exec(Exec),
+    /// Single operations, marked for whoever counts their instructions.
+    Operations(Operations),
     /// Nothing; no scenario asks for it.
     Idle,
 }
@@ -51,9 +55,21 @@ impl Load {
             Load::BackingRace(_) => "backing-race",
             Load::Fio(_) => "fio",
             Load::Exec(_) => "exec",
+            Load::Operations(_) => "operations",
             Load::Idle => "idle",
         }
     }
+}
+
+/// Single operations, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Operations {
+    /// How often each is done.
+    pub times: u32,
+    /// How many backing ids live meanwhile.
+    pub ids: u32,
+    /// Functions of the kernel's whose executions are operations too: a name, and the function's.
+    pub functions: BTreeMap<String, String>,
 }
 
 /// Sizes of the backing-race load.

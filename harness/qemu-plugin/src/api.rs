@@ -27,7 +27,7 @@ pub(crate) enum Insn {}
 
 type Installed = unsafe extern "C" fn(Id);
 type TbTrans = unsafe extern "C" fn(Id, *mut Tb);
-type InsnExec = unsafe extern "C" fn(u32, *mut c_void);
+type Exec = unsafe extern "C" fn(u32, *mut c_void);
 type Mem = unsafe extern "C" fn(u32, u32, u64, *mut c_void);
 
 /// `QEMU_PLUGIN_CB_NO_REGS`: the callback reads no registers.
@@ -35,19 +35,34 @@ pub(crate) const NO_REGISTERS: c_int = 0;
 /// `QEMU_PLUGIN_MEM_RW`: reads and writes.
 pub(crate) const READS_AND_WRITES: c_int = 3;
 
+/// How an instruction's bytes are had.
+enum InsnData {
+    /// QEMU lends its own.
+    Lent(unsafe extern "C" fn(*const Insn) -> *const c_void),
+    /// QEMU copies so many.
+    Copied(unsafe extern "C" fn(*const Insn, *mut c_void, usize) -> usize),
+}
+
+/// From this version of the interface on, QEMU copies an instruction's bytes.
+const COPIES_DATA: c_int = 3;
+
 /// The functions in use.
 pub(crate) struct Api {
     pub(crate) register_tb_trans: unsafe extern "C" fn(Id, TbTrans),
     pub(crate) tb_n_insns: unsafe extern "C" fn(*const Tb) -> usize,
     pub(crate) tb_get_insn: unsafe extern "C" fn(*const Tb, usize) -> *mut Insn,
     pub(crate) insn_vaddr: unsafe extern "C" fn(*const Insn) -> u64,
-    pub(crate) register_insn_exec: unsafe extern "C" fn(*mut Insn, InsnExec, c_int, *mut c_void),
+    pub(crate) register_insn_exec: unsafe extern "C" fn(*mut Insn, Exec, c_int, *mut c_void),
+    pub(crate) register_tb_exec: unsafe extern "C" fn(*mut Tb, Exec, c_int, *mut c_void),
     pub(crate) register_mem: unsafe extern "C" fn(*mut Insn, Mem, c_int, c_int, *mut c_void),
+    insn_size: unsafe extern "C" fn(*const Insn) -> usize,
+    insn_data: InsnData,
     pub(crate) reset: unsafe extern "C" fn(Id, Installed),
 }
 
 impl Api {
-    pub(crate) fn resolve() -> Result<Self, String> {
+    /// For a QEMU that speaks this version, and older ones.
+    pub(crate) fn resolve(newest: c_int) -> Result<Self, String> {
         // SAFETY: each symbol is a function of the type that QEMU's header gives it, and function
         // pointers are as wide as data pointers on every platform that QEMU's plugins run on.
         unsafe {
@@ -58,9 +73,44 @@ impl Api {
                 insn_vaddr: cast(find(c"qemu_plugin_insn_vaddr")?),
                 register_insn_exec: cast(find(c"qemu_plugin_register_vcpu_insn_exec_cb")?),
                 register_mem: cast(find(c"qemu_plugin_register_vcpu_mem_cb")?),
+                register_tb_exec: cast(find(c"qemu_plugin_register_vcpu_tb_exec_cb")?),
+                insn_size: cast(find(c"qemu_plugin_insn_size")?),
+                insn_data: {
+                    let symbol = find(c"qemu_plugin_insn_data")?;
+                    match newest < COPIES_DATA {
+                        true => InsnData::Lent(cast(symbol)),
+                        false => InsnData::Copied(cast(symbol)),
+                    }
+                },
                 reset: cast(find(c"qemu_plugin_reset")?),
             })
         }
+    }
+
+    /// The first bytes of an instruction, if it has so many.
+    ///
+    /// # Safety
+    /// The instruction is one of the block that QEMU has just translated.
+    pub(crate) unsafe fn bytes<const N: usize>(&self, insn: *const Insn) -> Option<[u8; N]> {
+        let mut bytes = [0; N];
+        // SAFETY: the caller's instruction; no more is read of it than it has, nor written than fits.
+        unsafe {
+            if (self.insn_size)(insn) < N {
+                return None;
+            }
+            match self.insn_data {
+                InsnData::Lent(data) => {
+                    let data: *const u8 = data(insn).cast();
+                    data.copy_to_nonoverlapping(bytes.as_mut_ptr(), N);
+                }
+                InsnData::Copied(data) => {
+                    if data(insn, bytes.as_mut_ptr().cast(), N) < N {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(bytes)
     }
 }
 

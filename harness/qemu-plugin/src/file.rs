@@ -1,13 +1,20 @@
-//! The board, mapped from its file for as long as QEMU runs.
+//! A file that the host shares, mapped for as long as QEMU runs.
 
-use std::{ffi::OsStr, fs::OpenOptions, os::fd::AsRawFd, os::unix::ffi::OsStrExt, ptr, slice};
+use std::{
+    ffi::OsStr,
+    fs::OpenOptions,
+    os::{fd::AsRawFd, unix::ffi::OsStrExt},
+    ptr, slice,
+    sync::atomic::AtomicU64,
+};
 
-use protocol::board::Board;
-
-/// Maps the board in a file, for good.
-pub(crate) fn map(path: &[u8]) -> Result<Board<'static>, String> {
+/// Maps a file's words, for good, as what `over` takes them for.
+pub(crate) fn map<T>(
+    path: &[u8],
+    over: impl FnOnce(&'static [AtomicU64]) -> Option<T>,
+) -> Result<T, String> {
     let path = OsStr::from_bytes(path);
-    let failed = |why: String| format!("failed to map the board {}: {why}", path.display());
+    let failed = |why: String| format!("failed to map {}: {why}", path.display());
     let file = OpenOptions::new()
         .read(true)
         .write(true)
@@ -32,5 +39,5 @@ pub(crate) fn map(path: &[u8]) -> Result<Board<'static>, String> {
     // SAFETY: the mapping is page-aligned, never unmapped and never shrunk by the host that made it;
     // atomics may be shared with another process.
     let words = unsafe { slice::from_raw_parts(at.cast(), size / size_of::<u64>()) };
-    Board::over(words).ok_or_else(|| failed("it is no board, or shorter than it says".into()))
+    over(words).ok_or_else(|| failed("it is of another kind, or shorter than it says".into()))
 }

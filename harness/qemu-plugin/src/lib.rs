@@ -1,19 +1,22 @@
 //! The plugin inside QEMU's TCG: holds a vCPU at chosen instructions while the others go on, tells
-//! which holds mattered, and counts which code ran.
+//! which holds mattered, and counts which code ran; or counts the instructions of single operations.
 //!
 //! | file | job |
 //! |---|---|
 //! | `api.rs` | QEMU's plugin interface, resolved at run time |
-//! | `file.rs` | the board, mapped from its file |
+//! | `file.rs` | the board or the counts, mapped from their file |
 //! | `places.rs` | which of the board's entries an instruction belongs to |
 //! | `hold.rs` | when and how long a vCPU is held |
 //! | `steer.rs` | in which functions it is worth it |
 //! | `watch.rs` | which objects were touched meanwhile |
+//! | `count.rs`, `counting.rs` | instructions between marks, and QEMU's calls for them |
 //!
-//! `-plugin PATH,board=FILE`. Instructions that no entry names cost nothing, and a QEMU without the
+//! `-plugin PATH,board=FILE`, or `counts=FILE`. Instructions that no entry names cost nothing, and a QEMU without the
 //! plugin nothing at all.
 
 mod api;
+mod count;
+mod counting;
 mod file;
 mod hold;
 mod places;
@@ -66,6 +69,8 @@ struct Plugin {
 
 /// The argument with the board's file.
 const BOARD: &[u8] = b"board=";
+/// The argument with the file of counts.
+const COUNTS: &[u8] = b"counts=";
 /// The argument that only asks whether this QEMU can be watched.
 const PROBE: &CStr = c"probe=on";
 
@@ -110,18 +115,25 @@ fn install<'a>(id: Id, newest: c_int, args: impl Iterator<Item = &'a CStr>) -> R
             "this QEMU speaks version {newest} of the plugin interface, and {known} is the newest known"
         ));
     }
-    let api = Api::resolve()?;
+    let api = Api::resolve(newest)?;
     let mut board = None;
     for arg in args {
+        if let Some(path) = arg.to_bytes().strip_prefix(COUNTS) {
+            return counting::install(id, api, path);
+        }
         match arg.to_bytes().split_at_checked(BOARD.len()) {
-            Some((BOARD, path)) => board = Some(file::map(path)?),
+            Some((BOARD, path)) => board = Some(file::map(path, Board::over)?),
             // All is well: that is what was asked.
             // SAFETY: there is nothing to be cleaned up.
             _ if arg == PROBE => unsafe { libc::_exit(0) },
-            _ => return Err(format!("unknown argument {arg:?}; board=FILE is known")),
+            _ => {
+                return Err(format!(
+                    "unknown argument {arg:?}; board=FILE and counts=FILE are known"
+                ));
+            }
         }
     }
-    let board = board.ok_or("no board=FILE")?;
+    let board = board.ok_or("no board=FILE and no counts=FILE")?;
     let stack_bits = board.header(Header::StackBits).load(Relaxed);
     let stack_bits = u32::try_from(stack_bits).unwrap_or(u32::MAX);
     board

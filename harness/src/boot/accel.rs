@@ -48,8 +48,8 @@ pub struct Choice {
 
 impl Choice {
     /// What a boot takes that only an emulator serves.
-    pub fn emulated() -> Self {
-        Self::new(Accel::Tcg, "vCPUs can be held only under emulation")
+    pub fn emulated(reason: &str) -> Self {
+        Self::new(Accel::Tcg, reason)
     }
 
     fn new(accel: Accel, reason: impl Into<String>) -> Self {
@@ -191,6 +191,7 @@ fn settings(trial: &Trial<'_>) -> MachineSettings {
         config: "",
         built: &Enabled::default(),
         tsc_khz: None,
+        counted: false,
     };
     MachineSettings {
         qemu: trial.qemu.path.clone(),
@@ -205,6 +206,7 @@ fn settings(trial: &Trial<'_>) -> MachineSettings {
         console: Console::Fd(CONSOLE_FD),
         agent_fd: Some(AGENT_FD),
         plugin: None,
+        icount: None,
         gdb: None,
         migration: None,
     }

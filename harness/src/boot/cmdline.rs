@@ -13,6 +13,8 @@ use crate::build::Enabled;
 enum When {
     Always,
     On(Accel),
+    /// Where time goes by instructions.
+    Counted,
     /// To a config of this name, or one stacked with it (`kasan+lockdep`).
     Config(&'static str),
     /// To a kernel built with the first symbol and without the second.
@@ -33,6 +35,8 @@ const WORDS: &[Row] = &[
     (When::Always, "8250.nr_uarts=1", "no probing for serial lines that are not there"),
     (When::On(Accel::Tcg), "no_timer_check", "its timer's timing is not a processor's"),
     (When::On(Accel::Tcg), "tsc=reliable", "no watchdog doubts the only good clock"),
+    (When::Counted, "norandmaps", "the agent's addresses are the same in every boot"),
+    (When::Counted, "nolapic_timer", "its calibration would take most of the boot"),
     (When::Built("TRACING", "FTRACE"), "initcall_blacklist=trace_eval_init,tracer_init_tracefs",
         "lockdep selects tracing that nobody asked for: a fifth of its boot"),
     (When::Built("KCSAN", "SLUB_DEBUG"), "initcall_blacklist=slab_late_init",
@@ -51,7 +55,12 @@ pub struct Boot<'a> {
     pub built: &'a Enabled,
     /// The frequency of the time stamp counter that the guest will see; none where unknown.
     pub tsc_khz: Option<u32>,
+    /// Whether the guest's time goes by instructions.
+    pub counted: bool,
 }
+
+/// The time stamp counter's frequency where one instruction is one nanosecond, in kHz.
+pub const COUNTED_TSC_KHZ: u32 = 1_000_000;
 
 /// The words, the user's own last, where they override.
 pub fn words(boot: &Boot<'_>, append: &[String]) -> Vec<String> {
@@ -79,6 +88,7 @@ impl When {
         match self {
             When::Always => true,
             When::On(accel) => accel == boot.accel,
+            When::Counted => boot.counted,
             When::Config(name) => stacked(boot.config).any(|part| part == name),
             When::Built(with, without) => boot.built.has(with) && !boot.built.has(without),
         }
@@ -104,6 +114,7 @@ mod tests {
             config,
             built: &Enabled::of(built),
             tsc_khz,
+            counted: false,
         };
         words(&boot, &["quiet".into()]).join(" ")
     }

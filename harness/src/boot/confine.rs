@@ -151,7 +151,7 @@ fn own(settings: &MachineSettings) -> Vec<Show> {
     }
     if let Some(plugin) = &settings.plugin {
         shown.push(Show::Read(plugin.library.clone()));
-        shown.push(Show::Write(plugin.board.clone()));
+        shown.push(Show::Write(plugin.shared.clone()));
     }
     if let Some(folder) = settings.gdb.as_ref().and_then(|g| g.socket.parent()) {
         shown.push(Show::Write(folder.to_owned()));
@@ -204,7 +204,7 @@ pub fn command(settings: &MachineSettings, confinement: Confinement) -> Vec<OsSt
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::settings::{GdbStub, Plugin, tests::machine};
+    use crate::boot::settings::{GdbStub, Plugin, PluginDoes, tests::machine};
 
     fn line(change: impl FnOnce(&mut MachineSettings)) -> String {
         let mut settings = machine();
@@ -255,7 +255,8 @@ mod tests {
                 line(|m| {
                     m.plugin = Some(Plugin {
                         library: "/target/plugin.so".into(),
-                        board: "/tmp/d/board".into(),
+                        does: PluginDoes::Watch,
+                        shared: "/tmp/d/board".into(),
                     });
                 }),
                 "--ro-bind /target/plugin.so /target/plugin.so --bind /tmp/d/board /tmp/d/board --",

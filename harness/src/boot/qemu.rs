@@ -36,6 +36,9 @@ fn machine(kind: Machine) -> &'static str {
     }
 }
 
+/// When a guest begins whose time goes by instructions: always then.
+const ICOUNT_BEGINS: &str = "2026-01-01T00:00:00";
+
 /// The suffix of virtio devices' names: their transport.
 fn transport(kind: Machine) -> &'static str {
     match kind {
@@ -57,11 +60,26 @@ pub fn args(settings: &MachineSettings) -> Vec<String> {
     let mut out = Args(COMMON.iter().map(|s| (*s).to_owned()).collect());
     let [how, cpu] = accel(settings.accel);
     out.pair("-machine", machine(settings.machine));
-    out.pair("-accel", how);
+    // Instructions can be counted only where one thread runs them all.
+    out.pair(
+        "-accel",
+        if settings.icount.is_some() {
+            "tcg,thread=single"
+        } else {
+            how
+        },
+    );
     out.pair("-cpu", cpu);
     if let Some(plugin) = &settings.plugin {
-        let [library, board] = [&plugin.library, &plugin.board].map(|p| escape(&text(p)));
-        out.pair("-plugin", format!("file={library},board={board}"));
+        let [library, shared] = [&plugin.library, &plugin.shared].map(|p| escape(&text(p)));
+        let argument = plugin.does.argument();
+        out.pair("-plugin", format!("file={library},{argument}={shared}"));
+    }
+    if let Some(seed) = settings.icount {
+        // One instruction is one nanosecond, and who waits skips the time.
+        out.pair("-icount", "shift=0,sleep=off");
+        out.pair("-rtc", format!("base={ICOUNT_BEGINS},clock=vm"));
+        out.pair("-seed", seed.to_string());
     }
     out.pair("-m", format!("{}M", settings.memory_mib));
     out.pair("-smp", settings.cpus.to_string());
@@ -167,7 +185,7 @@ fn escape(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::boot::settings::{GdbStub, Plugin, tests::machine};
+    use crate::boot::settings::{GdbStub, Plugin, PluginDoes, tests::machine};
 
     /// The arguments, an option and its value a line.
     fn lines(settings: &MachineSettings) -> Vec<String> {
@@ -258,7 +276,8 @@ mod tests {
                 |m| {
                     m.plugin = Some(Plugin {
                         library: "/target/plugin.so".into(),
-                        board: "/tmp/a,b/board".into(),
+                        does: PluginDoes::Watch,
+                        shared: "/tmp/a,b/board".into(),
                     });
                 },
                 &["-plugin file=/target/plugin.so,board=/tmp/a,,b/board"],

@@ -60,8 +60,30 @@ pub struct Disk {
 pub struct Plugin {
     /// The library.
     pub library: PathBuf,
+    /// What it does.
+    pub does: PluginDoes,
     /// The file that it shares with the host.
-    pub board: PathBuf,
+    pub shared: PathBuf,
+}
+
+/// What the plugin does in a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PluginDoes {
+    /// Watches it and holds its vCPUs; the file is a board.
+    Watch,
+    /// Counts the instructions of single operations.
+    Count,
+}
+
+impl PluginDoes {
+    /// The file's name among the plugin's arguments.
+    pub fn argument(self) -> &'static str {
+        match self {
+            PluginDoes::Watch => "board",
+            PluginDoes::Count => "counts",
+        }
+    }
 }
 
 /// A stub that waits for gdb.
@@ -111,6 +133,10 @@ pub struct MachineSettings {
     /// Watches the guest; emulation only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin: Option<Plugin>,
+    /// Time goes by instructions, and whatever is random follows from this seed: the same guest does
+    /// the same again.
+    #[serde(default)]
+    pub icount: Option<u64>,
     /// A stub for gdb.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gdb: Option<GdbStub>,
@@ -149,6 +175,7 @@ pub(crate) mod tests {
             console: Console::Fd(1),
             agent_fd: Some(0),
             plugin: None,
+            icount: None,
             gdb: None,
             migration: None,
         }

@@ -94,6 +94,7 @@ impl<'a> Collector<'a> {
                 detectors: Detectors::new(),
                 stalls: Vec::new(),
                 coverage: None,
+                operations: Vec::new(),
                 splats: Vec::new(),
                 console_bytes: 0,
                 last_lines: Vec::new(),
@@ -326,7 +327,7 @@ mod tests {
             memory_mib: 1,
             cpus: 1,
             append: vec![],
-            emulated: false,
+            purpose: crate::plan::Purpose::Loads,
         };
         let mut collector = Collector::new(&dir, &cell, &Unwatched).unwrap();
         let flood = splat("flood").repeat(SPLATS_A_TITLE + 36) + &splat("other");

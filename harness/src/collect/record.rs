@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     plan::Cell,
-    plugin::{Count, Coverage},
+    plugin::{Count, Coverage, Operation},
     splat::Splat,
 };
 
@@ -38,6 +38,9 @@ pub struct RunRecord {
     /// Which lines of the patch ran; none where that was not watched, or there is no patch.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
+    /// What single operations took, where they were counted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub operations: Vec<Operation>,
     /// Splats in the console, in order.
     pub splats: Vec<TimedSplat>,
     /// Bytes of console log.

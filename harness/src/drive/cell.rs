@@ -16,11 +16,13 @@ use crate::{
     Result,
     boot::{
         accel::Choice,
-        cmdline::{self, Boot},
+        cmdline::{self, Boot, COUNTED_TSC_KHZ},
         confine::{self, Confinement},
         machine::{AGENT_FD, CONSOLE_FD, Machine, shell_line},
         qemu,
-        settings::{Console, Disk, GdbStub, Machine as Kind, MachineSettings, Migration, Plugin},
+        settings::{
+            Console, Disk, GdbStub, Machine as Kind, MachineSettings, Migration, Plugin, PluginDoes,
+        },
         snapshot::{self, Snapshot},
         version::Qemu,
     },
@@ -35,7 +37,7 @@ use crate::{
     event::{Event, Step, Watcher},
     hash::file_sha256,
     plan::Cell,
-    plugin::Board,
+    plugin::{Board, Counting},
     provoke::{Failures, Provoke},
 };
 
@@ -65,6 +67,8 @@ pub struct CellContext<'a> {
     pub disks: &'a [Disk],
     /// What QEMU's plugin watches; none without it.
     pub watched: Option<Watched<'a>>,
+    /// What counts the instructions of its operations; none where they are not counted.
+    pub counted: Option<Counted<'a>>,
     /// What the machine is restored from, instead of being booted.
     pub restored: Option<Restored<'a>>,
     /// What its detectors are provoked by, once the agent has said hello.
@@ -92,6 +96,17 @@ pub struct Watched<'a> {
     pub board: &'a Board,
     /// What it watches.
     pub about: &'a WatchedFile,
+}
+
+/// A guest whose instructions are counted: its time goes by them, and it begins alike every time.
+#[derive(Debug, Clone, Copy)]
+pub struct Counted<'a> {
+    /// What QEMU loads.
+    pub library: &'a Path,
+    /// What is counted.
+    pub counting: &'a Counting,
+    /// Seeds whatever is random in the emulator.
+    pub seed: u64,
 }
 
 /// A machine that is restored.
@@ -220,12 +235,25 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
         record.coverage = board.coverage()?;
         dir.write_stalls(&board.points()?)?;
         if record.hello.is_some() && !board.loaded()? {
-            let why = "QEMU runs the guest without ktwin's plugin".to_owned();
-            record.end = End::Infrastructure { why };
+            record.end = unloaded();
+        }
+        dir.write_record(&record)?;
+    }
+    if let Some(Counted { counting, .. }) = context.counted {
+        match counting.read()? {
+            Some(operations) => record.operations = operations,
+            None if record.hello.is_some() => record.end = unloaded(),
+            None => {}
         }
         dir.write_record(&record)?;
     }
     Ok(record)
+}
+
+fn unloaded() -> End {
+    End::Infrastructure {
+        why: "QEMU runs the guest without ktwin's plugin".to_owned(),
+    }
 }
 
 /// The machine of a boot.
@@ -234,7 +262,11 @@ pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
         accel: context.accel.accel,
         config: &context.cell.config,
         built: context.built,
-        tsc_khz: context.accel.tsc_khz(),
+        tsc_khz: match context.counted {
+            Some(_) => Some(COUNTED_TSC_KHZ),
+            None => context.accel.tsc_khz(),
+        },
+        counted: context.counted.is_some(),
     };
     MachineSettings {
         qemu: context.qemu.path.clone(),
@@ -248,10 +280,8 @@ pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
         disks: context.disks.to_vec(),
         console: Console::Fd(CONSOLE_FD),
         agent_fd: Some(AGENT_FD),
-        plugin: context.watched.map(|watched| Plugin {
-            library: watched.library.to_owned(),
-            board: watched.board.path().to_owned(),
-        }),
+        plugin: plugin(context),
+        icount: context.counted.map(|counted| counted.seed),
         gdb: context.provoked.map(|provoked| GdbStub {
             socket: provoked.provoke.socket.clone(),
             frozen: false,
@@ -260,6 +290,23 @@ pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
             .restored
             .map(|restored| Migration::Restore(restored.sockets.to_owned())),
     }
+}
+
+fn plugin(context: &CellContext<'_>) -> Option<Plugin> {
+    let plugin = |library: &Path, does, shared: &Path| Plugin {
+        library: library.to_owned(),
+        does,
+        shared: shared.to_owned(),
+    };
+    let watched = context
+        .watched
+        .map(|Watched { library, board, .. }| plugin(library, PluginDoes::Watch, board.path()));
+    let counted = context.counted.map(
+        |Counted {
+             library, counting, ..
+         }| { plugin(library, PluginDoes::Count, counting.path()) },
+    );
+    counted.or(watched)
 }
 
 fn describe(context: &CellContext<'_>, settings: &MachineSettings) -> Result<CellFile> {

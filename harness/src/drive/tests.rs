@@ -61,7 +61,7 @@ fn cell() -> Cell {
         memory_mib: 512,
         cpus: 1,
         append: vec![],
-        emulated: false,
+        purpose: crate::plan::Purpose::Loads,
     }
 }
 

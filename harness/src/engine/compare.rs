@@ -292,12 +292,18 @@ impl Comparing<'_> {
         let mut cells = plan::boots(&input, sides.config, repeats.clone());
         cells.retain(|cell| kernels.contains(&cell.variant));
         cells.iter_mut().for_each(|cell| self.guests.locate(cell));
-        if self.wants_emulated(sides)? {
-            let once = cells.iter().filter(|c| c.repeat == *repeats.start());
-            let emulated: Vec<Cell> = once.filter_map(plan::emulated).collect();
-            cells.extend(emulated);
+        let once = || cells.iter().filter(|c| c.repeat == *repeats.start());
+        let mut more: Vec<Cell> = Vec::new();
+        // They do the same again: one boot tells all.
+        let counts = judges_costs(sides.config) && *repeats.start() == 1;
+        if counts && self.guests.can_count()? {
+            more.extend(once().filter_map(plan::counted));
         }
-        Ok(cells)
+        if self.wants_emulated(sides)? {
+            more.extend(once().filter_map(plan::widened));
+        }
+        let cells = cells.iter().filter_map(plan::uncounted);
+        Ok(cells.chain(more).collect())
     }
 
     /// Whether the run wants races widened, and no boot of its own accord would.

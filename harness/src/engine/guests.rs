@@ -29,13 +29,14 @@ use crate::{
     engine::{
         AccelChoice, Request,
         emulator::Spoiled,
+        library::Library,
         symbols,
         watching::{Subject, Watching},
     },
     error::Context,
     event::Event,
-    plan::Cell,
-    plugin::Spec,
+    plan::{Cell, Purpose},
+    plugin::{Code, Counting, Functions, Spec},
     provoke::{Failures, Provocation, Provoke},
     source::Ways,
 };
@@ -56,6 +57,8 @@ pub(super) struct Guests<'a> {
     /// The image with fio or the user's commands, where the loads need one.
     tools: Option<Tools>,
     accel: OnceCell<Choice>,
+    /// What QEMU loads, where a guest is watched or counted.
+    library: Option<Library>,
     watching: Option<Watching>,
 }
 
@@ -75,6 +78,7 @@ impl<'a> Guests<'a> {
         let images = GuestImages::new(ways.cache, ways.cancel, ways.watcher);
         let initramfs = images.initramfs()?;
         let commands: Vec<_> = phases.iter().filter_map(|p| command(&p.load)).collect();
+        let watching = Watching::new(&request.stalls, stalls);
         let tools = if commands.is_empty() {
             None
         } else {
@@ -90,7 +94,11 @@ impl<'a> Guests<'a> {
             initramfs,
             tools,
             accel,
-            watching: Watching::prepare(&request.stalls, stalls, ways)?,
+            library: match watching.is_some() || phases.iter().any(is_counted) {
+                true => Some(Library::build(ways)?),
+                false => None,
+            },
+            watching,
         })
     }
 
@@ -122,15 +130,31 @@ impl<'a> Guests<'a> {
 
     /// How one cell's guest is run.
     fn accel(&self, cell: &Cell, image: &KernelImage) -> Result<Choice> {
-        match cell.emulated {
-            true => Ok(Choice::emulated()),
-            false => self.settle(image).cloned(),
+        match cell.purpose {
+            Purpose::Loads => self.settle(image).cloned(),
+            Purpose::Widened => Ok(Choice::emulated("vCPUs can be held only under emulation")),
+            Purpose::Counted => Ok(Choice::emulated("instructions are counted under emulation")),
         }
     }
 
     /// Whether vCPUs are to be held, and no boot but one made for that would do it.
     pub(super) fn wants_emulated(&self, image: &KernelImage) -> Result<bool> {
         Ok(self.watching.is_some() && self.settle(image)?.accel == Accel::Kvm)
+    }
+
+    /// Whether instructions can be counted; why not is said once.
+    pub(super) fn can_count(&self) -> Result<bool> {
+        let Some(library) = &self.library else {
+            return Ok(false);
+        };
+        let Some((why, first)) = library.refused(&self.qemu, self.ways)? else {
+            return Ok(true);
+        };
+        if first {
+            let text = format!("{why}: no instructions are counted");
+            self.ways.watcher.event(&Event::Warning(text));
+        }
+        Ok(false)
     }
 
     /// Names the programs of a cell's commands by where they lie on the tools disk.
@@ -312,12 +336,21 @@ impl<'a> Guests<'a> {
             readonly: false,
         }));
         let built = Enabled::read(&image.config)?;
-        let watched = match (&self.watching, subject) {
-            (Some(watching), Some(subject)) => {
-                watching.board(cell, image, subject, accel.accel, &self.qemu, self.ways)?
+        let counts = self.ways.cache.temp()?;
+        let counting = match &self.library {
+            Some(_) if cell.purpose == Purpose::Counted => {
+                Some(self.counting(cell, image, &counts.path().join("counts"))?)
             }
             _ => None,
         };
+        let watched = match (&self.watching, &self.library, subject) {
+            (Some(watching), Some(library), Some(subject)) if counting.is_none() => {
+                let with = (library, &self.qemu);
+                watching.board(cell, image, subject, accel.accel, with, self.ways)?
+            }
+            _ => None,
+        };
+        let library = self.library.as_ref().map(Library::path);
         then(&CellContext {
             qemu: &self.qemu,
             machine: self.request.machine,
@@ -330,11 +363,19 @@ impl<'a> Guests<'a> {
             disks: &disks,
             watched: watched
                 .as_ref()
-                .zip(self.watching.as_ref())
-                .map(|(watched, watching)| drive::Watched {
-                    library: watching.library(),
+                .zip(library)
+                .map(|(watched, library)| drive::Watched {
+                    library,
                     board: &watched.board,
                     about: &watched.about,
+                }),
+            counted: counting
+                .as_ref()
+                .zip(library)
+                .map(|(counting, library)| drive::Counted {
+                    library,
+                    counting,
+                    seed: cell.plan.seed,
                 }),
             restored: None,
             until_splat: false,
@@ -345,6 +386,17 @@ impl<'a> Guests<'a> {
             cancel: self.ways.cancel,
             watcher: self.ways.watcher,
         })
+    }
+
+    fn counting(&self, cell: &Cell, image: &KernelImage, path: &Path) -> Result<Counting> {
+        let functions = Functions::load(&image.vmlinux)?;
+        let code = Code::load(&image.vmlinux)?;
+        let operations = cell.plan.phases.iter().find_map(|phase| match &phase.load {
+            Load::Operations(operations) => Some(&operations.functions),
+            _ => None,
+        });
+        let windows = operations.cloned().unwrap_or_default();
+        Counting::create(path, &functions, &code, &windows)
     }
 
     /// A blank disk for each boot that wants one, gone with it: no boot sees another's files.
@@ -387,10 +439,14 @@ const SCRATCH: &str = "scratch.img";
 /// The command that a load runs in the guest.
 fn command(load: &Load) -> Option<Vec<String>> {
     match load {
-        Load::BackingRace(_) | Load::Idle => None,
+        Load::BackingRace(_) | Load::Operations(_) | Load::Idle => None,
         Load::Fio(_) => Some(vec!["fio".into()]),
         Load::Exec(exec) => Some(exec.command.clone()),
     }
+}
+
+fn is_counted(phase: &Phase) -> bool {
+    matches!(phase.load, Load::Operations(_))
 }
 
 /// The size of the scratch disk that a load wants, in MiB.

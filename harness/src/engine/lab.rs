@@ -181,7 +181,7 @@ impl<'a> Lab<'a> {
             memory_mib: guest.memory_mib,
             cpus: guest.cpus,
             append: Vec::new(),
-            emulated: false,
+            purpose: crate::plan::Purpose::Loads,
         };
         self.guests.locate(&mut cell);
         cell

@@ -10,6 +10,7 @@ mod guests;
 mod home;
 mod kernels;
 mod lab;
+mod library;
 mod overlay;
 mod proof;
 mod replay;

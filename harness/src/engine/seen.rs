@@ -146,6 +146,7 @@ mod tests {
             RunRecord {
                 stalls: Vec::new(),
                 coverage: None,
+                operations: Vec::new(),
                 splats: splats.collect(),
                 ..crate::judge::fixtures::good("base")
             }

@@ -91,7 +91,7 @@ pub fn prepare_shell(
             .unwrap_or(subject.scenario.guest.memory_mib),
         cpus: request.cpus.unwrap_or(subject.scenario.guest.cpus),
         append: request.append.clone(),
-        emulated: false,
+        purpose: crate::plan::Purpose::Loads,
     };
     let (settings, confinement) = guests.interactive(&cell, &image, gdb.then(|| dir.path()))?;
     Ok(Shell {

@@ -2,9 +2,8 @@
 //! of the patch that it was made of.
 
 use std::{
-    cell::{OnceCell, RefCell},
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
 };
 
 use tempfile::TempDir;
@@ -12,13 +11,13 @@ use tempfile::TempDir;
 use crate::{
     Error, Result,
     boot::{settings::Accel, version::Qemu},
-    build::{self, Enabled, KernelImage, sandbox},
+    build::{Enabled, KernelImage, sandbox},
     collect::WatchedFile,
-    engine::Stalls,
+    engine::{Stalls, library::Library},
     event::Event,
     judge::Touched,
     plan::{Cell, is_watched},
-    plugin::{Board, Code, Spec, Stalled, Watch, likely, lines, references, refusal, stalls},
+    plugin::{Board, Code, Spec, Stalled, Watch, likely, lines, references, stalls},
     source::Ways,
     splat::Symbolizer,
 };
@@ -32,9 +31,6 @@ pub(super) struct Watching {
     stalls: Stalls,
     /// The user asked for them: where they cannot be had is an error.
     demanded: bool,
-    library: PathBuf,
-    /// Why QEMU does not take it, if it was asked and does not.
-    refused: OnceCell<Option<String>>,
     /// Each kernel's plan, by its key: base and variants boot more than once.
     plans: RefCell<BTreeMap<String, Watch>>,
 }
@@ -58,47 +54,34 @@ pub(super) struct Watched {
 }
 
 impl Watching {
-    /// Builds the plugin; none where nothing is to be watched.
-    pub(super) fn prepare(
-        stalls: &Stalls,
-        scenarios: &[Spec],
-        ways: Ways<'_>,
-    ) -> Result<Option<Self>> {
+    /// None where nothing is to be watched.
+    pub(super) fn new(stalls: &Stalls, scenarios: &[Spec]) -> Option<Self> {
         let chosen = match stalls {
-            Stalls::Off => return Ok(None),
+            Stalls::Off => return None,
             Stalls::Auto if !scenarios.is_empty() => Stalls::At(scenarios.to_vec()),
             stalls => stalls.clone(),
         };
-        Ok(Some(Self {
+        Some(Self {
             demanded: matches!(stalls, Stalls::At(_)),
             stalls: chosen,
-            library: build::plugin(ways.cancel)?,
-            refused: OnceCell::new(),
             plans: RefCell::default(),
-        }))
+        })
     }
 
-    /// What QEMU loads.
-    pub(super) fn library(&self) -> &Path {
-        &self.library
-    }
-
-    /// Whether QEMU takes the plugin; it is asked once, and what follows from a no is said once.
-    fn taken(&self, qemu: &Qemu, ways: Ways<'_>) -> Result<bool> {
-        if let Some(known) = self.refused.get() {
-            return Ok(known.is_none());
+    /// Whether QEMU takes the plugin; what follows from a no is said once.
+    fn taken(&self, library: &Library, qemu: &Qemu, ways: Ways<'_>) -> Result<bool> {
+        let Some((why, first)) = library.refused(qemu, ways)? else {
+            return Ok(true);
+        };
+        if self.demanded {
+            return Err(Error::infrastructure(why)
+                .mend("put a QEMU first in PATH that does, or leave --stall out"));
         }
-        let refused = refusal(&qemu.path, &self.library, ways.cancel)?;
-        if let Some(why) = &refused {
-            let text = format!("QEMU {} does not take ktwin's plugin: {why}", qemu.version);
-            if self.demanded {
-                return Err(Error::infrastructure(text)
-                    .mend("put a QEMU first in PATH that does, or leave --stall out"));
-            }
-            let text = format!("{text}: no vCPU is held, and which lines run is not known");
+        if first {
+            let text = format!("{why}: no vCPU is held, and which lines run is not known");
             ways.watcher.event(&Event::Warning(text));
         }
-        Ok(self.refused.get_or_init(|| refused).is_none())
+        Ok(false)
     }
 
     /// The board of one boot; none where there is nothing to watch.
@@ -108,7 +91,7 @@ impl Watching {
         image: &KernelImage,
         subject: Subject<'_>,
         accel: Accel,
-        qemu: &Qemu,
+        (library, qemu): (&Library, &Qemu),
         ways: Ways<'_>,
     ) -> Result<Option<Watched>> {
         if !cell.plan.phases.iter().any(|p| is_watched(&p.load)) {
@@ -121,7 +104,7 @@ impl Watching {
                 false => Ok(None),
             };
         }
-        if !self.taken(qemu, ways)? {
+        if !self.taken(library, qemu, ways)? {
             return Ok(None);
         }
         let plan = self.plan_of(image, subject)?;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{
     conditions,
     groups::{Group, Side, groups},
+    instructions,
     known::Known,
     measures,
     observe::{Observation, observe},
@@ -147,6 +148,12 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
             findings.extend(finding);
         }
     }
+    let counted = instructions::judge(input.base, input.boots, input.scenario, input.today);
+    measures.extend(counted.0);
+    if counted.1.iter().any(|one| one.accepted.is_none()) {
+        reasons.weigh(Outcome::Regression);
+    }
+    findings.extend(counted.1);
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
     ends(input, &findings, &mut reasons);
     requirements(input, &findings, &mut reasons);

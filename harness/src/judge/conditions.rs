@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{DetectorState, ExecResult, Load};
+use protocol::{DetectorState, ExecResult, Load, counts::MARKED};
 
 use super::{
     Proof, measures,
@@ -127,6 +127,14 @@ pub(super) fn exercised(side: &str, records: &[RunRecord]) -> Vec<String> {
                 ));
             }
         }
+        if plans(record, "operations") > 0 {
+            let done = |name: &&str| record.operations.iter().any(|one| one.name == **name);
+            let missing: Vec<&str> = MARKED.iter().filter(|name| !done(name)).copied().collect();
+            if !missing.is_empty() {
+                let missing = missing.join(", ");
+                reasons.insert(format!("{cell} counted no {missing}"));
+            }
+        }
         let did_io = |result: &&protocol::FioResult| result.code == 0 && measures::ios(result) > 0;
         let ran = record.fio.iter().filter(did_io).count();
         if ran < plans(record, "fio") {
@@ -192,9 +200,11 @@ fn plans(record: &RunRecord, load: &str) -> usize {
         .iter()
         .map(|phase| match &phase.load {
             // Written out, so that a new load is thought of here.
-            load @ (Load::BackingRace(_) | Load::Fio(_) | Load::Exec(_) | Load::Idle) => {
-                load.name()
-            }
+            load @ (Load::BackingRace(_)
+            | Load::Fio(_)
+            | Load::Exec(_)
+            | Load::Operations(_)
+            | Load::Idle) => load.name(),
         });
     names.filter(|name| *name == load).count()
 }

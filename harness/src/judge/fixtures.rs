@@ -80,7 +80,7 @@ pub(crate) fn good(id: &str) -> RunRecord {
             memory_mib: 2048,
             cpus: 2,
             append: vec![],
-            emulated: false,
+            purpose: crate::plan::Purpose::Loads,
         },
         end: End::Finished,
         hello: Some(Hello {
@@ -109,6 +109,7 @@ pub(crate) fn good(id: &str) -> RunRecord {
         detectors: [("lockdep".to_owned(), DetectorState::On)].into(),
         stalls: Vec::new(),
         coverage: None,
+        operations: Vec::new(),
         splats: vec![],
         console_bytes: 1,
         last_lines: vec![],

@@ -4,7 +4,10 @@ use protocol::FioResult;
 use serde_json::Value;
 
 use super::verdict::{Measure, Sample};
-use crate::collect::record::{End, RunRecord};
+use crate::{
+    collect::record::{End, RunRecord},
+    plan::Purpose,
+};
 
 /// The directions of fio's report that are compared.
 const DIRECTIONS: [&str; 2] = ["read", "write"];
@@ -159,7 +162,7 @@ fn sample(records: &[RunRecord], read: &dyn Fn(&RunRecord) -> Option<f64>) -> Sa
     let values: Vec<f64> = records
         .iter()
         // vCPUs are held in a boot that is emulated for that: its speed is no other's.
-        .filter(|record| record.end == End::Finished && !record.cell.emulated)
+        .filter(|record| record.end == End::Finished && record.cell.purpose == Purpose::Loads)
         .filter_map(read)
         .collect();
     Sample {
@@ -238,7 +241,11 @@ mod tests {
     fn an_emulated_boots_speed_is_not_compared() {
         let boot = |emulated| {
             let mut boot = good("kasan-base-1");
-            boot.cell.emulated = emulated;
+            boot.cell.purpose = if emulated {
+                Purpose::Widened
+            } else {
+                Purpose::Loads
+            };
             boot
         };
         let race = |boots: &[RunRecord]| {

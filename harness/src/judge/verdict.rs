@@ -190,7 +190,7 @@ pub struct Finding {
 pub struct Measure {
     /// e.g. `fio read iops`.
     pub name: String,
-    /// e.g. `1/s`, `B/s`, `us`.
+    /// e.g. `1/s`, `B/s`, `us`; empty for what is counted.
     pub unit: String,
     /// Base's figures.
     pub base: Sample,

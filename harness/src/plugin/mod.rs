@@ -8,10 +8,12 @@
 //! | `references.rs` | where those functions take and drop references |
 //! | `coverage.rs` | which of a patch's lines own code, and which of them ran |
 //! | `probe.rs` | whether a QEMU takes the plugin |
+//! | `counts.rs` | the same for counting instructions: what is counted, and what came of it |
 //! | `board.rs` | the file that host and plugin share while a guest runs |
 
 mod board;
 mod code;
+mod counts;
 mod coverage;
 mod probe;
 mod references;
@@ -20,6 +22,7 @@ mod stalls;
 
 pub use board::{Board, PointCount, Watch, Watched};
 pub use code::Code;
+pub use counts::{Counting, Functions, Operation};
 pub use coverage::{Coverage, Line, lines};
 pub use probe::refusal;
 pub use references::{likely, references};

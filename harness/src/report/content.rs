@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     boot::settings::Accel,
-    judge::verdict::{Comparison, Finding, Judgement, Measure, Outcome, Status, Verdict},
+    judge::{
+        is_throughput,
+        verdict::{Comparison, Finding, Judgement, Measure, Outcome, Status, Verdict},
+    },
     plugin::Coverage,
 };
 
@@ -284,7 +287,10 @@ fn measure(comparison: &Comparison, measure: &Measure) -> Row {
     let sides = [&measure.base, &measure.variant];
     let texts = sides.map(|side| Text::from(side.median.map_or("-".into(), words::figure)));
     let ratio = measure.ratio.map_or("-".into(), |r| format!("{r:.2}"));
-    let name = format!("{}, {}", measure.name, measure.unit);
+    let name = match measure.unit.as_str() {
+        "" => measure.name.clone(),
+        unit => format!("{}, {unit}", measure.name),
+    };
     side_row(comparison, name.into(), texts, Some(ratio.into()))
 }
 
@@ -294,7 +300,9 @@ fn judged_measure(comparison: &Comparison, one: &Measure, accel: &str) -> Row {
     let interval = one.ci95.map(|[low, high]| format!("{low:.2} to {high:.2}"));
     let says = one.judgement.map(|judgement| {
         let (word, tone) = words::judgement(judgement);
-        let emulated = judgement == Judgement::Equivalent && accel == Accel::Tcg.name();
+        // Instructions are the same everywhere.
+        let emulated =
+            judgement == Judgement::Equivalent && is_throughput(one) && accel == Accel::Tcg.name();
         let more = one
             .more_boots
             .map(|more| format!("; about {more} more boots a side would settle it"));

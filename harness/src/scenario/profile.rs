@@ -11,6 +11,9 @@ use crate::{Error, Result};
 /// The one config whose costs are compared, and which therefore gets more boots.
 const PLAIN: &str = "plain";
 
+/// What so many operations take at most, emulated.
+const OPERATIONS_S: u64 = 60;
+
 /// How many boots a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Boots {
@@ -207,6 +210,10 @@ impl Profile {
                 }),
                 seconds: exec.seconds.unwrap_or(row.exec_limit_s),
             },
+            LoadSpec::Operations(operations) => Phase {
+                load: Load::Operations(operations.clone()),
+                seconds: OPERATIONS_S,
+            },
         }
     }
 }
@@ -303,6 +310,7 @@ mod tests {
                     phase.seconds, fio.jobs, fio.engine, fio.pattern, fio.block, fio.file_mib
                 ),
                 Load::Exec(exec) => format!("exec {} s, {}", phase.seconds, exec.expect),
+                Load::Operations(_) => "operations".to_owned(),
                 Load::Idle => "idle".to_owned(),
             })
             .collect();

@@ -1,8 +1,8 @@
 //! The YAML's shape: which keys there are, which may be left out, and what they default to.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
-use protocol::{BackingRace, Store};
+use protocol::{BackingRace, Operations, Store};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, MapAccess, Visitor},
@@ -13,8 +13,8 @@ use super::{
         Accepted, Count, DEFAULT_MARGIN, ExecSpec, FioSpec, GuestSpec, LoadSpec, RaceSpec, Scenario,
     },
     value::{
-        Argument, Block, DEFAULT_GUEST, Date, Engine, InnerPath, Jobs, Name, Pattern, Size, Stall,
-        Symbol, Within, Words,
+        Argument, Block, DEFAULT_GUEST, Date, Engine, Function, InnerPath, Jobs, Name, Pattern,
+        Size, Stall, Symbol, Within, Words,
     },
 };
 
@@ -60,6 +60,15 @@ struct RawRace {
     ids: Option<Within<1, 65_536>>,
     files: Option<Within<1, 65_536>>,
     seconds: Option<Seconds>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawOperations {
+    times: Option<Within<1, 4096>>,
+    ids: Option<Within<0, 100_000>>,
+    #[serde(default)]
+    functions: BTreeMap<Name, Function>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,6 +140,7 @@ enum LoadName {
     BackingRace,
     Fio,
     Exec,
+    Operations,
 }
 
 struct LoadVisitor;
@@ -150,6 +160,7 @@ impl<'de> Visitor<'de> for LoadVisitor {
             LoadName::BackingRace => map.next_value::<RawRace>()?.into(),
             LoadName::Fio => map.next_value::<RawFio>()?.into(),
             LoadName::Exec => map.next_value::<RawExec>()?.into(),
+            LoadName::Operations => map.next_value::<RawOperations>()?.into(),
         };
         match map.next_key::<LoadName>()? {
             None => Ok(load),
@@ -161,6 +172,20 @@ impl<'de> Visitor<'de> for LoadVisitor {
 impl<'de> Deserialize<'de> for RawLoad {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(LoadVisitor).map(Self)
+    }
+}
+
+impl From<RawOperations> for LoadSpec {
+    fn from(raw: RawOperations) -> Self {
+        LoadSpec::Operations(Operations {
+            times: raw.times.map_or(1000, Within::get32),
+            ids: raw.ids.map_or(64, Within::get32),
+            functions: raw
+                .functions
+                .into_iter()
+                .map(|(name, function)| (name.0, function.0))
+                .collect(),
+        })
     }
 }
 

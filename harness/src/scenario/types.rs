@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use protocol::{BackingRace, Store};
+use protocol::{BackingRace, Operations, Store};
 
 use super::value::DEFAULT_GUEST;
 use crate::plugin::Spec;
@@ -115,6 +115,8 @@ pub enum LoadSpec {
     Fio(FioSpec),
     /// A program of the user's.
     Exec(ExecSpec),
+    /// Single operations, whose instructions are counted.
+    Operations(Operations),
 }
 
 /// The hammer's part of a scenario.

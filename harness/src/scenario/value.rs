@@ -87,6 +87,14 @@ fn is_name(text: &str) -> bool {
             .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
+fn is_function(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 256
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._$".contains(&b))
+}
+
 fn is_symbol(text: &str) -> bool {
     !text.is_empty()
         && !text.starts_with("CONFIG_")
@@ -122,7 +130,7 @@ impl<T, F: FnOnce(&str) -> Result<T, String>> Visitor<'_> for Checking<F> {
 macro_rules! checked {
     ($(#[$doc:meta] $name:ident, $check:expr, $shape:expr;)*) => {$(
         #[$doc]
-        #[derive(Debug, Clone)]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
         pub(super) struct $name(pub(super) String);
 
         impl<'de> Deserialize<'de> for $name {
@@ -139,6 +147,8 @@ macro_rules! checked {
 }
 
 checked! {
+    /// A function of the kernel's.
+    Function, is_function, "a function of the kernel's, as its symbol is called";
     /// A scenario's or subject's name.
     Name, is_name, "a name of letters, digits, dots, dashes and underscores";
     /// A path that stays below its folder.

@@ -1,0 +1,200 @@
+//! Single operations on a passthrough mount, one after the other, each marked for whoever counts the
+//! kernel's instructions between the marks.
+
+use std::{
+    fs::{File, OpenOptions},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::FileExt,
+    },
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use anyhow::{Context as _, Result};
+use fuser::{
+    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
+    KernelConfig, OpenFlags, ReplyAttr, ReplyEntry, ReplyOpen, Request,
+};
+use protocol::{Counters, Operations};
+
+use super::run::{Context, Ended};
+use crate::{
+    fs::{
+        TTL,
+        mount::{self, Mounted},
+    },
+    heartbeat::Progress,
+    sys,
+};
+
+/// Where it is mounted.
+const AT: &str = "/mnt/operations";
+/// The backing files' folder, in memory.
+const STORE: &str = "/tmp";
+/// What is read and written at once.
+const BLOCK: usize = 4096;
+/// Turns before the first that is marked: caches fill, and counting begins.
+const WARM_UP: u32 = 64;
+/// How long the server and the kernel's own threads have for what an operation leaves behind, so
+/// that it is not taken for the next one's.
+const SETTLES: Duration = Duration::from_millis(1);
+/// How long the mount may take to go.
+const COMES_BACK_WITHIN: Duration = Duration::from_secs(30);
+/// The one file's name and inode number.
+const NAME: &str = "file";
+const FILE: INodeNo = INodeNo(2);
+
+/// How many turns were made.
+#[derive(Default)]
+struct Turns(AtomicU64);
+
+impl Progress for Turns {
+    fn counters(&self) -> Counters {
+        let turns = self.0.load(Ordering::Relaxed);
+        Counters::from([("turns".to_owned(), turns)])
+    }
+}
+
+/// Answers opens with the id of the moment.
+struct Server {
+    id: Arc<AtomicU32>,
+}
+
+/// Runs every operation so many times.
+pub(crate) fn run(load: &Context<'_>, wanted: &Operations) -> Result<Ended> {
+    let turns = Arc::new(Turns::default());
+    load.heart.watch(load.phase, turns.clone());
+    let id = Arc::new(AtomicU32::new(0));
+    let mounted = Mounted::new(Server { id: id.clone() }, Path::new(AT), 1)?;
+    let device = mount::share(&mounted)?;
+    let others = backing_files(wanted.ids)?;
+    for file in &others {
+        register(device.as_fd(), file)?;
+    }
+    let one = backing_file(u32::MAX)?;
+    sys::start_counting();
+    for turn in 0..WARM_UP.saturating_add(wanted.times) {
+        if load.stop.is_set() {
+            break;
+        }
+        match turn < WARM_UP {
+            true => once::<false>(device.as_fd(), &one, &id)?,
+            false => once::<true>(device.as_fd(), &one, &id)?,
+        }
+        turns.0.fetch_add(1, Ordering::Relaxed);
+    }
+    drop((device, others));
+    Ok(Ended {
+        progress: turns,
+        stuck: mounted.end(COMES_BACK_WITHIN),
+    })
+}
+
+/// One turn: every operation once, in the order of [`protocol::counts::MARKED`]'s numbers below.
+fn once<const MARKED: bool>(device: BorrowedFd<'_>, backing: &File, id: &AtomicU32) -> Result<()> {
+    let path = Path::new(AT).join(NAME);
+    let path = nix::NixPath::with_nix_path(path.as_path(), std::ffi::CStr::to_owned)?;
+    let flags = nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_CLOEXEC;
+    let mut block = [7; BLOCK];
+
+    let new = step::<MARKED, 0, _>(|| sys::backing_open(device, backing.as_fd()));
+    let new = new.context("register a backing id")?;
+    id.store(new, Ordering::Release);
+    let opened: nix::Result<OwnedFd> = step::<MARKED, 2, _>(|| {
+        nix::fcntl::open(path.as_c_str(), flags, nix::sys::stat::Mode::empty())
+    });
+    let file = File::from(opened.context("open over the mount")?);
+    step::<MARKED, 4, _>(|| file.read_exact_at(&mut block, 0)).context("read over the mount")?;
+    step::<MARKED, 5, _>(|| file.write_all_at(&block, 0)).context("write over the mount")?;
+    step::<MARKED, 3, _>(|| drop(file));
+    step::<MARKED, 1, _>(|| sys::backing_close(device, new)).context("remove a backing id")
+}
+
+/// An operation, with its marks if they are wanted, and time for what it leaves behind.
+fn step<const MARKED: bool, const NUMBER: u8, T>(operation: impl FnOnce() -> T) -> T {
+    let done = match MARKED {
+        true => sys::marked::<NUMBER, T>(operation),
+        false => operation(),
+    };
+    thread::sleep(SETTLES);
+    done
+}
+
+fn register(device: BorrowedFd<'_>, file: &File) -> Result<u32> {
+    sys::backing_open(device, file.as_fd()).context("register a backing id")
+}
+
+fn backing_files(count: u32) -> Result<Vec<File>> {
+    // One file may have many ids.
+    let file = backing_file(0)?;
+    let files = (0..count).map(|_| file.try_clone().context("clone a descriptor"));
+    files.collect()
+}
+
+fn backing_file(number: u32) -> Result<File> {
+    let path = Path::new(STORE).join(format!("operations-{number}"));
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&path);
+    let file = file.with_context(|| format!("make {}", path.display()))?;
+    file.write_all_at(&[0; BLOCK], 0)
+        .context("fill a backing file")?;
+    Ok(file)
+}
+
+impl Server {
+    fn attr(ino: INodeNo) -> FileAttr {
+        let (kind, perm) = match ino {
+            FILE => (FileType::RegularFile, 0o644),
+            _ => (FileType::Directory, 0o755),
+        };
+        FileAttr {
+            ino,
+            size: BLOCK as u64,
+            blocks: 8,
+            atime: UNIX_EPOCH,
+            mtime: UNIX_EPOCH,
+            ctime: UNIX_EPOCH,
+            crtime: UNIX_EPOCH,
+            kind,
+            perm,
+            nlink: 1,
+            uid: 0,
+            gid: 0,
+            rdev: 0,
+            blksize: 4096,
+            flags: 0,
+        }
+    }
+}
+
+impl Filesystem for Server {
+    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
+        mount::negotiate_passthrough(config)
+    }
+
+    fn lookup(&self, _: &Request, _: INodeNo, name: &std::ffi::OsStr, reply: ReplyEntry) {
+        match name == NAME {
+            true => reply.entry(&TTL, &Self::attr(FILE), Generation(0)),
+            false => reply.error(Errno::ENOENT),
+        }
+    }
+
+    fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
+        reply.attr(&TTL, &Self::attr(ino));
+    }
+
+    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
+        let id = self.id.load(Ordering::Acquire);
+        sys::answer_open(reply, FileHandle(0), FopenFlags::FOPEN_NOFLUSH, id);
+    }
+}

@@ -1,0 +1,204 @@
+//! Whether a patch costs instructions: medians of single operations, counted exactly (pure).
+//!
+//! A counted guest does the same again and again, whatever its seed: one boot a side tells.
+
+use std::collections::BTreeMap;
+
+use super::verdict::{Finding, Judgement, Kind, Measure, Sample, Status};
+use crate::{
+    collect::record::{End, RunRecord},
+    plan::Purpose,
+    plugin::Operation,
+    scenario::Scenario,
+};
+
+/// Within so much of base's is no change.
+const MARGIN: f64 = 0.005;
+/// Functions that an explanation names.
+const NAMED: usize = 4;
+/// A function that got dearer by less than this is not named.
+const LEAST: f64 = 0.5;
+
+/// The operations of both sides, judged; and what got dearer.
+pub(super) fn judge(
+    base: &[RunRecord],
+    variant: &[RunRecord],
+    scenario: &Scenario,
+    today: &str,
+) -> (Vec<Measure>, Vec<Finding>) {
+    let (base, variant) = (counted(base), counted(variant));
+    let mut names: Vec<&str> = variant.iter().map(|one| one.name.as_str()).collect();
+    let base_only = base.iter().map(|one| one.name.as_str());
+    names.extend(base_only.filter(|name| variant.iter().all(|one| one.name != *name)));
+    let (mut measures, mut findings) = (Vec::new(), Vec::new());
+    for name in names {
+        let find =
+            |side: &[&'_ Operation]| side.iter().copied().find(|one| one.name == name).cloned();
+        let (base, variant) = (find(&base), find(&variant));
+        let measure = measure(name, base.as_ref(), variant.as_ref());
+        if let (Some(Judgement::Worse), Some(base), Some(variant)) =
+            (measure.judgement, base, variant)
+        {
+            findings.push(finding(&measure, &base, &variant, scenario, today));
+        }
+        measures.push(measure);
+    }
+    (measures, findings)
+}
+
+/// The operations of the first boot that counted them to its end.
+fn counted(records: &[RunRecord]) -> Vec<&Operation> {
+    let whole = |record: &&RunRecord| {
+        record.cell.purpose == Purpose::Counted && record.end == End::Finished
+    };
+    let first = records.iter().find(whole);
+    first.map_or(Vec::new(), |record| record.operations.iter().collect())
+}
+
+fn measure(name: &str, base: Option<&Operation>, variant: Option<&Operation>) -> Measure {
+    let sample = |side: Option<&Operation>| Sample {
+        values: side.map(|one| one.median).into_iter().collect(),
+        median: side.map(|one| one.median),
+    };
+    let title = format!("instructions of {name}");
+    let mut measure = Measure::shown(title, "", sample(base), sample(variant));
+    measure.margin = measure.ratio.map(|_| MARGIN);
+    measure.judgement = measure.ratio.map(|ratio| match ratio {
+        ratio if ratio > 1.0 + MARGIN => Judgement::Worse,
+        ratio if ratio < 1.0 - MARGIN => Judgement::Better,
+        _ => Judgement::Equivalent,
+    });
+    measure
+}
+
+fn finding(
+    measure: &Measure,
+    base: &Operation,
+    variant: &Operation,
+    scenario: &Scenario,
+    today: &str,
+) -> Finding {
+    let acceptance = scenario.acceptance(&measure.name, today);
+    let dearer = dearer(&base.functions, &variant.functions);
+    let where_to = match dearer.is_empty() {
+        true => String::new(),
+        false => format!(": {}", dearer.join(", ")),
+    };
+    Finding {
+        kind: Kind::Slower,
+        class: "instructions".into(),
+        title: measure.name.clone(),
+        status: Status::New,
+        count: variant.times,
+        first_s: None,
+        evidence: String::new(),
+        why: format!(
+            "{} where base takes {}, the median of {}{where_to}{}",
+            variant.median, base.median, variant.times, acceptance.expired
+        ),
+        detail: String::new(),
+        accepted: acceptance.current,
+    }
+}
+
+/// The functions that got dearer by the most, with the difference of their averages.
+fn dearer(base: &BTreeMap<String, f64>, variant: &BTreeMap<String, f64>) -> Vec<String> {
+    let more = variant.iter().map(|(name, took)| {
+        let before = base.get(name).copied().unwrap_or_default();
+        (took - before, name)
+    });
+    let mut more: Vec<(f64, &String)> = more.filter(|(more, _)| *more >= LEAST).collect();
+    more.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    let named = more.into_iter().take(NAMED);
+    named
+        .map(|(more, name)| format!("{name} +{more:.0}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        judge::fixtures::{Change, Setup, brief, good},
+        judge::verdict::Outcome,
+        scenario::Accepted,
+    };
+
+    fn operation(name: &str, median: f64, functions: &[(&str, f64)]) -> Operation {
+        Operation {
+            name: name.into(),
+            times: 1000,
+            median,
+            functions: functions
+                .iter()
+                .map(|(name, took)| ((*name).to_owned(), *took))
+                .collect(),
+        }
+    }
+
+    /// A boot that counted these.
+    fn boot(operations: Vec<Operation>) -> Change {
+        Box::new(move |record| {
+            record.cell.purpose = Purpose::Counted;
+            record.operations = operations.clone();
+        })
+    }
+
+    #[test]
+    fn more_instructions_are_a_regression_unless_they_are_accepted() {
+        let base = || {
+            boot(vec![operation(
+                "lookup",
+                100.0,
+                &[("find", 60.0), ("get", 40.0)],
+            )])
+        };
+        let table = [
+            (100.4, Outcome::Pass, Judgement::Equivalent),
+            (99.6, Outcome::Pass, Judgement::Equivalent),
+            (90.0, Outcome::Pass, Judgement::Better),
+            (101.0, Outcome::Regression, Judgement::Worse),
+        ];
+        for (median, outcome, judgement) in table {
+            let functions = [("find", 60.0), ("get", median - 60.0)];
+            let variant = boot(vec![operation("lookup", median, &functions)]);
+            let mut setup = Setup::new(vec![base()], vec![variant]);
+            let judged = setup.judge();
+            assert_eq!(judged.outcome, outcome, "{median}: {judged:?}");
+            let measure = judged
+                .measures
+                .iter()
+                .find(|m| m.name == "instructions of lookup");
+            assert_eq!(measure.unwrap().judgement, Some(judgement), "{median}");
+            if outcome == Outcome::Regression {
+                assert_eq!(brief(&judged), [(Kind::Slower, Status::New)]);
+                let why = "101 where base takes 100, the median of 1000: get +1";
+                assert_eq!(judged.findings[0].why, why);
+                setup.scenario.accepted = vec![Accepted {
+                    title: "instructions of lookup".into(),
+                    reason: "worth it".into(),
+                    until: "2026-12-31".into(),
+                }];
+                assert_eq!(setup.judge().outcome, Outcome::Pass);
+            }
+        }
+    }
+
+    #[test]
+    fn what_only_one_side_does_is_shown_and_not_judged() {
+        let mut base = good("plain-base+count-1");
+        let mut variant = good("plain-ida+count-1");
+        for record in [&mut base, &mut variant] {
+            record.cell.purpose = Purpose::Counted;
+        }
+        base.operations = vec![operation("old", 5.0, &[])];
+        variant.operations = vec![operation("new", 6.0, &[])];
+        let scenario = Scenario::of_command(vec!["x".into()]);
+        let (measures, findings) = judge(&[base.clone()], &[variant], &scenario, "2026-11-24");
+        let names: Vec<&str> = measures.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(names, ["instructions of new", "instructions of old"]);
+        assert!(findings.is_empty() && measures.iter().all(|m| m.judgement.is_none()));
+        base.end = End::Interrupted;
+        assert!(judge(&[base], &[], &scenario, "2026-11-24").0.is_empty());
+    }
+}
