@@ -41,9 +41,12 @@ const STORE: &str = "/tmp";
 const BLOCK: usize = 4096;
 /// Turns before the first that is marked: caches fill, and counting begins.
 const WARM_UP: u32 = 64;
-/// How long the server and the kernel's own threads have for what an operation leaves behind, so
-/// that it is not taken for the next one's.
-const SETTLES: Duration = Duration::from_millis(1);
+/// How often the CPU is left to the server and the kernel's own threads after an operation, so that
+/// what it leaves behind is not taken for the next one's. Nobody sleeps: an idle CPU's timers would
+/// take some instructions more at one time than at another.
+const YIELDS: u32 = 16;
+/// How long QEMU has to begin counting.
+const BEGINS: Duration = Duration::from_millis(20);
 /// How long the mount may take to go.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(30);
 /// The one file's name and inode number.
@@ -79,6 +82,7 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Operations) -> Result<Ended> {
     }
     let one = backing_file(u32::MAX)?;
     sys::start_counting();
+    thread::sleep(BEGINS);
     for turn in 0..WARM_UP.saturating_add(wanted.times) {
         if load.stop.is_set() {
             break;
@@ -122,7 +126,7 @@ fn step<const MARKED: bool, const NUMBER: u8, T>(operation: impl FnOnce() -> T) 
         true => sys::marked::<NUMBER, T>(operation),
         false => operation(),
     };
-    thread::sleep(SETTLES);
+    (0..YIELDS).for_each(|_| thread::yield_now());
     done
 }
 

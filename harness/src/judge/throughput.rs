@@ -19,8 +19,8 @@ const FEWEST: usize = 4;
 /// are known for.
 const BEYOND_DOUBT: f64 = 4.0;
 /// What two boots of one kernel differ by where nothing is known of the host: the standard deviation
-/// of the logarithm of their ratio. Emulated boots on a machine with neighbours were seen at 0.15.
-const UNKNOWN_SPREAD: f64 = 0.2;
+/// of the logarithm of their ratio. Emulated boots on a machine with neighbours were seen at it.
+const UNKNOWN_SPREAD: f64 = 0.17;
 
 /// What one comparison's boots are judged by.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -1,0 +1,53 @@
+//! What a patch costs: instructions, counted exactly.
+
+use harness::judge::verdict::{Kind, Outcome, Status};
+
+use crate::ktwin::{planted, run};
+
+/// A kernel with another comment takes what base takes, with whatever seed; one that turns 64 times
+/// more in a lookup does not, and the function is named; nor does one that waits in reads and writes.
+#[test]
+fn instructions_are_counted_exactly() {
+    let patches = ["comment-only", "lookup-turns", "slower"].map(planted);
+    let variants = patches.iter().flat_map(|patch| ["--variant", patch]);
+    let variants: Vec<&str> = variants.collect();
+    let counted = |seed: &str| {
+        let args = ["plain", "--scenario", "operations", "--seed", seed];
+        run(&[&args[..], &variants].concat())
+    };
+    let (one, other) = (counted("1"), counted("2"));
+    for run in [&one, &other] {
+        run.ended("comment-only", Outcome::Pass);
+        let same = run.of("comment-only");
+        assert!(same.measures.len() >= 7, "{same:?}");
+        for measure in &same.measures {
+            let ratio = measure.ratio.unwrap();
+            assert!((ratio - 1.0).abs() <= 0.001, "{measure:?}");
+        }
+        run.ended("lookup-turns", Outcome::Regression);
+        let title = "instructions of lookup";
+        let found = run.found(
+            "lookup-turns",
+            Kind::Slower,
+            "instructions",
+            title,
+            Status::New,
+        );
+        assert!(found.why.contains("fuse_backing_lookup +"), "{}", found.why);
+        for title in ["instructions of read", "instructions of write"] {
+            run.found("slower", Kind::Slower, "instructions", title, Status::New);
+        }
+    }
+    let pairs = one
+        .of("comment-only")
+        .measures
+        .iter()
+        .zip(&other.of("comment-only").measures);
+    for (a, b) in pairs {
+        let ratio = a.base.median.unwrap() / b.base.median.unwrap();
+        assert!(
+            (ratio - 1.0).abs() <= 0.001,
+            "with other seeds: {a:?} {b:?}"
+        );
+    }
+}
