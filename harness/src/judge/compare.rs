@@ -63,6 +63,13 @@ pub struct JudgeInput<'a> {
     pub today: &'a str,
 }
 
+impl JudgeInput<'_> {
+    /// Whether what bears this title is accepted.
+    fn acceptance(&self, title: &str) -> Acceptance {
+        self.scenario.acceptance(title, self.variant, self.today)
+    }
+}
+
 /// A comparison, and what further boots could settle.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Judged {
@@ -141,14 +148,15 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
             if measure.judgement == Some(Judgement::Unclear) && input.reruns_left > 0 {
                 rerun.push(measure.name.clone());
             }
-            let finding = throughput::finding(measure, input.scenario, input.today);
+            let finding = throughput::finding(measure, &|title| input.acceptance(title));
             if finding.as_ref().is_some_and(|one| one.accepted.is_none()) {
                 reasons.weigh(Outcome::Regression);
             }
             findings.extend(finding);
         }
     }
-    let counted = instructions::judge(input.base, input.boots, input.scenario, input.today);
+    let accepts = |title: &str| input.acceptance(title);
+    let counted = instructions::judge(input.base, input.boots, &accepts);
     measures.extend(counted.0);
     if counted.1.iter().any(|one| one.accepted.is_none()) {
         reasons.weigh(Outcome::Regression);
@@ -191,7 +199,7 @@ fn finding(group: &Group<'_>, status: Status, why: String, input: &JudgeInput<'_
     let times = side.iter().filter_map(|seen| seen.at_s);
     let acceptance = match group.kind {
         Kind::BootFailed => Acceptance::default(),
-        _ => input.scenario.acceptance(&group.title, input.today),
+        _ => input.acceptance(&group.title),
     };
     Finding {
         kind: group.kind,

@@ -597,13 +597,16 @@ fn a_patch_of_words_asks_for_nothing_to_have_run() {
 #[test]
 fn accepted_until_a_day() {
     let title = "KASAN: slab-use-after-free Read in touched_fn";
-    for (until, outcome) in [
-        ("2026-11-23", Outcome::Pass),
-        ("2027-01-01", Outcome::Pass),
-        ("2026-11-22", Outcome::Regression),
+    for (variant, until, outcome) in [
+        (None, "2026-11-23", Outcome::Pass),
+        (None, "2027-01-01", Outcome::Pass),
+        (Some("ida"), "2027-01-01", Outcome::Pass),
+        (None, "2026-11-22", Outcome::Regression),
+        (Some("other"), "2027-01-01", Outcome::Regression),
     ] {
         let mut setup = Setup::new(vec![nothing()], vec![kasan("touched_fn")]);
         setup.scenario.accepted = vec![Accepted {
+            variant: variant.map(str::to_owned),
             title: title.into(),
             reason: "known".into(),
             until: until.into(),
@@ -617,6 +620,7 @@ fn accepted_until_a_day() {
                 finding.accepted.as_deref(),
                 Some(format!("known (until {until})").as_str())
             ),
+            _ if variant.is_some() => assert!(!finding.why.contains("accepted")),
             _ => assert!(finding.why.contains("it was accepted until 2026-11-22")),
         }
     }

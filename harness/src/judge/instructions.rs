@@ -9,7 +9,7 @@ use crate::{
     collect::record::{End, RunRecord},
     plan::Purpose,
     plugin::Operation,
-    scenario::Scenario,
+    scenario::Acceptance,
 };
 
 /// Within so much of base's is no change.
@@ -23,8 +23,7 @@ const LEAST: f64 = 0.5;
 pub(super) fn judge(
     base: &[RunRecord],
     variant: &[RunRecord],
-    scenario: &Scenario,
-    today: &str,
+    accepts: &dyn Fn(&str) -> Acceptance,
 ) -> (Vec<Measure>, Vec<Finding>) {
     let (base, variant) = (counted(base), counted(variant));
     let mut names: Vec<&str> = variant.iter().map(|one| one.name.as_str()).collect();
@@ -39,7 +38,7 @@ pub(super) fn judge(
         if let (Some(Judgement::Worse), Some(base), Some(variant)) =
             (measure.judgement, base, variant)
         {
-            findings.push(finding(&measure, &base, &variant, scenario, today));
+            findings.push(finding(&measure, &base, &variant, accepts));
         }
         measures.push(measure);
     }
@@ -75,10 +74,9 @@ fn finding(
     measure: &Measure,
     base: &Operation,
     variant: &Operation,
-    scenario: &Scenario,
-    today: &str,
+    accepts: &dyn Fn(&str) -> Acceptance,
 ) -> Finding {
-    let acceptance = scenario.acceptance(&measure.name, today);
+    let acceptance = accepts(&measure.name);
     let dearer = dearer(&base.functions, &variant.functions);
     let where_to = match dearer.is_empty() {
         true => String::new(),
@@ -175,6 +173,7 @@ mod tests {
                 let why = "101 where base takes 100, the median of 1000: get +1";
                 assert_eq!(judged.findings[0].why, why);
                 setup.scenario.accepted = vec![Accepted {
+                    variant: None,
                     title: "instructions of lookup".into(),
                     reason: "worth it".into(),
                     until: "2026-12-31".into(),
@@ -193,12 +192,12 @@ mod tests {
         }
         base.operations = vec![operation("old", 5.0, &[])];
         variant.operations = vec![operation("new", 6.0, &[])];
-        let scenario = Scenario::of_command(vec!["x".into()]);
-        let (measures, findings) = judge(&[base.clone()], &[variant], &scenario, "2026-11-24");
+        let accepts = |_: &str| Acceptance::default();
+        let (measures, findings) = judge(&[base.clone()], &[variant], &accepts);
         let names: Vec<&str> = measures.iter().map(|m| m.name.as_str()).collect();
         assert_eq!(names, ["instructions of new", "instructions of old"]);
         assert!(findings.is_empty() && measures.iter().all(|m| m.judgement.is_none()));
         base.end = End::Interrupted;
-        assert!(judge(&[base], &[], &scenario, "2026-11-24").0.is_empty());
+        assert!(judge(&[base], &[], &accepts).0.is_empty());
     }
 }

@@ -9,7 +9,7 @@ use super::{
     ranks::{finest, interval, shift},
     verdict::{Finding, Judgement, Kind, Measure, Status},
 };
-use crate::scenario::Scenario;
+use crate::scenario::Acceptance;
 
 /// How often a kernel may be called better or worse than itself, over all looks.
 const LEVEL: f64 = 0.05;
@@ -60,7 +60,7 @@ pub(super) fn judge(measure: &mut Measure, rules: &Rules) {
 }
 
 /// What a measure that is worse is as a finding.
-pub(super) fn finding(measure: &Measure, scenario: &Scenario, today: &str) -> Option<Finding> {
+pub(super) fn finding(measure: &Measure, accepts: &dyn Fn(&str) -> Acceptance) -> Option<Finding> {
     if measure.judgement != Some(Judgement::Worse) {
         return None;
     }
@@ -73,7 +73,7 @@ pub(super) fn finding(measure: &Measure, scenario: &Scenario, today: &str) -> Op
         None => format!("{ratio:.3} of base's: beyond what boots of one kernel differ by"),
     };
     let boots = measure.variant.values.len() as u64;
-    let acceptance = scenario.acceptance(&measure.name, today);
+    let acceptance = accepts(&measure.name);
     Some(Finding {
         kind: Kind::Slower,
         class: "throughput".into(),
@@ -308,6 +308,7 @@ mod tests {
                 .starts_with("0.900 of base's, 95 % interval 0.8")
         );
         setup.scenario.accepted = vec![Accepted {
+            variant: None,
             title: "fio iops".into(),
             reason: "worth it".into(),
             until: "2026-12-31".into(),

@@ -95,6 +95,7 @@ struct RawExec {
 #[serde(deny_unknown_fields)]
 struct RawAccepted {
     title: Words,
+    variant: Option<Name>,
     reason: Words,
     until: Date,
 }
@@ -256,6 +257,7 @@ impl From<RawScenario> for Scenario {
                 .accepted
                 .into_iter()
                 .map(|entry| Accepted {
+                    variant: entry.variant.map(|name| name.0),
                     title: entry.title.0,
                     reason: entry.reason.0,
                     until: entry.until.0,

@@ -78,9 +78,13 @@ impl Scenario {
 }
 
 impl Scenario {
-    /// Whether the scenario accepts what bears this title, `today` being `YYYY-MM-DD`.
-    pub fn acceptance(&self, title: &str, today: &str) -> Acceptance {
-        let Some(entry) = self.accepted.iter().find(|entry| entry.title == title) else {
+    /// Whether the scenario accepts what bears this title on a variant, `today` being `YYYY-MM-DD`.
+    pub fn acceptance(&self, title: &str, variant: &str, today: &str) -> Acceptance {
+        let mut entries = self.accepted.iter();
+        let fits = |entry: &&Accepted| {
+            entry.title == title && entry.variant.as_deref().is_none_or(|own| own == variant)
+        };
+        let Some(entry) = entries.find(fits) else {
             return Acceptance::default();
         };
         let Accepted { reason, until, .. } = entry;
@@ -173,6 +177,8 @@ pub enum Count {
 pub struct Accepted {
     /// The finding's title, or the measure's name.
     pub title: String,
+    /// The variant that it is accepted of; all without.
+    pub variant: Option<String>,
     /// Why it is accepted.
     pub reason: String,
     /// The last day on which it is, `YYYY-MM-DD`.
