@@ -152,12 +152,22 @@ pub fn uncounted(cell: &Cell) -> Option<Cell> {
     })
 }
 
-/// Those operations' boot: with one vCPU, as one thread runs all that are counted.
-pub fn counted(cell: &Cell) -> Option<Cell> {
-    let cell = made_for(cell, Purpose::Counted, |load| {
-        matches!(load, Load::Operations(_))
-    })?;
-    Some(Cell { cpus: 1, ..cell })
+/// Those operations' boots, numbered: one for each such load, so that none meets what another left
+/// behind. With one vCPU, as one thread runs all that are counted.
+pub fn counted(cell: &Cell) -> Vec<Cell> {
+    let phases = cell.plan.phases.iter();
+    let operations = phases.filter(|phase| matches!(phase.load, Load::Operations(_)));
+    let numbered = operations.zip(1..).map(|(phase, number)| Cell {
+        id: format!("{}{}-{number}", stem(&cell.id), Purpose::Counted.mark()),
+        purpose: Purpose::Counted,
+        cpus: 1,
+        plan: Plan {
+            seed: cell.plan.seed,
+            phases: vec![phase.clone()],
+        },
+        ..cell.clone()
+    });
+    numbered.collect()
 }
 
 /// A boot again, emulated on a host whose other boots are not: with the loads in which vCPUs are
@@ -335,6 +345,32 @@ mod tests {
         assert_eq!(
             of(include_str!("../../scenarios/fuse-backing/fio.yaml")),
             None
+        );
+    }
+
+    #[test]
+    fn operations_are_counted_in_boots_of_their_own() {
+        let mut setup = Setup::new(&["plain"], &[BASE]);
+        let scale = include_str!("../../scenarios/fuse-backing/scale.yaml");
+        setup.scenario = parse(scale, Path::new("scale.yaml")).unwrap();
+        let all = &boots(&setup.input(), "plain", 1..=1)[0];
+        let counted = counted(all);
+        let ids = ids(&counted);
+        assert_eq!(ids[..2], ["plain-base+count-1", "plain-base+count-2"]);
+        assert_eq!(ids.len(), all.plan.phases.len());
+        assert!(
+            counted
+                .iter()
+                .all(|cell| cell.plan.phases.len() == 1 && cell.cpus == 1)
+        );
+        assert_eq!(uncounted(all), None);
+        let race = include_str!("../../scenarios/fuse-backing/race.yaml");
+        setup.scenario = parse(race, Path::new("race.yaml")).unwrap();
+        let all = &boots(&setup.input(), "plain", 1..=1)[0];
+        assert_eq!(super::counted(all).len(), 1);
+        assert_eq!(
+            uncounted(all).unwrap().plan.phases.len(),
+            all.plan.phases.len() - 1
         );
     }
 

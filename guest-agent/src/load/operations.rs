@@ -45,6 +45,9 @@ const WARM_UP: u32 = 64;
 /// what it leaves behind is not taken for the next one's. Nobody sleeps: an idle CPU's timers would
 /// take some instructions more at one time than at another.
 const YIELDS: u32 = 16;
+/// From an id that an open is answered with to the next one's, among those that live: all parts of a
+/// table are met alike, in an order that no seed changes.
+const STRIDE: usize = 61_803;
 /// How long QEMU has to begin counting.
 const BEGINS: Duration = Duration::from_millis(20);
 /// How long the mount may take to go.
@@ -76,32 +79,45 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Operations) -> Result<Ended> {
     let id = Arc::new(AtomicU32::new(0));
     let mounted = Mounted::new(Server { id: id.clone() }, Path::new(AT), 1)?;
     let device = mount::share(&mounted)?;
-    let others = backing_files(wanted.ids)?;
-    for file in &others {
-        register(device.as_fd(), file)?;
+    let one = backing_file()?;
+    // One file may have many ids.
+    let mut others = Vec::new();
+    for _ in 0..wanted.ids {
+        if load.stop.is_set() {
+            break;
+        }
+        let other = sys::backing_open(device.as_fd(), one.as_fd());
+        others.push(other.context("register a backing id")?);
     }
-    let one = backing_file(u32::MAX)?;
     sys::start_counting();
     thread::sleep(BEGINS);
     for turn in 0..WARM_UP.saturating_add(wanted.times) {
         if load.stop.is_set() {
             break;
         }
+        let answer = others.get(turn as usize * STRIDE % others.len().max(1));
+        let answer = answer.copied();
         match turn < WARM_UP {
-            true => once::<false>(device.as_fd(), &one, &id)?,
-            false => once::<true>(device.as_fd(), &one, &id)?,
+            true => once::<false>(device.as_fd(), &one, &id, answer)?,
+            false => once::<true>(device.as_fd(), &one, &id, answer)?,
         }
         turns.0.fetch_add(1, Ordering::Relaxed);
     }
-    drop((device, others));
+    drop(device);
     Ok(Ended {
         progress: turns,
         stuck: mounted.end(COMES_BACK_WITHIN),
     })
 }
 
-/// One turn: every operation once, in the order of [`protocol::counts::MARKED`]'s numbers below.
-fn once<const MARKED: bool>(device: BorrowedFd<'_>, backing: &File, id: &AtomicU32) -> Result<()> {
+/// One turn: every operation once, by the numbers of [`protocol::counts::MARKED`]. The open is answered
+/// with the new id, or another.
+fn once<const MARKED: bool>(
+    device: BorrowedFd<'_>,
+    backing: &File,
+    id: &AtomicU32,
+    answer: Option<u32>,
+) -> Result<()> {
     let path = Path::new(AT).join(NAME);
     let path = nix::NixPath::with_nix_path(path.as_path(), std::ffi::CStr::to_owned)?;
     let flags = nix::fcntl::OFlag::O_RDWR | nix::fcntl::OFlag::O_CLOEXEC;
@@ -109,7 +125,7 @@ fn once<const MARKED: bool>(device: BorrowedFd<'_>, backing: &File, id: &AtomicU
 
     let new = step::<MARKED, 0, _>(|| sys::backing_open(device, backing.as_fd()));
     let new = new.context("register a backing id")?;
-    id.store(new, Ordering::Release);
+    id.store(answer.unwrap_or(new), Ordering::Release);
     let opened: nix::Result<OwnedFd> = step::<MARKED, 2, _>(|| {
         nix::fcntl::open(path.as_c_str(), flags, nix::sys::stat::Mode::empty())
     });
@@ -130,19 +146,8 @@ fn step<const MARKED: bool, const NUMBER: u8, T>(operation: impl FnOnce() -> T) 
     done
 }
 
-fn register(device: BorrowedFd<'_>, file: &File) -> Result<u32> {
-    sys::backing_open(device, file.as_fd()).context("register a backing id")
-}
-
-fn backing_files(count: u32) -> Result<Vec<File>> {
-    // One file may have many ids.
-    let file = backing_file(0)?;
-    let files = (0..count).map(|_| file.try_clone().context("clone a descriptor"));
-    files.collect()
-}
-
-fn backing_file(number: u32) -> Result<File> {
-    let path = Path::new(STORE).join(format!("operations-{number}"));
+fn backing_file() -> Result<File> {
+    let path = Path::new(STORE).join("operations");
     let file = OpenOptions::new()
         .read(true)
         .write(true)

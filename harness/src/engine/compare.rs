@@ -297,7 +297,7 @@ impl Comparing<'_> {
         // They do the same again: one boot tells all.
         let counts = judges_costs(sides.config) && *repeats.start() == 1;
         if counts && self.guests.can_count()? {
-            more.extend(once().filter_map(plan::counted));
+            more.extend(once().flat_map(plan::counted));
         }
         if self.wants_emulated(sides)? {
             more.extend(once().filter_map(plan::widened));

@@ -2,7 +2,9 @@
 //!
 //! A counted guest does the same again and again, whatever its seed: one boot a side tells.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use protocol::Load;
 
 use super::verdict::{Finding, Judgement, Kind, Measure, Sample, Status};
 use crate::{
@@ -25,14 +27,14 @@ pub(super) fn judge(
     variant: &[RunRecord],
     accepts: &dyn Fn(&str) -> Acceptance,
 ) -> (Vec<Measure>, Vec<Finding>) {
-    let (base, variant) = (counted(base), counted(variant));
+    let several = sizes(base).union(&sizes(variant)).count() > 1;
+    let (base, variant) = (counted(base, several), counted(variant, several));
     let mut names: Vec<&str> = variant.iter().map(|one| one.name.as_str()).collect();
     let base_only = base.iter().map(|one| one.name.as_str());
     names.extend(base_only.filter(|name| variant.iter().all(|one| one.name != *name)));
     let (mut measures, mut findings) = (Vec::new(), Vec::new());
     for name in names {
-        let find =
-            |side: &[&'_ Operation]| side.iter().copied().find(|one| one.name == name).cloned();
+        let find = |side: &[Operation]| side.iter().find(|one| one.name == name).cloned();
         let (base, variant) = (find(&base), find(&variant));
         let measure = measure(name, base.as_ref(), variant.as_ref());
         if let (Some(Judgement::Worse), Some(base), Some(variant)) =
@@ -45,13 +47,44 @@ pub(super) fn judge(
     (measures, findings)
 }
 
-/// The operations of the first boot that counted them to its end.
-fn counted(records: &[RunRecord]) -> Vec<&Operation> {
-    let whole = |record: &&RunRecord| {
-        record.cell.purpose == Purpose::Counted && record.end == End::Finished
-    };
-    let first = records.iter().find(whole);
-    first.map_or(Vec::new(), |record| record.operations.iter().collect())
+/// The operations that boots counted to their end; where they were done at several numbers of ids,
+/// the names say at which.
+fn counted(records: &[RunRecord], several: bool) -> Vec<Operation> {
+    let all = whole(records).flat_map(|(record, ids)| {
+        let named = move |one: &Operation| Operation {
+            name: match several {
+                true => format!("{} at {ids} ids", one.name),
+                false => one.name.clone(),
+            },
+            ..one.clone()
+        };
+        record.operations.iter().map(named)
+    });
+    all.collect()
+}
+
+/// The numbers of ids at which operations were counted.
+fn sizes(records: &[RunRecord]) -> BTreeSet<u32> {
+    whole(records).map(|(_, ids)| ids).collect()
+}
+
+/// Boots that counted to their end, and how many ids lived there.
+fn whole(records: &[RunRecord]) -> impl Iterator<Item = (&RunRecord, u32)> {
+    let counted = records
+        .iter()
+        .filter(|record| record.cell.purpose == Purpose::Counted && record.end == End::Finished);
+    counted.filter_map(|record| {
+        let ids = record
+            .cell
+            .plan
+            .phases
+            .iter()
+            .find_map(|phase| match &phase.load {
+                Load::Operations(operations) => Some(operations.ids),
+                _ => None,
+            });
+        Some((record, ids?))
+    })
 }
 
 fn measure(name: &str, base: Option<&Operation>, variant: Option<&Operation>) -> Measure {
@@ -115,6 +148,8 @@ fn dearer(base: &BTreeMap<String, f64>, variant: &BTreeMap<String, f64>) -> Vec<
 
 #[cfg(test)]
 mod tests {
+    use protocol::{Operations, Phase, counts::MARKED};
+
     use super::*;
     use crate::{
         judge::fixtures::{Change, Setup, brief, good},
@@ -134,11 +169,26 @@ mod tests {
         }
     }
 
-    /// A boot that counted these.
+    /// Makes it a boot that counts at so many ids.
+    fn counts(record: &mut RunRecord, ids: u32) {
+        record.cell.purpose = Purpose::Counted;
+        let operations = Operations {
+            times: 1000,
+            ids,
+            functions: BTreeMap::new(),
+        };
+        record.cell.plan.phases = vec![Phase {
+            load: Load::Operations(operations),
+            seconds: 60,
+        }];
+    }
+
+    /// A boot that counted these, and what has to be counted.
     fn boot(operations: Vec<Operation>) -> Change {
         Box::new(move |record| {
-            record.cell.purpose = Purpose::Counted;
-            record.operations = operations.clone();
+            counts(record, 64);
+            let others = MARKED.iter().map(|name| operation(name, 10.0, &[]));
+            record.operations = operations.iter().cloned().chain(others).collect();
         })
     }
 
@@ -184,11 +234,31 @@ mod tests {
     }
 
     #[test]
+    fn several_numbers_of_ids_are_told_apart() {
+        let boot = |ids| {
+            let mut boot = good("plain-base+count-1");
+            counts(&mut boot, ids);
+            boot.operations = vec![operation("lookup", f64::from(ids), &[])];
+            boot
+        };
+        let boots = [boot(1), boot(100)];
+        let (measures, _) = judge(&boots, &boots, &|_: &str| Acceptance::default());
+        let names: Vec<&str> = measures.iter().map(|m| m.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "instructions of lookup at 1 ids",
+                "instructions of lookup at 100 ids"
+            ]
+        );
+    }
+
+    #[test]
     fn what_only_one_side_does_is_shown_and_not_judged() {
         let mut base = good("plain-base+count-1");
         let mut variant = good("plain-ida+count-1");
         for record in [&mut base, &mut variant] {
-            record.cell.purpose = Purpose::Counted;
+            counts(record, 64);
         }
         base.operations = vec![operation("old", 5.0, &[])];
         variant.operations = vec![operation("new", 6.0, &[])];

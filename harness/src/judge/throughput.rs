@@ -246,7 +246,7 @@ mod tests {
         let mut rng = Rng::with_seed(7);
         for looks in [STANDARD, FULL, (4, 4)] {
             let rules = rules(looks);
-            let trials = 4000;
+            let trials = 1000;
             let wrong = (0..trials).filter(|_| {
                 let mut boot = || (0..12).map(|_| rng.f64()).sum::<f64>() * 20.0 + 200.0;
                 let sides: [Vec<f64>; 2] = [(); 2].map(|()| (0..looks.1).map(|_| boot()).collect());
