@@ -18,6 +18,27 @@ pub(super) fn of(fd: BorrowedFd<'_>, node: INodeNo) -> Result<FileAttr, Errno> {
     sys::statx(fd).map(|found| convert(&found, node))
 }
 
+/// The attributes of a file or folder that exists in name only.
+pub(crate) fn made_up(ino: INodeNo, kind: FileType, perm: u16, size: u64) -> FileAttr {
+    FileAttr {
+        ino,
+        size,
+        blocks: 8,
+        atime: UNIX_EPOCH,
+        mtime: UNIX_EPOCH,
+        ctime: UNIX_EPOCH,
+        crtime: UNIX_EPOCH,
+        kind,
+        perm,
+        nlink: 1,
+        uid: 0,
+        gid: 0,
+        rdev: 0,
+        blksize: 4096,
+        flags: 0,
+    }
+}
+
 /// The identity of a descriptor's inode.
 pub(super) fn key(fd: BorrowedFd<'_>) -> Result<Key, Errno> {
     sys::statx(fd).map(|found| (found.stx_dev_major, found.stx_dev_minor, found.stx_ino))

@@ -1,6 +1,6 @@
 //! FUSE on the guest's side: mounting, and a passthrough server.
 
-mod attr;
+pub(crate) mod attr;
 mod inodes;
 pub(crate) mod mount;
 pub(crate) mod server;

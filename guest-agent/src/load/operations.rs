@@ -13,7 +13,7 @@ use std::{
         atomic::{AtomicU32, AtomicU64, Ordering},
     },
     thread,
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -26,7 +26,7 @@ use protocol::{Counters, Operations};
 use super::run::{Context, Ended};
 use crate::{
     fs::{
-        TTL,
+        TTL, attr,
         mount::{self, Mounted},
     },
     heartbeat::Progress,
@@ -166,23 +166,7 @@ impl Server {
             FILE => (FileType::RegularFile, 0o644),
             _ => (FileType::Directory, 0o755),
         };
-        FileAttr {
-            ino,
-            size: BLOCK as u64,
-            blocks: 8,
-            atime: UNIX_EPOCH,
-            mtime: UNIX_EPOCH,
-            ctime: UNIX_EPOCH,
-            crtime: UNIX_EPOCH,
-            kind,
-            perm,
-            nlink: 1,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            blksize: 4096,
-            flags: 0,
-        }
+        attr::made_up(ino, kind, perm, BLOCK as u64)
     }
 }
 

@@ -7,7 +7,6 @@ use std::{
         Arc,
         atomic::{AtomicU32, Ordering},
     },
-    time::UNIX_EPOCH,
 };
 
 use fastrand::Rng;
@@ -18,7 +17,7 @@ use fuser::{
 
 use super::churner::Churn;
 use crate::{
-    fs::{TTL, mount},
+    fs::{TTL, attr, mount},
     sys,
 };
 
@@ -83,23 +82,12 @@ impl Server {
             }
             _ => return None,
         };
-        Some(FileAttr {
+        Some(attr::made_up(
             ino,
-            size: super::slots::STAMP_LEN as u64,
-            blocks: 8,
-            atime: UNIX_EPOCH,
-            mtime: UNIX_EPOCH,
-            ctime: UNIX_EPOCH,
-            crtime: UNIX_EPOCH,
             kind,
             perm,
-            nlink: 1,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            blksize: 4096,
-            flags: 0,
-        })
+            super::slots::STAMP_LEN as u64,
+        ))
     }
 }
 
