@@ -4,5 +4,6 @@ pub(crate) mod backing_race;
 pub(crate) mod exec;
 pub(crate) mod fio;
 mod idle;
+mod one_file;
 pub(crate) mod operations;
 pub(crate) mod run;

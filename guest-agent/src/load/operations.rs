@@ -2,7 +2,7 @@
 //! kernel's instructions between the marks.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::fs::FileExt,
@@ -17,28 +17,16 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use fuser::{
-    Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation, INodeNo,
-    KernelConfig, OpenFlags, ReplyAttr, ReplyEntry, ReplyOpen, Request,
-};
 use protocol::{Counters, Operations};
 
-use super::run::{Context, Ended};
-use crate::{
-    fs::{
-        TTL, attr,
-        mount::{self, Mounted},
-    },
-    heartbeat::Progress,
-    sys,
+use super::{
+    one_file::{BLOCK, NAME, OneFile},
+    run::{Context, Ended},
 };
+use crate::{heartbeat::Progress, sys};
 
 /// Where it is mounted.
 const AT: &str = "/mnt/operations";
-/// The backing files' folder, in memory.
-const STORE: &str = "/tmp";
-/// What is read and written at once.
-const BLOCK: usize = 4096;
 /// Turns before the first that is marked: caches fill, and counting begins.
 const WARM_UP: u32 = 64;
 /// How often the CPU is left to the server and the kernel's own threads after an operation, so that
@@ -50,11 +38,6 @@ const YIELDS: u32 = 16;
 const STRIDE: usize = 61_803;
 /// How long QEMU has to begin counting.
 const BEGINS: Duration = Duration::from_millis(20);
-/// How long the mount may take to go.
-const COMES_BACK_WITHIN: Duration = Duration::from_secs(30);
-/// The one file's name and inode number.
-const NAME: &str = "file";
-const FILE: INodeNo = INodeNo(2);
 
 /// How many turns were made.
 #[derive(Default)]
@@ -67,20 +50,17 @@ impl Progress for Turns {
     }
 }
 
-/// Answers opens with the id of the moment.
-struct Server {
-    id: Arc<AtomicU32>,
-}
-
 /// Runs every operation so many times.
 pub(crate) fn run(load: &Context<'_>, wanted: &Operations) -> Result<Ended> {
     let turns = Arc::new(Turns::default());
     load.heart.watch(load.phase, turns.clone());
-    let id = Arc::new(AtomicU32::new(0));
-    let mounted = Mounted::new(Server { id: id.clone() }, Path::new(AT), 1)?;
-    let device = mount::share(&mounted)?;
-    let one = backing_file()?;
-    // One file may have many ids.
+    let mount = OneFile::mount(Path::new(AT))?;
+    let OneFile {
+        device,
+        backing: one,
+        id,
+        ..
+    } = &mount;
     let mut others = Vec::new();
     for _ in 0..wanted.ids {
         if load.stop.is_set() {
@@ -98,15 +78,14 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Operations) -> Result<Ended> {
         let answer = others.get(turn as usize * STRIDE % others.len().max(1));
         let answer = answer.copied();
         match turn < WARM_UP {
-            true => once::<false>(device.as_fd(), &one, &id, answer)?,
-            false => once::<true>(device.as_fd(), &one, &id, answer)?,
+            true => once::<false>(device.as_fd(), one, id, answer)?,
+            false => once::<true>(device.as_fd(), one, id, answer)?,
         }
         turns.0.fetch_add(1, Ordering::Relaxed);
     }
-    drop(device);
     Ok(Ended {
         progress: turns,
-        stuck: mounted.end(COMES_BACK_WITHIN),
+        stuck: mount.end(),
     })
 }
 
@@ -144,50 +123,4 @@ fn step<const MARKED: bool, const NUMBER: u8, T>(operation: impl FnOnce() -> T) 
     };
     (0..YIELDS).for_each(|_| thread::yield_now());
     done
-}
-
-fn backing_file() -> Result<File> {
-    let path = Path::new(STORE).join("operations");
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(&path);
-    let file = file.with_context(|| format!("make {}", path.display()))?;
-    file.write_all_at(&[0; BLOCK], 0)
-        .context("fill a backing file")?;
-    Ok(file)
-}
-
-impl Server {
-    fn attr(ino: INodeNo) -> FileAttr {
-        let (kind, perm) = match ino {
-            FILE => (FileType::RegularFile, 0o644),
-            _ => (FileType::Directory, 0o755),
-        };
-        attr::made_up(ino, kind, perm, BLOCK as u64)
-    }
-}
-
-impl Filesystem for Server {
-    fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        mount::negotiate_passthrough(config)
-    }
-
-    fn lookup(&self, _: &Request, _: INodeNo, name: &std::ffi::OsStr, reply: ReplyEntry) {
-        match name == NAME {
-            true => reply.entry(&TTL, &Self::attr(FILE), Generation(0)),
-            false => reply.error(Errno::ENOENT),
-        }
-    }
-
-    fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        reply.attr(&TTL, &Self::attr(ino));
-    }
-
-    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        let id = self.id.load(Ordering::Acquire);
-        sys::answer_open(reply, FileHandle(0), FopenFlags::FOPEN_NOFLUSH, id);
-    }
 }
