@@ -50,6 +50,8 @@ pub enum Purpose {
     Widened,
     /// Emulated, one vCPU, time by instructions: single operations are counted.
     Counted,
+    /// Each kind of object has a slab cache of its own: memory is looked at.
+    Weighed,
 }
 
 impl Purpose {
@@ -63,6 +65,7 @@ impl Purpose {
             Purpose::Loads => "",
             Purpose::Widened => "+tcg",
             Purpose::Counted => "+count",
+            Purpose::Weighed => "+memory",
         }
     }
 }
@@ -145,22 +148,32 @@ fn made_for(cell: &Cell, purpose: Purpose, wanted: impl Fn(&Load) -> bool) -> Op
     Some(cell).filter(|cell| !cell.plan.phases.is_empty())
 }
 
-/// A boot without the operations that are counted in a boot of their own.
-pub fn uncounted(cell: &Cell) -> Option<Cell> {
-    made_for(cell, Purpose::Loads, |load| {
-        !matches!(load, Load::Operations(_))
-    })
+/// What a load wants a boot of its own for; none where it shares one with the others.
+fn apart_for(load: &Load) -> Option<Purpose> {
+    match load {
+        Load::Operations(_) => Some(Purpose::Counted),
+        Load::Memory(_) => Some(Purpose::Weighed),
+        Load::BackingRace(_) | Load::Fio(_) | Load::Exec(_) | Load::Idle => None,
+    }
 }
 
-/// Those operations' boots, numbered: one for each such load, so that none meets what another left
-/// behind. With one vCPU, as one thread runs all that are counted.
-pub fn counted(cell: &Cell) -> Vec<Cell> {
+/// A boot without the loads that have boots of their own.
+pub fn shared(cell: &Cell) -> Option<Cell> {
+    made_for(cell, Purpose::Loads, |load| apart_for(load).is_none())
+}
+
+/// Those loads' boots, numbered: one each, so that none meets what another left behind. What is
+/// counted has one vCPU, as one thread runs all.
+pub fn apart(cell: &Cell) -> Vec<Cell> {
     let phases = cell.plan.phases.iter();
-    let operations = phases.filter(|phase| matches!(phase.load, Load::Operations(_)));
-    let numbered = operations.zip(1..).map(|(phase, number)| Cell {
-        id: format!("{}{}-{number}", stem(&cell.id), Purpose::Counted.mark()),
-        purpose: Purpose::Counted,
-        cpus: 1,
+    let apart = phases.filter_map(|phase| Some((phase, apart_for(&phase.load)?)));
+    let numbered = apart.zip(1..).map(|((phase, purpose), number)| Cell {
+        id: format!("{}{}-{number}", stem(&cell.id), purpose.mark()),
+        purpose,
+        cpus: match purpose {
+            Purpose::Counted => 1,
+            _ => cell.cpus,
+        },
         plan: Plan {
             seed: cell.plan.seed,
             phases: vec![phase.clone()],
@@ -180,7 +193,7 @@ pub fn widened(cell: &Cell) -> Option<Cell> {
 pub fn is_watched(load: &Load) -> bool {
     match load {
         Load::BackingRace(_) | Load::Exec(_) => true,
-        Load::Fio(_) | Load::Operations(_) | Load::Idle => false,
+        Load::Fio(_) | Load::Operations(_) | Load::Memory(_) | Load::Idle => false,
     }
 }
 
@@ -354,7 +367,7 @@ mod tests {
         let scale = include_str!("../../scenarios/fuse-backing/scale.yaml");
         setup.scenario = parse(scale, Path::new("scale.yaml")).unwrap();
         let all = &boots(&setup.input(), "plain", 1..=1)[0];
-        let counted = counted(all);
+        let counted = apart(all);
         let ids = ids(&counted);
         assert_eq!(ids[..2], ["plain-base+count-1", "plain-base+count-2"]);
         assert_eq!(ids.len(), all.plan.phases.len());
@@ -363,14 +376,14 @@ mod tests {
                 .iter()
                 .all(|cell| cell.plan.phases.len() == 1 && cell.cpus == 1)
         );
-        assert_eq!(uncounted(all), None);
+        assert_eq!(shared(all), None);
         let race = include_str!("../../scenarios/fuse-backing/race.yaml");
         setup.scenario = parse(race, Path::new("race.yaml")).unwrap();
         let all = &boots(&setup.input(), "plain", 1..=1)[0];
-        assert_eq!(super::counted(all).len(), 1);
+        assert_eq!(apart(all).len(), 2);
         assert_eq!(
-            uncounted(all).unwrap().plan.phases.len(),
-            all.plan.phases.len() - 1
+            shared(all).unwrap().plan.phases.len(),
+            all.plan.phases.len() - 2
         );
     }
 

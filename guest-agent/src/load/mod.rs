@@ -4,6 +4,7 @@ pub(crate) mod backing_race;
 pub(crate) mod exec;
 pub(crate) mod fio;
 mod idle;
+pub(crate) mod memory;
 mod one_file;
 pub(crate) mod operations;
 pub(crate) mod run;

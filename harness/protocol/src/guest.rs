@@ -34,6 +34,8 @@ pub enum GuestMessage {
     FioResult(FioResult),
     /// How a command of the user's ended.
     ExecResult(ExecResult),
+    /// What lives in the kernel's memory at one point of a load.
+    Slabs(Slabs),
     /// Which detectors were still on at the end of the boot.
     Detectors(Detectors),
     /// A phase has ended by itself.
@@ -102,6 +104,38 @@ pub struct FioResult {
     pub json: serde_json::Value,
     /// The end of what fio wrote to stderr.
     pub stderr: String,
+}
+
+/// What lives in the kernel's slab caches, after each was shrunk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slabs {
+    /// How many backing ids live.
+    pub ids: u32,
+    /// How they came to live.
+    pub state: SlabState,
+    /// Live objects of each cache that has any, by its name.
+    pub caches: BTreeMap<String, Slab>,
+}
+
+/// How backing ids came to live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlabState {
+    /// Registered one after the other.
+    Dense,
+    /// Seven of eight that were registered are gone again.
+    Sparse,
+    /// Dense, and then removed and registered anew, several times each.
+    Churned,
+}
+
+/// A slab cache.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slab {
+    /// Live objects.
+    pub objects: u64,
+    /// The size of each, in bytes.
+    pub size: u64,
 }
 
 /// How a command of the user's ended.

@@ -13,10 +13,10 @@ mod plan;
 
 pub use guest::{
     Counters, DetectorState, Detectors, ExecResult, FindingKind, FioResult, GuestFinding,
-    GuestMessage, Hello,
+    GuestMessage, Hello, Slab, SlabState, Slabs,
 };
 pub use line::{LineError, decode, encode};
-pub use plan::{BackingRace, Exec, Fio, HostMessage, Load, Operations, Phase, Plan, Store};
+pub use plan::{BackingRace, Exec, Fio, HostMessage, Load, Memory, Operations, Phase, Plan, Store};
 
 /// The version of these messages. Another number is refused, with both named.
 pub const PROTOCOL: u32 = 1;

@@ -44,6 +44,8 @@ pub enum Load {
     Exec(Exec),
     /// Single operations, marked for whoever counts their instructions.
     Operations(Operations),
+    /// Many backing ids, for what they take in memory.
+    Memory(Memory),
     /// Nothing; no scenario asks for it.
     Idle,
 }
@@ -56,6 +58,7 @@ impl Load {
             Load::Fio(_) => "fio",
             Load::Exec(_) => "exec",
             Load::Operations(_) => "operations",
+            Load::Memory(_) => "memory",
             Load::Idle => "idle",
         }
     }
@@ -70,6 +73,13 @@ pub struct Operations {
     pub ids: u32,
     /// Functions of the kernel's whose executions are operations too: a name, and the function's.
     pub functions: BTreeMap<String, String>,
+}
+
+/// Numbers of backing ids at which the kernel's memory is looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Memory {
+    /// The numbers, ascending.
+    pub ids: Vec<u32>,
 }
 
 /// Sizes of the backing-race load.

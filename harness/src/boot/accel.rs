@@ -191,7 +191,7 @@ fn settings(trial: &Trial<'_>) -> MachineSettings {
         config: "",
         built: &Enabled::default(),
         tsc_khz: None,
-        counted: false,
+        purpose: crate::plan::Purpose::Loads,
     };
     MachineSettings {
         qemu: trial.qemu.path.clone(),

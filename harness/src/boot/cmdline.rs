@@ -6,15 +6,15 @@
 use protocol::{KCSAN_WATCHES, KcsanWatch};
 
 use super::settings::Accel;
-use crate::build::Enabled;
+use crate::{build::Enabled, plan::Purpose};
 
 /// When a word is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
     Always,
     On(Accel),
-    /// Where time goes by instructions.
-    Counted,
+    /// In boots for this.
+    For(Purpose),
     /// To a config of this name, or one stacked with it (`kasan+lockdep`).
     Config(&'static str),
     /// To a kernel built with the first symbol and without the second.
@@ -35,8 +35,9 @@ const WORDS: &[Row] = &[
     (When::Always, "8250.nr_uarts=1", "no probing for serial lines that are not there"),
     (When::On(Accel::Tcg), "no_timer_check", "its timer's timing is not a processor's"),
     (When::On(Accel::Tcg), "tsc=reliable", "no watchdog doubts the only good clock"),
-    (When::Counted, "norandmaps", "the agent's addresses are the same in every boot"),
-    (When::Counted, "nolapic_timer", "its calibration would take most of the boot"),
+    (When::For(Purpose::Counted), "norandmaps", "the agent's addresses are the same in every boot"),
+    (When::For(Purpose::Counted), "nolapic_timer", "its calibration would take most of the boot"),
+    (When::For(Purpose::Weighed), "slab_nomerge", "objects of one size are not counted as one kind"),
     (When::Built("TRACING", "FTRACE"), "initcall_blacklist=trace_eval_init,tracer_init_tracefs",
         "lockdep selects tracing that nobody asked for: a fifth of its boot"),
     (When::Built("KCSAN", "SLUB_DEBUG"), "initcall_blacklist=slab_late_init",
@@ -55,8 +56,8 @@ pub struct Boot<'a> {
     pub built: &'a Enabled,
     /// The frequency of the time stamp counter that the guest will see; none where unknown.
     pub tsc_khz: Option<u32>,
-    /// Whether the guest's time goes by instructions.
-    pub counted: bool,
+    /// What the boot is for.
+    pub purpose: Purpose,
 }
 
 /// The time stamp counter's frequency where one instruction is one nanosecond, in kHz.
@@ -88,7 +89,7 @@ impl When {
         match self {
             When::Always => true,
             When::On(accel) => accel == boot.accel,
-            When::Counted => boot.counted,
+            When::For(purpose) => boot.purpose == purpose,
             When::Config(name) => stacked(boot.config).any(|part| part == name),
             When::Built(with, without) => boot.built.has(with) && !boot.built.has(without),
         }
@@ -114,7 +115,7 @@ mod tests {
             config,
             built: &Enabled::of(built),
             tsc_khz,
-            counted: false,
+            purpose: Purpose::Loads,
         };
         words(&boot, &["quiet".into()]).join(" ")
     }

@@ -95,6 +95,7 @@ impl<'a> Collector<'a> {
                 stalls: Vec::new(),
                 coverage: None,
                 operations: Vec::new(),
+                slabs: Vec::new(),
                 splats: Vec::new(),
                 console_bytes: 0,
                 last_lines: Vec::new(),
@@ -223,6 +224,7 @@ impl<'a> Collector<'a> {
                 }
                 push(&mut record.fio, RESULTS, || result.clone());
             }
+            GuestMessage::Slabs(slabs) => push(&mut record.slabs, RESULTS, || slabs.clone()),
             GuestMessage::ExecResult(result) => push(&mut record.exec, RESULTS, || result.clone()),
             GuestMessage::Detectors(detectors) => record.detectors.clone_from(detectors),
             GuestMessage::Finished => self.finished = true,

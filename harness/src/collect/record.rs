@@ -1,6 +1,6 @@
 //! One boot's record: everything that judging needs, nothing that it must read from elsewhere.
 
-use protocol::{Counters, Detectors, ExecResult, FioResult, GuestFinding, Hello};
+use protocol::{Counters, Detectors, ExecResult, FioResult, GuestFinding, Hello, Slabs};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -41,6 +41,9 @@ pub struct RunRecord {
     /// What single operations took, where they were counted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub operations: Vec<Operation>,
+    /// What lived in the kernel's memory at points of a load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub slabs: Vec<Slabs>,
     /// Splats in the console, in order.
     pub splats: Vec<TimedSplat>,
     /// Bytes of console log.

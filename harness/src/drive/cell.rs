@@ -266,7 +266,7 @@ pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
             Some(_) => Some(COUNTED_TSC_KHZ),
             None => context.accel.tsc_khz(),
         },
-        counted: context.counted.is_some(),
+        purpose: context.cell.purpose,
     };
     MachineSettings {
         qemu: context.qemu.path.clone(),

@@ -52,7 +52,7 @@ fn counts(load: &Load) -> bool {
     match load {
         Load::BackingRace(_) | Load::Fio(_) => true,
         // Time goes by instructions there: the agent's beats may be far apart.
-        Load::Exec(_) | Load::Operations(_) | Load::Idle => false,
+        Load::Exec(_) | Load::Operations(_) | Load::Memory(_) | Load::Idle => false,
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
         verdict::{Comparison, Measure, Outcome, Patch},
     },
     patch::Series,
-    plan::{self, BASE, Cell, PlanInput},
+    plan::{self, BASE, Cell, PlanInput, Purpose},
     scenario::{Scenario, judges_costs},
     source::{SourceTree, Ways},
 };
@@ -295,14 +295,15 @@ impl Comparing<'_> {
         let once = || cells.iter().filter(|c| c.repeat == *repeats.start());
         let mut more: Vec<Cell> = Vec::new();
         // They do the same again: one boot tells all.
-        let counts = judges_costs(sides.config) && *repeats.start() == 1;
-        if counts && self.guests.can_count()? {
-            more.extend(once().flat_map(plan::counted));
+        if judges_costs(sides.config) && *repeats.start() == 1 {
+            let counts = self.guests.can_count()?;
+            let apart = once().flat_map(plan::apart);
+            more.extend(apart.filter(|cell| counts || cell.purpose != Purpose::Counted));
         }
         if self.wants_emulated(sides)? {
             more.extend(once().filter_map(plan::widened));
         }
-        let cells = cells.iter().filter_map(plan::uncounted);
+        let cells = cells.iter().filter_map(plan::shared);
         Ok(cells.chain(more).collect())
     }
 

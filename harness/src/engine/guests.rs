@@ -131,7 +131,7 @@ impl<'a> Guests<'a> {
     /// How one cell's guest is run.
     fn accel(&self, cell: &Cell, image: &KernelImage) -> Result<Choice> {
         match cell.purpose {
-            Purpose::Loads => self.settle(image).cloned(),
+            Purpose::Loads | Purpose::Weighed => self.settle(image).cloned(),
             Purpose::Widened => Ok(Choice::emulated("vCPUs can be held only under emulation")),
             Purpose::Counted => Ok(Choice::emulated("instructions are counted under emulation")),
         }
@@ -439,7 +439,7 @@ const SCRATCH: &str = "scratch.img";
 /// The command that a load runs in the guest.
 fn command(load: &Load) -> Option<Vec<String>> {
     match load {
-        Load::BackingRace(_) | Load::Operations(_) | Load::Idle => None,
+        Load::BackingRace(_) | Load::Operations(_) | Load::Memory(_) | Load::Idle => None,
         Load::Fio(_) => Some(vec!["fio".into()]),
         Load::Exec(exec) => Some(exec.command.clone()),
     }

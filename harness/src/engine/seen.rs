@@ -147,6 +147,7 @@ mod tests {
                 stalls: Vec::new(),
                 coverage: None,
                 operations: Vec::new(),
+                slabs: Vec::new(),
                 splats: splats.collect(),
                 ..crate::judge::fixtures::good("base")
             }

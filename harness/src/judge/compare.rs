@@ -7,7 +7,7 @@ use super::{
     groups::{Group, Side, groups},
     instructions,
     known::Known,
-    measures,
+    measures, memory,
     observe::{Observation, observe},
     status::{self, Boots},
     throughput::{self, Rules},
@@ -156,12 +156,16 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
         }
     }
     let accepts = |title: &str| input.acceptance(title);
-    let counted = instructions::judge(input.base, input.boots, &accepts);
-    measures.extend(counted.0);
-    if counted.1.iter().any(|one| one.accepted.is_none()) {
-        reasons.weigh(Outcome::Regression);
+    for (costs, dearer) in [
+        instructions::judge(input.base, input.boots, &accepts),
+        memory::judge(input.base, input.boots, &accepts),
+    ] {
+        measures.extend(costs);
+        if dearer.iter().any(|one| one.accepted.is_none()) {
+            reasons.weigh(Outcome::Regression);
+        }
+        findings.extend(dearer);
     }
-    findings.extend(counted.1);
     findings.sort_by(|a, b| order(a).cmp(&order(b)));
     ends(input, &findings, &mut reasons);
     requirements(input, &findings, &mut reasons);

@@ -135,6 +135,9 @@ pub(super) fn exercised(side: &str, records: &[RunRecord]) -> Vec<String> {
                 reasons.insert(format!("{cell} counted no {missing}"));
             }
         }
+        if plans(record, "memory") > 0 && record.slabs.is_empty() {
+            reasons.insert(format!("the kernel's memory was not looked at in {cell}"));
+        }
         let did_io = |result: &&protocol::FioResult| result.code == 0 && measures::ios(result) > 0;
         let ran = record.fio.iter().filter(did_io).count();
         if ran < plans(record, "fio") {
@@ -204,6 +207,7 @@ fn plans(record: &RunRecord, load: &str) -> usize {
             | Load::Fio(_)
             | Load::Exec(_)
             | Load::Operations(_)
+            | Load::Memory(_)
             | Load::Idle) => load.name(),
         });
     names.filter(|name| *name == load).count()

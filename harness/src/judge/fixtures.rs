@@ -110,6 +110,7 @@ pub(crate) fn good(id: &str) -> RunRecord {
         stalls: Vec::new(),
         coverage: None,
         operations: Vec::new(),
+        slabs: Vec::new(),
         splats: vec![],
         console_bytes: 1,
         last_lines: vec![],

@@ -13,7 +13,7 @@
 //! | `touched.rs`, `related.rs`, `csource.rs` | what a patch touches, and what is near |
 //! | `conditions.rs` | what must have happened for a pass |
 //! | `measures.rs` | costs side by side |
-//! | `instructions.rs` | what counted operations cost |
+//! | `instructions.rs`, `memory.rs` | what counted operations cost, and what ids take in memory |
 //! | `throughput.rs`, `ranks.rs` | what boots allow to say about throughput |
 //! | `rates.rs` | rates of rare events, and what none of them means |
 //! | `assemble.rs` | the whole run's verdict |
@@ -29,6 +29,7 @@ mod groups;
 mod instructions;
 mod known;
 mod measures;
+mod memory;
 mod observe;
 mod ranks;
 pub mod rates;

@@ -14,6 +14,9 @@ const PLAIN: &str = "plain";
 /// What so many operations take at most, emulated.
 const OPERATIONS_S: u64 = 60;
 
+/// What so many registrations take at most, emulated.
+const MEMORY_S: u64 = 120;
+
 /// How many boots a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Boots {
@@ -214,6 +217,10 @@ impl Profile {
                 load: Load::Operations(operations.clone()),
                 seconds: OPERATIONS_S,
             },
+            LoadSpec::Memory(memory) => Phase {
+                load: Load::Memory(memory.clone()),
+                seconds: MEMORY_S,
+            },
         }
     }
 }
@@ -311,6 +318,7 @@ mod tests {
                 ),
                 Load::Exec(exec) => format!("exec {} s, {}", phase.seconds, exec.expect),
                 Load::Operations(_) => "operations".to_owned(),
+                Load::Memory(_) => "memory".to_owned(),
                 Load::Idle => "idle".to_owned(),
             })
             .collect();

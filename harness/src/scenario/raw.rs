@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use protocol::{BackingRace, Operations, Store};
+use protocol::{BackingRace, Memory, Operations, Store};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, MapAccess, Visitor},
@@ -69,6 +69,12 @@ struct RawOperations {
     ids: Option<Within<0, 100_000>>,
     #[serde(default)]
     functions: BTreeMap<Name, Function>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMemory {
+    ids: Vec<Within<1, 1_000_000>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,6 +148,7 @@ enum LoadName {
     Fio,
     Exec,
     Operations,
+    Memory,
 }
 
 struct LoadVisitor;
@@ -161,6 +168,7 @@ impl<'de> Visitor<'de> for LoadVisitor {
             LoadName::BackingRace => map.next_value::<RawRace>()?.into(),
             LoadName::Fio => map.next_value::<RawFio>()?.into(),
             LoadName::Exec => map.next_value::<RawExec>()?.into(),
+            LoadName::Memory => map.next_value::<RawMemory>()?.into(),
             LoadName::Operations => map.next_value::<RawOperations>()?.into(),
         };
         match map.next_key::<LoadName>()? {
@@ -187,6 +195,15 @@ impl From<RawOperations> for LoadSpec {
                 .map(|(name, function)| (name.0, function.0))
                 .collect(),
         })
+    }
+}
+
+impl From<RawMemory> for LoadSpec {
+    fn from(raw: RawMemory) -> Self {
+        let mut ids: Vec<u32> = raw.ids.into_iter().map(Within::get32).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        LoadSpec::Memory(Memory { ids })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use protocol::{BackingRace, Operations, Store};
+use protocol::{BackingRace, Memory, Operations, Store};
 
 use super::value::DEFAULT_GUEST;
 use crate::plugin::Spec;
@@ -121,6 +121,8 @@ pub enum LoadSpec {
     Exec(ExecSpec),
     /// Single operations, whose instructions are counted.
     Operations(Operations),
+    /// Many backing ids, for what they take in memory.
+    Memory(Memory),
 }
 
 /// The hammer's part of a scenario.
