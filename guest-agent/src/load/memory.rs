@@ -1,4 +1,4 @@
-//! Many backing ids, and what lives in the kernel's slab caches with so many.
+//! Many backing ids, and what lives in the kernel's memory with so many.
 
 use std::{
     collections::BTreeMap,
@@ -17,17 +17,26 @@ use anyhow::{Context as _, Result, bail};
 use protocol::{Counters, GuestMessage, Memory, Slab, SlabState, Slabs};
 
 use super::{
-    one_file::OneFile,
+    one_file::{NAME, OneFile},
     run::{Context, Ended},
 };
 use crate::{heartbeat::Progress, sys};
 
-/// Where it is mounted.
+/// Where they are mounted, each in its own folder.
 const AT: &str = "/mnt/memory";
+/// How many connections are made to see what one takes.
+const CONNECTIONS: u32 = 16;
 /// Where each cache has its folder.
 const CACHES: &str = "/sys/kernel/slab";
 /// All caches in lines.
 const SLABINFO: &str = "/proc/slabinfo";
+/// What all of them and the rest take together.
+const MEMINFO: &str = "/proc/meminfo";
+const REFRESH: &str = "/proc/sys/vm/stat_refresh";
+const PAGE: u64 = 4096;
+/// What `kmalloc` has straight from the page allocator, above 8 KiB.
+const LARGE: &str = "large kmalloc";
+const VMALLOC: &str = "vmalloc";
 /// Of so many registrations one is kept, where holes are wanted.
 const KEPT_ONE_IN: u32 = 8;
 /// Holes are made up to this many kept ids: it takes eight registrations each.
@@ -37,6 +46,9 @@ const CHURNED: u32 = 1000;
 const CHURNS: u32 = 10;
 /// What was freed is gone after a grace period or two.
 const SETTLES: Duration = Duration::from_millis(300);
+/// What was freed may take its time: a batch that waits for a grace period leaves after five seconds at
+/// the latest.
+const QUIET_AFTER: usize = 20;
 
 /// How many ids were registered.
 #[derive(Default)]
@@ -49,12 +61,12 @@ impl Progress for Registered {
     }
 }
 
-/// Registers ids up to each number, and looks at the caches there.
+/// Makes connections, then registers ids up to each number, and looks at the caches there.
 pub(crate) fn run(load: &Context<'_>, wanted: &Memory) -> Result<Ended> {
     let registered = Arc::new(Registered::default());
     load.heart.watch(load.phase, registered.clone());
+    let mut stuck = connect(load)?;
     let churned = [CHURNED.min(wanted.ids.last().copied().unwrap_or(0))];
-    let mut stuck = Vec::new();
     for (state, numbers) in [
         (SlabState::Dense, wanted.ids.as_slice()),
         (SlabState::Sparse, wanted.ids.as_slice()),
@@ -73,6 +85,39 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Memory) -> Result<Ended> {
     })
 }
 
+/// What connections take that have negotiated passthrough and hold no id.
+fn connect(load: &Context<'_>) -> Result<Vec<String>> {
+    let at = |number: u32| Path::new(AT).join(format!("connection-{number}"));
+    // What the first one leaves behind for those after it is no part of them.
+    let mut stuck = OneFile::mount(&at(0))?.end();
+    look(load, SlabState::Connected, 0, settled()?)?;
+    let mounts: Vec<OneFile> = (0..CONNECTIONS)
+        .map(|number| OneFile::mount(&at(number)))
+        .collect::<Result<_>>()?;
+    // Passthrough is on once INIT is answered, as it is before the first open returns.
+    for number in 0..CONNECTIONS {
+        let file = at(number).join(NAME);
+        fs::metadata(&file).with_context(|| format!("look at {}", file.display()))?;
+    }
+    look(load, SlabState::Connected, CONNECTIONS, settled()?)?;
+    stuck.extend(mounts.into_iter().flat_map(OneFile::end));
+    Ok(stuck)
+}
+
+fn look(
+    load: &Context<'_>,
+    state: SlabState,
+    alive: u32,
+    caches: BTreeMap<String, Slab>,
+) -> Result<()> {
+    let slabs = Slabs {
+        alive,
+        state,
+        caches,
+    };
+    load.out.send(&GuestMessage::Slabs(slabs))
+}
+
 fn grow(
     load: &Context<'_>,
     mount: &OneFile,
@@ -86,12 +131,7 @@ fn grow(
         sys::backing_open(device, mount.backing.as_fd()).context("register a backing id")
     };
     let remove = |id| sys::backing_close(device, id).context("remove a backing id");
-    let look = |ids| -> Result<()> {
-        let caches = slabs()?;
-        load.out
-            .send(&GuestMessage::Slabs(Slabs { ids, state, caches }))
-    };
-    look(0)?;
+    look(load, state, 0, settled()?)?;
     let mut ids = Vec::new();
     let most = |number: &&u32| state != SlabState::Sparse || **number <= SPARSE_MOST;
     for number in numbers.iter().filter(most) {
@@ -115,13 +155,26 @@ fn grow(
                 }
             }
         }
-        look(*number)?;
+        look(load, state, *number, settled()?)?;
     }
     Ok(())
 }
 
+/// The caches once two readings agree, or the last reading where they never do.
+fn settled() -> Result<BTreeMap<String, Slab>> {
+    let mut last = slabs()?;
+    for _ in 0..QUIET_AFTER {
+        let now = slabs()?;
+        if now == last {
+            break;
+        }
+        last = now;
+    }
+    Ok(last)
+}
+
 /// The caches' live objects, each cache shrunk before: what a CPU keeps for the next allocation would
-/// otherwise be taken for live.
+/// otherwise be taken for live. What is too large for a cache counts by its pages.
 fn slabs() -> Result<BTreeMap<String, Slab>> {
     thread::sleep(SETTLES);
     for cache in fs::read_dir(CACHES)
@@ -131,24 +184,54 @@ fn slabs() -> Result<BTreeMap<String, Slab>> {
         // Aliases have none, and some caches cannot be shrunk.
         let _ = fs::write(cache.path().join("shrink"), "1");
     }
-    let text = fs::read_to_string(SLABINFO).context("read /proc/slabinfo")?;
-    let slabs = parse(&text);
-    if slabs.is_empty() {
-        bail!("/proc/slabinfo holds no caches");
+    // Each CPU counts for itself, and adds it up now and then, or at this.
+    fs::write(REFRESH, "1").with_context(|| format!("write {REFRESH}"))?;
+    let read = |path| fs::read_to_string(path).with_context(|| format!("read {path}"));
+    let (mut caches, pages) = parse(&read(SLABINFO)?);
+    if caches.is_empty() {
+        bail!("{SLABINFO} holds no caches");
     }
-    Ok(slabs)
+    let meminfo = read(MEMINFO)?;
+    let in_pages = |name| kilobytes(&meminfo, name).map(|kb| kb * 1024 / PAGE);
+    let slab = in_pages("SReclaimable").zip(in_pages("SUnreclaim"));
+    let large = slab.map(|(some, others)| (some + others).saturating_sub(pages));
+    for (name, pages) in [(LARGE, large), (VMALLOC, in_pages("VmallocUsed"))] {
+        let objects =
+            pages.with_context(|| format!("{MEMINFO} does not say all of slab and vmalloc"))?;
+        caches.insert(
+            name.to_owned(),
+            Slab {
+                objects,
+                size: PAGE,
+            },
+        );
+    }
+    Ok(caches)
 }
 
-/// `name <active_objs> <num_objs> <objsize> ...`, after two lines of headings.
-fn parse(slabinfo: &str) -> BTreeMap<String, Slab> {
+/// `name <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab> ... <num_slabs> ...`, after
+/// two lines of headings; and the pages of all.
+fn parse(slabinfo: &str) -> (BTreeMap<String, Slab>, u64) {
+    let mut pages = 0;
     let caches = slabinfo.lines().skip(2).filter_map(|line| {
-        let mut words = line.split_whitespace();
-        let name = words.next()?.to_owned();
-        let objects = words.next()?.parse().ok()?;
-        let size = words.nth(1)?.parse().ok()?;
-        Some((name, Slab { objects, size }))
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let number = |at: usize| words.get(at)?.parse::<u64>().ok();
+        pages += number(5)? * number(14)?;
+        let slab = Slab {
+            objects: number(1)?,
+            size: number(3)?,
+        };
+        Some((words.first()?.to_string(), slab))
     });
-    caches.filter(|(_, slab)| slab.objects > 0).collect()
+    let caches = caches.filter(|(_, slab)| slab.objects > 0).collect();
+    (caches, pages)
+}
+
+/// `name:   number kB`.
+fn kilobytes(meminfo: &str, name: &str) -> Option<u64> {
+    let mut lines = meminfo.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    value.trim().strip_suffix("kB")?.trim().parse().ok()
 }
 
 #[cfg(test)]
@@ -159,16 +242,22 @@ mod tests {
     fn slabinfo_is_read() {
         let text = "slabinfo - version: 2.1\n\
             # name            <active_objs> <num_objs> <objsize> <objperslab> <pagesperslab>\n\
-            radix_tree_node      68    112    584   28    4 : tunables    0    0    0 : slabdata\n\
-            kmalloc-64            0     64     64   64    1 : tunables    0    0    0 : slabdata\n\
+            radix_tree_node      68    112    584   28    4 : tunables    0    0    0 : slabdata      4      4      0\n\
+            kmalloc-64            0     64     64   64    1 : tunables    0    0    0 : slabdata      1      1      0\n\
             odd\n";
         let slab = Slab {
             objects: 68,
             size: 584,
         };
-        assert_eq!(
-            parse(text),
-            BTreeMap::from([("radix_tree_node".to_owned(), slab)])
-        );
+        let caches = BTreeMap::from([("radix_tree_node".to_owned(), slab)]);
+        assert_eq!(parse(text), (caches, 4 * 4 + 1));
+    }
+
+    #[test]
+    fn meminfo_is_read() {
+        let text = "MemTotal:   1000 kB\nSReclaimable:     36 kB\nSReclaimableOdd:  1 kB\n";
+        assert_eq!(kilobytes(text, "SReclaimable"), Some(36));
+        assert_eq!(kilobytes(text, "SUnreclaim"), None);
+        assert_eq!(kilobytes("SUnreclaim: many kB", "SUnreclaim"), None);
     }
 }

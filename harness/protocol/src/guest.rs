@@ -109,19 +109,21 @@ pub struct FioResult {
 /// What lives in the kernel's slab caches, after each was shrunk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slabs {
-    /// How many backing ids live.
-    pub ids: u32,
-    /// How they came to live.
+    /// How many backing ids are alive, or how many connections.
+    pub alive: u32,
+    /// How they came to be alive.
     pub state: SlabState,
     /// Live objects of each cache that has any, by its name.
     pub caches: BTreeMap<String, Slab>,
 }
 
-/// How backing ids came to live.
+/// What is alive, and how it came to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SlabState {
-    /// Registered one after the other.
+    /// Connections with passthrough, and no ids.
+    Connected,
+    /// Ids, registered one after the other.
     Dense,
     /// Seven of eight that were registered are gone again.
     Sparse,

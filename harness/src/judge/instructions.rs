@@ -29,14 +29,18 @@ pub(super) fn judge(
 ) -> (Vec<Measure>, Vec<Finding>) {
     let several = sizes(base).union(&sizes(variant)).count() > 1;
     let (base, variant) = (counted(base, several), counted(variant, several));
-    let mut names: Vec<&str> = variant.iter().map(|one| one.name.as_str()).collect();
-    let base_only = base.iter().map(|one| one.name.as_str());
-    names.extend(base_only.filter(|name| variant.iter().all(|one| one.name != *name)));
+    let mut keys: Vec<&Key> = variant.iter().map(|(key, _)| key).collect();
+    let of_variant: BTreeSet<&Key> = keys.iter().copied().collect();
+    let base_only = base.iter().map(|(key, _)| key);
+    keys.extend(base_only.filter(|key| !of_variant.contains(key)));
     let (mut measures, mut findings) = (Vec::new(), Vec::new());
-    for name in names {
-        let find = |side: &[Operation]| side.iter().find(|one| one.name == name).cloned();
+    for key in keys {
+        let find = |side: &[(Key, Operation)]| {
+            let found = side.iter().find(|(known, _)| known == key);
+            found.map(|(_, one)| one.clone())
+        };
         let (base, variant) = (find(&base), find(&variant));
-        let measure = measure(name, base.as_ref(), variant.as_ref());
+        let measure = measure(key, base.as_ref(), variant.as_ref());
         if let (Some(Judgement::Worse), Some(base), Some(variant)) =
             (measure.judgement, base, variant)
         {
@@ -47,18 +51,15 @@ pub(super) fn judge(
     (measures, findings)
 }
 
-/// The operations that boots counted to their end; where they were done at several numbers of ids,
-/// the names say at which.
-fn counted(records: &[RunRecord], several: bool) -> Vec<Operation> {
+/// An operation's name, and the number of ids at which it was done, where there are several.
+type Key = (String, Option<u32>);
+
+/// The operations that boots counted to their end.
+fn counted(records: &[RunRecord], several: bool) -> Vec<(Key, Operation)> {
     let all = whole(records).flat_map(|(record, ids)| {
-        let named = move |one: &Operation| Operation {
-            name: match several {
-                true => format!("{} at {ids} ids", one.name),
-                false => one.name.clone(),
-            },
-            ..one.clone()
-        };
-        record.operations.iter().map(named)
+        let ids = several.then_some(ids);
+        let keyed = move |one: &Operation| ((one.name.clone(), ids), one.clone());
+        record.operations.iter().map(keyed)
     });
     all.collect()
 }
@@ -87,7 +88,7 @@ fn whole(records: &[RunRecord]) -> impl Iterator<Item = (&RunRecord, u32)> {
     })
 }
 
-fn measure(name: &str, base: Option<&Operation>, variant: Option<&Operation>) -> Measure {
+fn measure((name, ids): &Key, base: Option<&Operation>, variant: Option<&Operation>) -> Measure {
     let sample = |side: Option<&Operation>| Sample {
         values: side.map(|one| one.median).into_iter().collect(),
         median: side.map(|one| one.median),
@@ -100,7 +101,10 @@ fn measure(name: &str, base: Option<&Operation>, variant: Option<&Operation>) ->
         ratio if ratio < 1.0 - MARGIN => Judgement::Better,
         _ => Judgement::Equivalent,
     });
-    measure
+    match ids {
+        Some(ids) => measure.at(*ids),
+        None => measure,
+    }
 }
 
 fn finding(

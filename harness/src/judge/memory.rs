@@ -1,6 +1,9 @@
-//! What a patch costs in memory: slab caches with few backing ids alive and with many (pure).
+//! What a patch costs in memory, with few backing ids alive and with many (pure).
+//!
+//! One boot a side tells: the same things are allocated again and again, and the bytes of one more
+//! are the difference between very many and many, in which what a boot leaves behind drowns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::{Slab, SlabState, Slabs};
 
@@ -11,17 +14,31 @@ use crate::{
     scenario::Acceptance,
 };
 
-/// Bytes of an id within so much of base's are no change.
+/// Bytes of one more within so much of base's are no change.
 const MARGIN: f64 = 0.05;
-/// What churning leaves behind is a leak from one object in so many removals.
-const LEAKED_ONE_IN: u64 = 2;
+/// A cache belongs to what is alive where it gains an object for so many of them at least: an IDA's
+/// bitmap serves 1,024 ids.
+const SERVES: f64 = 2048.0;
+/// Nothing is shared by connections: fewer objects than them are the boot's, which has buffers of
+/// tens of KiB come and go.
+const SHARED_BY: f64 = 1.0;
+/// What churning leaves behind is a leak from one object in so many removals: boots of one kernel
+/// differ by a few objects in all.
+const LEAKED_ONE_IN: u64 = 400;
 /// Removals of one churned id, as the agent makes them.
 const CHURNS: u64 = 10;
 /// Caches that an explanation names.
 const NAMED: usize = 4;
 
-/// How the states are called in a measure's name.
-const STATES: [(SlabState, &str); 2] = [(SlabState::Dense, "id"), (SlabState::Sparse, "sparse id")];
+/// What is weighed: its state, what one of it is called, and how many may share an object.
+const WEIGHED: [(SlabState, &str, f64); 3] = [
+    (SlabState::Connected, "connection", SHARED_BY),
+    (SlabState::Dense, "id", SERVES),
+    (SlabState::Sparse, "sparse id", SERVES),
+];
+
+/// Bytes by cache.
+type Bytes<'a> = BTreeMap<&'a str, f64>;
 
 /// Both sides' memory, judged; and what is larger, or leaks on the variant alone.
 pub(super) fn judge(
@@ -29,135 +46,243 @@ pub(super) fn judge(
     variant: &[RunRecord],
     accepts: &dyn Fn(&str) -> Acceptance,
 ) -> (Vec<Measure>, Vec<Finding>) {
-    let (base, variant) = (readings(base), readings(variant));
+    let (base, variant) = (Readings::of(base), Readings::of(variant));
     let (mut measures, mut findings) = (Vec::new(), Vec::new());
-    for (state, name) in STATES {
-        for ids in variant
-            .iter()
-            .chain(base)
-            .filter(|r| r.state == state && r.ids > 0)
-            .map(|r| r.ids)
-            .collect::<std::collections::BTreeSet<_>>()
-        {
-            let sample = |side| sample(grown(side, state, ids).map(|caches| total(&caches)));
-            measures.push(Measure::shown(
-                format!("slab with {ids} {name}s"),
-                "B",
-                sample(base),
-                sample(variant),
-            ));
+    for (state, one, shared_by) in WEIGHED {
+        let each = [base, variant].map(|side| side.each(state, shared_by));
+        if each.iter().all(Option::is_none) {
+            continue;
         }
-        let sample = |side| sample(per_id(side, state));
-        let title = format!("slab per {name}");
-        let mut measure = Measure::shown(title, "B", sample(base), sample(variant));
-        measure.margin = measure.ratio.map(|_| MARGIN);
-        measure.judgement = measure.ratio.map(|ratio| match ratio {
-            ratio if ratio > 1.0 + MARGIN => Judgement::Worse,
-            ratio if ratio < 1.0 - MARGIN => Judgement::Better,
-            _ => Judgement::Equivalent,
-        });
+        let measure = judged(&format!("memory per {one}"), &each);
         if measure.judgement == Some(Judgement::Worse) {
+            let [base, variant] = each.each_ref().map(|side| side.clone().unwrap_or_default());
             let why = format!(
                 "{:.1} bytes where base takes {:.1}: {}",
-                measure.variant.median.unwrap_or_default(),
-                measure.base.median.unwrap_or_default(),
-                larger(base, variant, state)
+                total(&variant),
+                total(&base),
+                larger(&base, &variant)
             );
             findings.push(finding(Kind::Memory, &measure.name, why, accepts));
         }
-        if measure.base.median.or(measure.variant.median).is_some() {
-            measures.push(measure);
+        measures.push(measure);
+        measures.extend(parts(&format!("memory per {one}"), &each));
+        if state != SlabState::Connected {
+            measures.extend(at_numbers(base, variant, state, one, &each));
         }
     }
-    for cache in leaks(variant) {
-        if !leaks(base).contains(&cache) {
-            let title = format!("objects of {cache} pile up as ids come and go");
-            findings.push(finding(Kind::Leak, &title, String::new(), accepts));
-        }
+    for (title, why) in leaks(base, variant) {
+        findings.push(finding(Kind::Leak, &title, why, accepts));
     }
     (measures, findings)
 }
 
-/// The readings of the first boot that made them to its end.
-fn readings(records: &[RunRecord]) -> &[Slabs] {
-    let whole = |record: &&RunRecord| {
-        record.cell.purpose == Purpose::Weighed && record.end == End::Finished
-    };
-    records
-        .iter()
-        .find(whole)
-        .map_or(&[], |record| &record.slabs)
-}
+/// One side's readings, in the order in which they were made.
+#[derive(Clone, Copy)]
+struct Readings<'a>(&'a [Slabs]);
 
-fn at(readings: &[Slabs], state: SlabState, ids: u32) -> Option<&BTreeMap<String, Slab>> {
-    let found = readings
-        .iter()
-        .find(|one| one.state == state && one.ids == ids);
-    found.map(|one| &one.caches)
-}
-
-/// Bytes by which each cache grew from no ids to so many.
-fn grown(readings: &[Slabs], state: SlabState, ids: u32) -> Option<BTreeMap<&str, f64>> {
-    let (none, many) = (at(readings, state, 0)?, at(readings, state, ids)?);
-    Some(growth(none, many))
-}
-
-fn growth<'a>(
-    from: &'a BTreeMap<String, Slab>,
-    to: &'a BTreeMap<String, Slab>,
-) -> BTreeMap<&'a str, f64> {
-    let bytes = |slab: &Slab| slab.objects as f64 * slab.size as f64;
-    let mut grown: BTreeMap<&str, f64> = to
-        .iter()
-        .map(|(name, slab)| (name.as_str(), bytes(slab)))
-        .collect();
-    for (name, slab) in from {
-        *grown.entry(name).or_default() -= bytes(slab);
+impl<'a> Readings<'a> {
+    /// Those of the first boot that made them to its end.
+    fn of(records: &'a [RunRecord]) -> Self {
+        let whole = |record: &&RunRecord| {
+            record.cell.purpose == Purpose::Weighed && record.end == End::Finished
+        };
+        Self(
+            records
+                .iter()
+                .find(whole)
+                .map_or(&[], |record| &record.slabs),
+        )
     }
-    grown
+
+    fn at(self, state: SlabState, alive: u32) -> Option<&'a BTreeMap<String, Slab>> {
+        let found = self.0.iter();
+        let mut found = found.filter(|one| one.state == state && one.alive == alive);
+        found.next().map(|one| &one.caches)
+    }
+
+    /// The numbers of what was alive, from the least.
+    fn numbers(self, state: SlabState) -> BTreeSet<u32> {
+        let numbers = self.0.iter().filter(|one| one.state == state);
+        numbers.map(|one| one.alive).collect()
+    }
+
+    /// What one more takes of each cache, between the two largest numbers: of the caches that belong
+    /// to it at all.
+    fn each(self, state: SlabState, shared_by: f64) -> Option<Bytes<'a>> {
+        let mut numbers = self.numbers(state).into_iter().rev();
+        let (most, fewer) = (numbers.next()?, numbers.next()?);
+        let more = f64::from(most - fewer);
+        let (fewer, most) = (self.at(state, fewer)?, self.at(state, most)?);
+        let grown = most.iter().map(|(name, slab)| {
+            let before = fewer.get(name).map_or(0, |slab| slab.objects);
+            let objects = slab.objects as f64 - before as f64;
+            (name.as_str(), objects / more, slab.size as f64)
+        });
+        let its = grown.filter(|(_, objects, _)| *objects * shared_by >= 1.0);
+        Some(
+            its.map(|(name, objects, size)| (name, objects * size))
+                .collect(),
+        )
+    }
+
+    /// What so many take of these caches.
+    fn of_caches(
+        self,
+        state: SlabState,
+        alive: u32,
+        caches: &BTreeSet<&'a str>,
+    ) -> Option<Bytes<'a>> {
+        let (none, many) = (self.at(state, 0)?, self.at(state, alive)?);
+        let bytes = |caches: &BTreeMap<String, Slab>, name: &str| {
+            let slab = caches.get(name).copied().unwrap_or_default();
+            slab.objects as f64 * slab.size as f64
+        };
+        let grown = caches
+            .iter()
+            .map(|name| (*name, bytes(many, name) - bytes(none, name)));
+        Some(grown.collect())
+    }
+
+    /// By how many objects each cache grew with removals at a constant number of ids, against as many
+    /// ids that were never churned; and how many removals there were.
+    fn churned(self) -> Option<(BTreeMap<&'a str, u64>, u64)> {
+        let alive = self.numbers(SlabState::Churned).last().copied()?;
+        let before = self.at(SlabState::Churned, 0)?;
+        let churned = self.at(SlabState::Churned, alive)?;
+        let none = self.at(SlabState::Dense, 0)?;
+        let dense = self.at(SlabState::Dense, alive)?;
+        let grew = |from: &BTreeMap<String, Slab>, to: &BTreeMap<String, Slab>, name: &str| {
+            let objects =
+                |caches: &BTreeMap<String, Slab>| caches.get(name).map_or(0, |slab| slab.objects);
+            objects(to).saturating_sub(objects(from))
+        };
+        let left = churned.keys().map(|name| {
+            let ought = grew(none, dense, name);
+            (
+                name.as_str(),
+                grew(before, churned, name).saturating_sub(ought),
+            )
+        });
+        Some((left.collect(), u64::from(alive) * CHURNS))
+    }
 }
 
-fn total(caches: &BTreeMap<&str, f64>) -> f64 {
-    caches.values().sum()
-}
-
-/// The numbers of ids between which one more id's bytes are taken: the two largest.
-fn span(readings: &[Slabs], state: SlabState) -> Option<(u32, u32)> {
-    let mut ids: Vec<u32> = readings
-        .iter()
-        .filter(|r| r.state == state)
-        .map(|r| r.ids)
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    let (most, fewer) = (ids.pop()?, ids.pop()?);
-    Some((fewer, most))
-}
-
-/// What one more id takes, with very many alive.
-fn per_id(readings: &[Slabs], state: SlabState) -> Option<f64> {
-    let (fewer, most) = span(readings, state)?;
-    let caches = growth(at(readings, state, fewer)?, at(readings, state, most)?);
-    Some(total(&caches) / f64::from(most - fewer))
-}
-
-/// The caches whose part of an id's bytes grew by the most.
-fn larger(base: &[Slabs], variant: &[Slabs], state: SlabState) -> String {
-    let by_cache = |readings| {
-        let (fewer, most) = span(readings, state)?;
-        let caches = growth(at(readings, state, fewer)?, at(readings, state, most)?);
-        let each = caches
-            .into_iter()
-            .map(|(name, bytes)| (name.to_owned(), bytes / f64::from(most - fewer)));
-        Some(each.collect::<BTreeMap<String, f64>>())
+/// What churning leaves behind on the variant, far more than on base: a finding for each cache.
+fn leaks(base: Readings<'_>, variant: Readings<'_>) -> Vec<(String, String)> {
+    let Some((left, removals)) = variant.churned() else {
+        return Vec::new();
     };
-    let (base, variant) = (
-        by_cache(base).unwrap_or_default(),
-        by_cache(variant).unwrap_or_default(),
-    );
-    let mut more: Vec<(f64, &String)> = variant
+    let (known, _) = base.churned().unwrap_or_default();
+    let of_base = |name: &str| known.get(name).copied().unwrap_or(0);
+    let leaks = left
+        .into_iter()
+        .filter(|(name, left)| left.saturating_sub(of_base(name)) >= removals / LEAKED_ONE_IN);
+    leaks
+        .map(|(name, left)| {
+            (
+                format!("objects of {name} pile up as ids come and go"),
+                format!(
+                    "{left} more after {removals} removals, {} on base",
+                    of_base(name)
+                ),
+            )
+        })
+        .collect()
+}
+
+/// The totals at each number of ids, a connection of theirs included, and their parts.
+fn at_numbers(
+    base: Readings<'_>,
+    variant: Readings<'_>,
+    state: SlabState,
+    one: &str,
+    each: &[Option<Bytes<'_>>; 2],
+) -> Vec<Measure> {
+    let caches: BTreeSet<&str> = each
         .iter()
-        .map(|(name, bytes)| (bytes - base.get(name).copied().unwrap_or_default(), name))
+        .flatten()
+        .flat_map(BTreeMap::keys)
+        .copied()
+        .collect();
+    let numbers = base
+        .numbers(state)
+        .union(&variant.numbers(state))
+        .copied()
+        .collect::<Vec<_>>();
+    let mut measures = Vec::new();
+    for ids in numbers.into_iter().filter(|ids| *ids > 0) {
+        let sides = [base, variant].map(|side| {
+            let connection = side
+                .each(SlabState::Connected, SHARED_BY)
+                .unwrap_or_default();
+            Some((side.of_caches(state, ids, &caches)?, total(&connection)))
+        });
+        let kind = one.strip_suffix("id").unwrap_or(one);
+        let whole = sides.each_ref().map(|side| {
+            let (bytes, connection) = side.as_ref()?;
+            Some(total(bytes) + connection)
+        });
+        measures.push(shown(&format!("{kind}memory"), whole).at(ids));
+        for cache in &caches {
+            let bytes = sides
+                .each_ref()
+                .map(|side| side.as_ref()?.0.get(cache).copied());
+            let mut part = shown(&format!("{kind}memory: {cache}"), bytes).at(ids);
+            part.part = true;
+            measures.push(part);
+        }
+    }
+    measures
+}
+
+/// One more's bytes of each cache.
+fn parts(name: &str, each: &[Option<Bytes<'_>>; 2]) -> Vec<Measure> {
+    let caches: BTreeSet<&str> = each
+        .iter()
+        .flatten()
+        .flat_map(BTreeMap::keys)
+        .copied()
+        .collect();
+    let parts = caches.into_iter().map(|cache| {
+        let bytes = each
+            .each_ref()
+            .map(|side| Some(side.as_ref()?.get(cache).copied().unwrap_or(0.0)));
+        Measure {
+            part: true,
+            ..shown(&format!("{name}: {cache}"), bytes)
+        }
+    });
+    parts.collect()
+}
+
+fn judged(name: &str, each: &[Option<Bytes<'_>>; 2]) -> Measure {
+    let mut measure = shown(name, each.each_ref().map(|side| side.as_ref().map(total)));
+    measure.margin = measure.ratio.map(|_| MARGIN);
+    measure.judgement = measure.ratio.map(|ratio| match ratio {
+        ratio if ratio > 1.0 + MARGIN => Judgement::Worse,
+        ratio if ratio < 1.0 - MARGIN => Judgement::Better,
+        _ => Judgement::Equivalent,
+    });
+    measure
+}
+
+fn shown(name: &str, [base, variant]: [Option<f64>; 2]) -> Measure {
+    let sample = |value: Option<f64>| Sample {
+        values: value.into_iter().collect(),
+        median: value,
+    };
+    Measure::shown(name.to_owned(), "B", sample(base), sample(variant))
+}
+
+fn total(bytes: &Bytes<'_>) -> f64 {
+    bytes.values().sum()
+}
+
+/// The caches whose part grew by the most.
+fn larger(base: &Bytes<'_>, variant: &Bytes<'_>) -> String {
+    let mut more: Vec<(f64, &str)> = variant
+        .iter()
+        .map(|(name, bytes)| (bytes - base.get(name).copied().unwrap_or_default(), *name))
         .filter(|(more, _)| *more >= 0.1)
         .collect();
     more.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -168,44 +293,11 @@ fn larger(base: &[Slabs], variant: &[Slabs], state: SlabState) -> String {
         .join(", ")
 }
 
-/// Caches whose objects grew with removals at a constant number of ids, against as many that were
-/// never churned.
-fn leaks(readings: &[Slabs]) -> Vec<String> {
-    let churned = readings
-        .iter()
-        .filter(|r| r.state == SlabState::Churned && r.ids > 0);
-    let grown = churned.filter_map(|churned| {
-        let before = at(readings, SlabState::Churned, 0)?;
-        let dense = (
-            at(readings, SlabState::Dense, 0)?,
-            at(readings, SlabState::Dense, churned.ids)?,
-        );
-        let least = u64::from(churned.ids) * CHURNS / LEAKED_ONE_IN;
-        let objects = |caches: &BTreeMap<String, Slab>, name: &str| {
-            caches.get(name).map_or(0, |slab| slab.objects)
-        };
-        let names = churned.caches.keys().filter(move |name| {
-            let grew = objects(&churned.caches, name).saturating_sub(objects(before, name));
-            let ought = objects(dense.1, name).saturating_sub(objects(dense.0, name));
-            grew.saturating_sub(ought) >= least
-        });
-        Some(names.cloned().collect::<Vec<String>>())
-    });
-    grown.flatten().collect()
-}
-
-fn sample(value: Option<f64>) -> Sample {
-    Sample {
-        values: value.into_iter().collect(),
-        median: value,
-    }
-}
-
 fn finding(kind: Kind, title: &str, why: String, accepts: &dyn Fn(&str) -> Acceptance) -> Finding {
     let acceptance = accepts(title);
     Finding {
         kind,
-        class: "slab".into(),
+        class: "memory".into(),
         title: title.to_owned(),
         status: Status::New,
         count: 1,
@@ -223,16 +315,16 @@ mod tests {
     use crate::judge::fixtures::good;
 
     /// So many bytes in one object for each id, an `xa_node` for each 64, and a background.
-    fn reading(state: SlabState, ids: u32, size: u64, leaked: u64) -> Slabs {
+    fn reading(state: SlabState, alive: u32, size: u64, leaked: u64) -> Slabs {
         let slab = |objects, size| Slab { objects, size };
-        let ids64 = u64::from(ids);
+        let ids64 = u64::from(alive);
         let caches = [
             ("dentry", slab(1000, 192)),
             ("kmalloc", slab(50 + ids64 + leaked, size)),
             ("radix_tree_node", slab(30 + ids64.div_ceil(64), 576)),
         ];
         Slabs {
-            ids,
+            alive,
             state,
             caches: caches.map(|(name, slab)| (name.to_owned(), slab)).into(),
         }
@@ -265,27 +357,86 @@ mod tests {
         )
     }
 
+    fn named<'a>(measures: &'a [Measure], name: &str) -> &'a Measure {
+        measures
+            .iter()
+            .find(|measure| measure.name == name)
+            .unwrap()
+    }
+
     #[test]
     fn an_ids_bytes_are_those_of_one_more() {
         let (measures, findings) = judged(&boot(64, 0), &boot(64, 0));
         assert_eq!(findings, []);
-        let names: Vec<&str> = measures.iter().map(|m| m.name.as_str()).collect();
-        assert_eq!(
-            names,
-            ["slab with 64 ids", "slab with 6400 ids", "slab per id"]
+        let table = [
+            ("memory per id", 64.0 + 9.0, false),
+            ("memory per id: kmalloc", 64.0, true),
+            ("memory per id: radix_tree_node", 9.0, true),
+            ("memory at 64 ids", 64.0 * 64.0 + 576.0, false),
+            ("memory: kmalloc at 64 ids", 64.0 * 64.0, true),
+            ("memory at 6400 ids", 6400.0 * 73.0, false),
+        ];
+        for (name, bytes, part) in table {
+            let measure = named(&measures, name);
+            assert_eq!(
+                (measure.base.median, measure.part),
+                (Some(bytes), part),
+                "{name}"
+            );
+        }
+        assert!(
+            measures
+                .iter()
+                .all(|measure| !measure.name.contains("dentry"))
         );
-        assert_eq!(measures[0].base.median, Some(64.0 * 64.0 + 576.0));
-        assert_eq!(measures[2].base.median, Some(64.0 + 9.0));
-        assert_eq!(measures[2].judgement, Some(Judgement::Equivalent));
+        let judgement = named(&measures, "memory per id").judgement;
+        assert_eq!(judgement, Some(Judgement::Equivalent));
+    }
+
+    #[test]
+    fn a_connection_is_weighed_and_part_of_what_its_ids_take() {
+        let connected = |table: u64| {
+            let mut boot = boot(64, 0);
+            for alive in [0, 16] {
+                let slab = |objects, size| Slab { objects, size };
+                let caches = [
+                    ("fuse_inode", slab(20 + alive, 1000)),
+                    ("kmalloc-2k", slab(5 + alive * table, 2048)),
+                    ("dentry", slab(100 + alive / 4, 192)),
+                ];
+                boot.slabs.push(Slabs {
+                    alive: alive as u32,
+                    state: SlabState::Connected,
+                    caches: caches.map(|(name, slab)| (name.to_owned(), slab)).into(),
+                });
+            }
+            boot
+        };
+        let (measures, findings) = judged(&connected(0), &connected(1));
+        let each = named(&measures, "memory per connection");
+        assert_eq!(
+            (each.base.median, each.variant.median),
+            (Some(1000.0), Some(3048.0))
+        );
+        assert_eq!(
+            findings[0].why,
+            "3048.0 bytes where base takes 1000.0: kmalloc-2k +2048.0"
+        );
+        let ids = named(&measures, "memory at 64 ids");
+        assert_eq!(
+            ids.variant.median.zip(ids.base.median).map(|(v, b)| v - b),
+            Some(2048.0)
+        );
     }
 
     #[test]
     fn more_bytes_for_an_id_are_a_finding() {
         let (measures, findings) = judged(&boot(64, 0), &boot(1024, 0));
-        assert_eq!(measures[2].judgement, Some(Judgement::Worse));
+        let judgement = named(&measures, "memory per id").judgement;
+        assert_eq!(judgement, Some(Judgement::Worse));
         assert_eq!(
             (findings[0].kind, findings[0].title.as_str()),
-            (Kind::Memory, "slab per id")
+            (Kind::Memory, "memory per id")
         );
         assert_eq!(
             findings[0].why,
@@ -293,21 +444,18 @@ mod tests {
         );
         let (measures, findings) = judged(&boot(1024, 0), &boot(64, 0));
         assert_eq!(
-            (measures[2].judgement, findings),
+            (named(&measures, "memory per id").judgement, findings),
             (Some(Judgement::Better), vec![])
         );
     }
 
     #[test]
     fn what_churning_leaves_behind_is_a_leak_of_the_variants() {
-        let (_, findings) = judged(&boot(64, 0), &boot(64, 640));
+        let (_, findings) = judged(&boot(64, 0), &boot(64, 39));
         assert_eq!(findings[0].kind, Kind::Leak);
         assert!(findings[0].title.contains("kmalloc"));
-        assert_eq!(judged(&boot(64, 640), &boot(64, 640)).1, [], "base's own");
-        assert_eq!(
-            judged(&boot(64, 0), &boot(64, 100)).1,
-            [],
-            "a few may linger"
-        );
+        assert_eq!(findings[0].why, "39 more after 640 removals, 0 on base");
+        assert_eq!(judged(&boot(64, 39), &boot(64, 39)).1, [], "base's own");
+        assert_eq!(judged(&boot(64, 0), &boot(64, 0)).1, []);
     }
 }

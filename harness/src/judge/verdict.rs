@@ -208,6 +208,22 @@ pub struct Measure {
     /// How many more boots a side would likely settle what is unclear.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub more_boots: Option<u32>,
+    /// The curve that it is a point of, where it was measured at several numbers: what its name is
+    /// without the number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub curve: Option<Point>,
+    /// It breaks another measure down.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub part: bool,
+}
+
+/// Where on a curve a measure stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Point {
+    /// The curve, e.g. `instructions of lookup`.
+    pub of: String,
+    /// How many backing ids were alive.
+    pub ids: u32,
 }
 
 impl Measure {
@@ -227,6 +243,18 @@ impl Measure {
             margin: None,
             judgement: None,
             more_boots: None,
+            curve: None,
+            part: false,
+        }
+    }
+
+    /// The same at so many backing ids.
+    #[must_use]
+    pub fn at(self, ids: u32) -> Self {
+        Self {
+            name: format!("{} at {ids} ids", self.name),
+            curve: Some(Point { of: self.name, ids }),
+            ..self
         }
     }
 }

@@ -291,7 +291,10 @@ fn measure(comparison: &Comparison, measure: &Measure) -> Row {
         "" => measure.name.clone(),
         unit => format!("{}, {unit}", measure.name),
     };
-    side_row(comparison, name.into(), texts, Some(ratio.into()))
+    Row {
+        vital: !measure.part,
+        ..side_row(comparison, name.into(), texts, Some(ratio.into()))
+    }
 }
 
 /// A judged measure's row: its interval, and what they say together.

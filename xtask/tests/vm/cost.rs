@@ -1,4 +1,4 @@
-//! What a patch costs: instructions, counted exactly.
+//! What a patch costs: instructions and memory, counted exactly.
 
 use harness::judge::verdict::{Kind, Outcome, Status};
 
@@ -50,4 +50,40 @@ fn instructions_are_counted_exactly() {
             "with other seeds: {a:?} {b:?}"
         );
     }
+}
+
+/// A larger structure is found by its bytes, what is never freed by churning, and neither in a kernel
+/// with another comment.
+#[test]
+fn memory_is_weighed() {
+    let patches = ["comment-only", "heavier", "leak"].map(planted);
+    let variants = patches.iter().flat_map(|patch| ["--variant", patch]);
+    let variants: Vec<&str> = variants.collect();
+    let run = run(&[&["plain", "--scenario", "memory"][..], &variants].concat());
+    run.ended("comment-only", Outcome::Pass);
+    let same = run.of("comment-only");
+    for name in [
+        "memory per connection",
+        "memory per id",
+        "memory per sparse id",
+    ] {
+        let measure = same.measures.iter().find(|m| m.name == name).unwrap();
+        let ratio = measure.ratio.unwrap();
+        assert!((ratio - 1.0).abs() <= 0.02, "{measure:?}");
+    }
+    // As the kernel's own structures say: 64 slots to a node.
+    let name = "memory: radix_tree_node at 4096 ids";
+    let nodes = same.measures.iter().find(|m| m.name == name).unwrap();
+    let nodes = nodes.base.median.unwrap() / 584.0;
+    assert!((66.0..=70.0).contains(&nodes), "{nodes}");
+    let found = run.found(
+        "heavier",
+        Kind::Memory,
+        "memory",
+        "memory per id",
+        Status::New,
+    );
+    assert!(found.why.contains("kmalloc-1k"), "{}", found.why);
+    let title = "objects of kmalloc-64 pile up as ids come and go";
+    run.found("leak", Kind::Leak, "memory", title, Status::New);
 }
