@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
+    fs::{self, File},
     os::fd::AsFd,
     path::Path,
     sync::{
@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -44,6 +44,10 @@ const SPARSE_MOST: u32 = 10_000;
 /// How many ids are churned, and how often each.
 const CHURNED: u32 = 1000;
 const CHURNS: u32 = 10;
+/// How many opens are timed.
+const TIMED: usize = 1000;
+/// From an id that an open is answered with to the next one's: all parts of a table are met alike.
+const STRIDE: usize = 61_803;
 /// What was freed is gone after a grace period or two.
 const SETTLES: Duration = Duration::from_millis(300);
 /// What was freed may take its time: a batch that waits for a grace period leaves after five seconds at
@@ -90,7 +94,7 @@ fn connect(load: &Context<'_>) -> Result<Vec<String>> {
     let at = |number: u32| Path::new(AT).join(format!("connection-{number}"));
     // What the first one leaves behind for those after it is no part of them.
     let mut stuck = OneFile::mount(&at(0))?.end();
-    look(load, SlabState::Connected, 0, settled()?)?;
+    look(load, SlabState::Connected, 0, settled()?, None)?;
     let mounts: Vec<OneFile> = (0..CONNECTIONS)
         .map(|number| OneFile::mount(&at(number)))
         .collect::<Result<_>>()?;
@@ -99,7 +103,7 @@ fn connect(load: &Context<'_>) -> Result<Vec<String>> {
         let file = at(number).join(NAME);
         fs::metadata(&file).with_context(|| format!("look at {}", file.display()))?;
     }
-    look(load, SlabState::Connected, CONNECTIONS, settled()?)?;
+    look(load, SlabState::Connected, CONNECTIONS, settled()?, None)?;
     stuck.extend(mounts.into_iter().flat_map(OneFile::end));
     Ok(stuck)
 }
@@ -109,11 +113,13 @@ fn look(
     state: SlabState,
     alive: u32,
     caches: BTreeMap<String, Slab>,
+    open_ns: Option<u64>,
 ) -> Result<()> {
     let slabs = Slabs {
         alive,
         state,
         caches,
+        open_ns,
     };
     load.out.send(&GuestMessage::Slabs(slabs))
 }
@@ -131,7 +137,7 @@ fn grow(
         sys::backing_open(device, mount.backing.as_fd()).context("register a backing id")
     };
     let remove = |id| sys::backing_close(device, id).context("remove a backing id");
-    look(load, state, 0, settled()?)?;
+    look(load, state, 0, settled()?, None)?;
     let mut ids = Vec::new();
     let most = |number: &&u32| state != SlabState::Sparse || **number <= SPARSE_MOST;
     for number in numbers.iter().filter(most) {
@@ -155,9 +161,30 @@ fn grow(
                 }
             }
         }
-        look(load, state, *number, settled()?)?;
+        let caches = settled()?;
+        let timed = match state {
+            SlabState::Dense => Some(time_opens(mount, &ids)?),
+            _ => None,
+        };
+        look(load, state, *number, caches, timed)?;
     }
     Ok(())
+}
+
+/// The median time of opens that are answered with each of the ids in turn, in nanoseconds.
+fn time_opens(mount: &OneFile, ids: &[u32]) -> Result<u64> {
+    let path = Path::new(AT).join(NAME);
+    let mut times = Vec::with_capacity(TIMED);
+    for turn in 0..TIMED {
+        let id = ids[turn * STRIDE % ids.len()];
+        mount.id.store(id, Ordering::Release);
+        let began = Instant::now();
+        let file = File::open(&path).with_context(|| format!("open {}", path.display()))?;
+        times.push(began.elapsed());
+        drop(file);
+    }
+    times.sort_unstable();
+    Ok(u64::try_from(times[TIMED / 2].as_nanos()).unwrap_or(u64::MAX))
 }
 
 /// The caches once two readings agree, or the last reading where they never do.

@@ -115,6 +115,10 @@ pub struct Slabs {
     pub state: SlabState,
     /// Live objects of each cache that has any, by its name.
     pub caches: BTreeMap<String, Slab>,
+    /// How long an open with passthrough takes that is answered with one of these ids, in nanoseconds,
+    /// the median of many; none where none were timed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub open_ns: Option<u64>,
 }
 
 /// What is alive, and how it came to be.

@@ -156,8 +156,10 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
         }
     }
     let accepts = |title: &str| input.acceptance(title);
+    let executions = instructions::executions(input.base, input.boots);
     for (costs, dearer) in [
         instructions::judge(input.base, input.boots, &accepts),
+        (executions, Vec::new()),
         memory::judge(input.base, input.boots, &accepts),
     ] {
         measures.extend(costs);

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::Load;
+use protocol::{Load, counts::MARKED};
 
 use super::verdict::{Finding, Judgement, Kind, Measure, Sample, Status};
 use crate::{
@@ -49,6 +49,40 @@ pub(super) fn judge(
         measures.push(measure);
     }
     (measures, findings)
+}
+
+/// How often the functions that a load names ran in each operation, on average: one execution takes
+/// what the function itself took of its own operation.
+pub(super) fn executions(base: &[RunRecord], variant: &[RunRecord]) -> Vec<Measure> {
+    let [base, variant] = [base, variant].map(|side| whole(side).next().map(|(record, _)| record));
+    let Some(Load::Operations(named)) = [variant, base].into_iter().flatten().find_map(|record| {
+        let mut phases = record.cell.plan.phases.iter().map(|phase| &phase.load);
+        phases.find(|load| matches!(load, Load::Operations(_)))
+    }) else {
+        return Vec::new();
+    };
+    let per = |record: Option<&RunRecord>, name: &str, function: &str, within: &str| {
+        let find = |name: &str| record?.operations.iter().find(|one| one.name == name);
+        let took = |one: &Operation| one.functions.get(function).copied();
+        let one = took(find(name)?).filter(|one| *one > 0.0)?;
+        Some(took(find(within)?).unwrap_or(0.0) / one)
+    };
+    let pairs = named.functions.iter();
+    let pairs = pairs.flat_map(|pair| MARKED.iter().map(move |within| (pair, *within)));
+    let all = pairs.filter_map(|((name, function), within)| {
+        let sides = [base, variant].map(|side| per(side, name, function, within));
+        let [base, variant] = sides.map(|value| Sample {
+            values: value.into_iter().collect(),
+            median: value,
+        });
+        base.median.or(variant.median)?;
+        let title = format!("executions of {name} in {within}");
+        Some(Measure {
+            part: true,
+            ..Measure::shown(title, "", base, variant)
+        })
+    });
+    all.collect()
 }
 
 /// An operation's name, and the number of ids at which it was done, where there are several.
@@ -152,7 +186,7 @@ fn dearer(base: &BTreeMap<String, f64>, variant: &BTreeMap<String, f64>) -> Vec<
 
 #[cfg(test)]
 mod tests {
-    use protocol::{Operations, Phase, counts::MARKED};
+    use protocol::{Operations, Phase};
 
     use super::*;
     use crate::{
@@ -255,6 +289,29 @@ mod tests {
                 "instructions of lookup at 100 ids"
             ]
         );
+    }
+
+    #[test]
+    fn executions_in_other_operations_are_told_by_what_the_function_takes() {
+        let mut boot = good("plain-base+count-1");
+        counts(&mut boot, 64);
+        let Load::Operations(load) = &mut boot.cell.plan.phases[0].load else {
+            unreachable!("it counts");
+        };
+        load.functions = [("lookup".to_owned(), "find".to_owned())].into();
+        boot.operations = vec![
+            operation("lookup", 100.0, &[("find", 60.0), ("get", 40.0)]),
+            operation("open", 5000.0, &[("find", 60.0), ("other", 4000.0)]),
+            operation("read", 5000.0, &[("other", 4000.0)]),
+        ];
+        let measures = executions(&[boot.clone()], &[boot]);
+        let found = |name: &str| {
+            let mut found = measures.iter().filter(|m| m.name == name);
+            found.next().and_then(|m| m.base.median)
+        };
+        assert_eq!(found("executions of lookup in open"), Some(1.0));
+        assert_eq!(found("executions of lookup in read"), Some(0.0));
+        assert_eq!(found("executions of lookup in write"), None, "not counted");
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub(super) fn judge(
             measures.extend(at_numbers(base, variant, state, one, &each));
         }
     }
+    measures.extend(open_times(base, variant));
     for (title, why) in leaks(base, variant) {
         findings.push(finding(Kind::Leak, &title, why, accepts));
     }
@@ -235,6 +236,29 @@ fn at_numbers(
     measures
 }
 
+/// How long an open takes with so many ids, which no pair of boots can judge.
+fn open_times(base: Readings<'_>, variant: Readings<'_>) -> Vec<Measure> {
+    let numbers = base
+        .numbers(SlabState::Dense)
+        .into_iter()
+        .filter(|ids| *ids > 0);
+    let timed = |side: Readings<'_>, ids: u32| {
+        let mut readings = side.0.iter();
+        let found = readings.find(|one| one.state == SlabState::Dense && one.alive == ids)?;
+        Some(found.open_ns? as f64 / 1000.0)
+    };
+    let all = numbers.filter_map(|ids| {
+        let [base, variant] = [base, variant].map(|side| timed(side, ids));
+        base.or(variant)?;
+        let measure = Measure {
+            unit: "us".into(),
+            ..shown("time of open", [base, variant])
+        };
+        Some(measure.at(ids))
+    });
+    all.collect()
+}
+
 /// One more's bytes of each cache.
 fn parts(name: &str, each: &[Option<Bytes<'_>>; 2]) -> Vec<Measure> {
     let caches: BTreeSet<&str> = each
@@ -327,6 +351,7 @@ mod tests {
             alive,
             state,
             caches: caches.map(|(name, slab)| (name.to_owned(), slab)).into(),
+            open_ns: None,
         }
     }
 
@@ -408,6 +433,7 @@ mod tests {
                     alive: alive as u32,
                     state: SlabState::Connected,
                     caches: caches.map(|(name, slab)| (name.to_owned(), slab)).into(),
+                    open_ns: None,
                 });
             }
             boot
