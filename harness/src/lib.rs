@@ -15,6 +15,7 @@
 //! | collect | [`collect`], [`splat`] | the run directory |
 //! | judge | [`judge`] | nothing (pure) |
 //! | report | [`report`] | files |
+//! | claims | [`claims`] | nothing (pure): verdicts against what a patch claims |
 //!
 //! [`engine`] runs the steps in this order; whoever watches implements
 //! [`event::Watcher`]. Nothing in here prints.
@@ -23,6 +24,7 @@ pub mod boot;
 pub mod build;
 pub mod cache;
 pub mod cancel;
+pub mod claims;
 pub mod collect;
 pub mod drive;
 pub mod engine;

@@ -43,6 +43,8 @@ pub(crate) enum Command {
     Report(cmd::report::Options),
     /// One boot of a past run, once more.
     Replay(cmd::replay::Options),
+    /// A patch's claims, measured.
+    Claims(cmd::claims::Options),
     /// The project's own figures, side by side.
     Bench(cmd::bench::Options),
     /// What lies in the cache, and clearing it.

@@ -1,6 +1,7 @@
 //! The engine: the pipeline's steps, one after the other, for one request.
 
 pub mod catalogue;
+mod claims;
 mod compare;
 mod configs;
 pub(crate) mod date;
@@ -22,6 +23,7 @@ mod subject;
 mod symbols;
 mod watching;
 
+pub use claims::measure_claims;
 pub use flow::{Done, run};
 pub use home::Home;
 pub use lab::Lab;

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use super::{content, md, term};
-use crate::{Result, error::Context, judge::verdict::Verdict};
+use super::{claims, content, md, term};
+use crate::{Result, claims::Claimed, error::Context, judge::verdict::Verdict};
 
 /// How to show a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,22 @@ pub fn render(format: Format, verdict: &Verdict, dir: &Path) -> Result<String> {
         Format::Json => {
             let doing = || "failed to write the verdict as JSON".to_owned();
             serde_json::to_string(verdict).host(doing)? + "\n"
+        }
+    })
+}
+
+/// What came of a patch's claims, in a format.
+///
+/// # Errors
+/// Where a figure has no JSON.
+pub fn render_claims(format: Format, claimed: &[Claimed]) -> Result<String> {
+    Ok(match format {
+        Format::Term { colour } => term::render(&claims::page(claimed), colour),
+        Format::Markdown => md::render(&claims::page(claimed)),
+        Format::Json => {
+            let doing = || "failed to write the claims as JSON".to_owned();
+            let all = serde_json::json!({ "claims": claimed });
+            serde_json::to_string(&all).host(doing)? + "\n"
         }
     })
 }

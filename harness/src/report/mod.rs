@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `page.rs` | what a page is made of, whatever shows it |
 //! | `content.rs`, `words.rs` | a verdict as a page |
+//! | `claims.rs` | what came of a patch's claims as a page |
 //! | `term.rs`, `md.rs` | a page in one format each |
 //! | `escape.rs` | the one way of foreign text into each |
 //! | `format.rs` | the table of formats |
 //! | `lcov.rs` | which lines of a patch ran, for tools that read lcov's format |
 //! | `store.rs` | reports in a run directory, written and read back |
 
+mod claims;
 mod content;
 pub mod escape;
 mod format;
@@ -21,8 +23,9 @@ mod term;
 mod words;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
-pub use format::{Format, render};
+pub use format::{Format, render, render_claims};
 pub use store::{read_verdict, write};
+pub(crate) use words::figure;
 pub use words::outcome_word;

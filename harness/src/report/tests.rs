@@ -4,7 +4,8 @@ use std::{fs, path::Path};
 
 use protocol::DetectorState;
 
-use super::{Format, render};
+use super::{Format, render, render_claims};
+use crate::claims::{Checked, Claimed};
 use crate::judge::verdict::{
     Comparison, Finding, Host, Kernel, Kind, Measure, Outcome, Patch, SCHEMA, Sample, Status,
     Verdict,
@@ -77,7 +78,7 @@ fn comparison(config: &str, outcome: Outcome, findings: Vec<Finding>) -> Compari
 }
 
 /// A regression with a bit of everything.
-pub(super) fn sample() -> Verdict {
+pub(crate) fn sample() -> Verdict {
     let mut accepted = finding(
         Kind::Splat,
         "kcsan",
@@ -197,9 +198,73 @@ fn hostile() -> Verdict {
     }
 }
 
+/// Claims of each outcome, one with a hostile text.
+fn claimed() -> Vec<Claimed> {
+    use crate::claims::Outcome;
+    let check = |judgement, measured: &str| Checked {
+        what: "memory per id".into(),
+        expected: "9.00 ± 10.0 %".into(),
+        base: Some("9.27".into()),
+        variant: None,
+        measured: measured.into(),
+        judgement,
+        why: "the author rounds".into(),
+    };
+    let claim = |id: &str, text: &str, checks: Vec<Checked>| Claimed {
+        id: id.into(),
+        text: text.into(),
+        expected: "memory per id 9.00 ± 10.0 %".into(),
+        base: Some("9.27".into()),
+        variant: None,
+        judgement: checks.iter().map(|check| check.judgement).max().unwrap(),
+        evidence: "runs/1".into(),
+        checks,
+    };
+    vec![
+        claim("C1", "it is small", vec![check(Outcome::Holds, "9.27")]),
+        claim(
+            "C2",
+            "it is <b>smaller</b> \u{1b}[31m | `x`",
+            vec![
+                check(Outcome::Holds, "9.27"),
+                check(Outcome::DoesNotHold, "19.2"),
+            ],
+        ),
+        claim(
+            "C3",
+            "it is quick",
+            vec![check(Outcome::CannotTell, "no such run")],
+        ),
+    ]
+}
+
+#[test]
+fn golden_claims() {
+    for (name, format) in [
+        ("claims.txt", Format::Term { colour: false }),
+        ("claims.md", Format::Markdown),
+        ("claims.json", Format::Json),
+    ] {
+        golden_is(name, &render_claims(format, &claimed()).unwrap());
+    }
+}
+
+fn golden_is(name: &str, got: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report");
+    let path = folder.join(name);
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(&path, got).unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(
+        got, expected,
+        "{name} differs; UPDATE_GOLDEN=1 writes it anew"
+    );
+}
+
 #[test]
 fn golden() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report");
     let plain = Format::Term { colour: false };
     for (name, verdict, format) in [
         ("sample.txt", sample(), plain),
@@ -210,16 +275,7 @@ fn golden() {
         ("hostile.md", hostile(), Format::Markdown),
     ] {
         let got = render(format, &verdict, Path::new("runs/1")).unwrap();
-        let path = folder.join(name);
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
-            fs::create_dir_all(&folder).unwrap();
-            fs::write(&path, &got).unwrap();
-        }
-        let expected = fs::read_to_string(&path).unwrap_or_default();
-        assert_eq!(
-            got, expected,
-            "{name} differs; UPDATE_GOLDEN=1 writes it anew"
-        );
+        golden_is(name, &got);
     }
 }
 

@@ -82,7 +82,7 @@ pub(super) fn count(n: u64) -> String {
 }
 
 /// A figure at three digits or so: `12,345`, `1.23`.
-pub(super) fn figure(n: f64) -> String {
+pub(crate) fn figure(n: f64) -> String {
     match n.abs() {
         size if size.is_nan() || size >= 1e15 => format!("{n:.2e}"),
         size if size >= 100.0 => {

@@ -20,6 +20,9 @@ pub struct Listed {
     pub path: PathBuf,
 }
 
+/// What lies beside a subject's scenarios and is none.
+const CLAIMS: &str = "claims";
+
 /// Every scenario file, `<subject>/<name>.yaml`, by name.
 ///
 /// # Errors
@@ -37,7 +40,7 @@ pub fn list(scenarios: &Path) -> Result<Vec<Listed>> {
             ) else {
                 continue;
             };
-            if is_yaml(&path) && path.is_file() {
+            if is_yaml(&path) && path.is_file() && stem != CLAIMS {
                 listed.push(Listed {
                     name: format!("{subject}/{stem}"),
                     path,

@@ -19,6 +19,7 @@ mod value;
 
 pub use find::{Listed, find, list, load};
 pub use nearest::{did_you_mean, nearest};
+pub(crate) use parse::explain;
 pub use parse::parse;
 pub use profile::{Boots, PROFILES, ProfileRow, judges_costs};
 pub use types::{

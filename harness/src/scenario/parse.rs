@@ -33,7 +33,7 @@ fn about(text: &str) -> String {
 }
 
 /// serde's error with our words around it.
-fn explain(error: &serde_yaml::Error, text: &str, file: &Path) -> Error {
+pub(crate) fn explain(error: &serde_yaml::Error, text: &str, file: &Path) -> Error {
     let location = error.location().map(|at| (at.line(), at.column()));
     let whole = error.to_string();
     let cause = location

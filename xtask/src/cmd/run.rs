@@ -1,6 +1,6 @@
 //! `run`: the main job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
@@ -274,19 +274,7 @@ impl What {
     pub(crate) fn request(&self) -> Request {
         Request {
             configs: self.configs.clone(),
-            kernel: match (&self.kernel, self.locked) {
-                (Some(path), _) if path.is_dir() => {
-                    Kernel::Source(source::Request::Tree(path.clone()))
-                }
-                (Some(path), _) => Kernel::Source(match path.to_str() {
-                    Some(name) if !path.exists() && source::is_package(name) => {
-                        source::Request::Package(name.to_owned())
-                    }
-                    _ => source::Request::Tarball(path.clone()),
-                }),
-                (None, true) => Kernel::Locked,
-                (None, false) => Kernel::Newest,
-            },
+            kernel: kernel(self.kernel.as_deref(), self.locked),
             variants: match (&self.base, self.no_patch) {
                 (Some(rev), _) => Variants::SinceRev(rev.clone()),
                 (None, true) => Variants::None,
@@ -320,13 +308,28 @@ impl What {
     }
 }
 
+/// `--kernel`, `--locked`, or neither.
+pub(crate) fn kernel(given: Option<&Path>, locked: bool) -> Kernel {
+    match (given, locked) {
+        (Some(path), _) if path.is_dir() => Kernel::Source(source::Request::Tree(path.to_owned())),
+        (Some(path), _) => Kernel::Source(match path.to_str() {
+            Some(name) if !path.exists() && source::is_package(name) => {
+                source::Request::Package(name.to_owned())
+            }
+            _ => source::Request::Tarball(path.to_owned()),
+        }),
+        (None, true) => Kernel::Locked,
+        (None, false) => Kernel::Newest,
+    }
+}
+
 /// A size with K, M or G, as MiB.
 fn memory(text: &str) -> Result<u32, String> {
     harness::scenario::parse_size_mib(text).map_err(|e| e.to_string())
 }
 
 /// The clock is random enough: a seed only has to differ from run to run.
-fn fresh_seed() -> u64 {
+pub(crate) fn fresh_seed() -> u64 {
     let now = std::time::SystemTime::now()
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap_or_default();

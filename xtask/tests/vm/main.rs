@@ -5,6 +5,7 @@
 
 mod ktwin;
 
+mod claims;
 mod cost;
 mod default_variant;
 mod ends;

@@ -1,0 +1,315 @@
+//! The claims against what the runs showed (pure).
+
+use super::{
+    look::{self, Seen},
+    types::{Check, Checked, Claim, Claimed, Claims, Expect, Figure, Outcome, Runs, Side, What},
+};
+use crate::{
+    judge::verdict::{self, Comparison, Judgement},
+    report::figure,
+};
+
+/// What came of each claim.
+pub fn judge(claims: &Claims, runs: &Runs) -> Vec<Claimed> {
+    let judged = claims.claims.iter();
+    judged
+        .map(|one| claim(one, &claims.variant, runs))
+        .collect()
+}
+
+fn claim(claim: &Claim, own: &str, runs: &Runs) -> Claimed {
+    let checks: Vec<Checked> = claim
+        .checks
+        .iter()
+        .map(|one| check(one, own, runs))
+        .collect();
+    let worst = checks.iter().map(|check| check.judgement).max();
+    let join = |texts: Vec<&str>| texts.join("; ");
+    let side = |of: fn(&Checked) -> Option<&str>| {
+        let shown: Vec<&str> = checks.iter().filter_map(of).collect();
+        (!shown.is_empty()).then(|| join(shown))
+    };
+    let mut files: Vec<String> = claim
+        .checks
+        .iter()
+        .filter_map(|check| Some(runs.get(&check.figure.run)?.1.display().to_string()))
+        .collect();
+    files.dedup();
+    Claimed {
+        id: claim.id.clone(),
+        text: claim.text.clone(),
+        expected: checks
+            .iter()
+            .map(|check| format!("{} {}", check.what, check.expected))
+            .collect::<Vec<_>>()
+            .join("; "),
+        base: side(|check| check.base.as_deref()),
+        variant: side(|check| check.variant.as_deref()),
+        judgement: worst.unwrap_or(Outcome::CannotTell),
+        evidence: files.join(" "),
+        checks,
+    }
+}
+
+fn check(check: &Check, own: &str, runs: &Runs) -> Checked {
+    let mut seen = Seen::default();
+    let (judgement, measured) = match look::comparison(runs, &check.figure, own) {
+        Err(why) => (Outcome::CannotTell, why),
+        Ok(comparison) => {
+            if let Ok(figures) = look::figure(comparison, &check.figure) {
+                seen = figures;
+            }
+            weigh(comparison, check).unwrap_or_else(|why| (Outcome::CannotTell, why))
+        }
+    };
+    Checked {
+        what: words(&check.figure),
+        expected: expected(&check.expect),
+        base: seen.base.map(figure),
+        variant: seen.variant.map(figure),
+        measured,
+        judgement,
+        why: check.why.clone(),
+    }
+}
+
+/// What follows, and the figure that it follows from.
+fn weigh(comparison: &Comparison, check: &Check) -> Result<(Outcome, String), String> {
+    let holds = |holds: bool| match holds {
+        true => Outcome::Holds,
+        false => Outcome::DoesNotHold,
+    };
+    match (&check.expect, &check.figure.what) {
+        (Expect::NoneNew, What::Findings(classes)) => {
+            let news = look::news(comparison, classes);
+            Ok(match (news.as_slice(), comparison.outcome) {
+                ([], verdict::Outcome::Pass | verdict::Outcome::Regression) => {
+                    (Outcome::Holds, "none".into())
+                }
+                ([], outcome) => {
+                    let why = comparison.reasons.join("; ");
+                    let word = crate::report::outcome_word(outcome);
+                    (Outcome::CannotTell, format!("{word}: {why}"))
+                }
+                (news, _) => (Outcome::DoesNotHold, news.join("; ")),
+            })
+        }
+        (Expect::Says(wanted), what) => {
+            let said = look::judgement(comparison, what)?;
+            Ok((holds(wanted.contains(&said)), judged(said).into()))
+        }
+        (expect, _) => {
+            let seen = look::figure(comparison, &check.figure)?;
+            let value = seen.value.unwrap_or(f64::NAN);
+            let fits = match expect {
+                Expect::About(about, within) => {
+                    // Figures are sums of whole bytes and instructions: no more than rounding is lost.
+                    (value - about).abs() <= about.abs() * (within / 100.0 + 1e-9)
+                }
+                Expect::AtLeast(least) => value >= *least,
+                Expect::AtMost(most) => value <= *most,
+                Expect::Between(least, most) => (*least..=*most).contains(&value),
+                Expect::Below(what, side) => value < look::at(comparison, what, *side)?,
+                Expect::Says(_) | Expect::NoneNew => {
+                    return Err("nothing can be expected of it".into());
+                }
+            };
+            Ok((holds(fits), figure(value)))
+        }
+    }
+}
+
+/// The figure in words.
+fn words(wanted: &Figure) -> String {
+    let named = |what: &What, side: Side| {
+        let name = look::name(what);
+        match (what, side) {
+            (What::Findings(_), _) => name,
+            (_, Side::Base) => format!("{name}, base"),
+            (_, Side::Variant) => name,
+            (_, Side::Ratio) => format!("{name}, ratio"),
+            (_, Side::Difference) => format!("{name}, difference"),
+        }
+    };
+    let mut text = named(&wanted.what, wanted.side);
+    if let Some((what, side)) = &wanted.over {
+        text = format!("{text} over {}", named(what, *side));
+    }
+    if let Some(variant) = &wanted.variant {
+        text = format!("{variant}: {text}");
+    }
+    text
+}
+
+fn expected(expect: &Expect) -> String {
+    match expect {
+        Expect::About(about, 0.0) => figure(*about),
+        Expect::About(about, within) => format!("{} ± {} %", figure(*about), figure(*within)),
+        Expect::AtLeast(least) => format!("≥ {}", figure(*least)),
+        Expect::AtMost(most) => format!("≤ {}", figure(*most)),
+        Expect::Between(least, most) => format!("{} to {}", figure(*least), figure(*most)),
+        Expect::Below(what, _) => format!("below that of {}", look::name(what)),
+        Expect::Says(wanted) => wanted
+            .iter()
+            .map(|one| judged(*one))
+            .collect::<Vec<_>>()
+            .join(" or "),
+        Expect::NoneNew => "none that base does not have".into(),
+    }
+}
+
+fn judged(judgement: Judgement) -> &'static str {
+    match judgement {
+        Judgement::Equivalent => "equivalent",
+        Judgement::Worse => "worse",
+        Judgement::Better => "better",
+        Judgement::Unclear => "unclear",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::PathBuf};
+
+    use super::*;
+    use crate::report::tests::sample;
+
+    const IOPS: &str = "fio read iops";
+
+    /// One check of a run whose verdict is the reports' sample.
+    fn checked(what: What, side: Side, expect: Expect) -> Checked {
+        let figure = Figure {
+            run: "fio".into(),
+            variant: None,
+            what,
+            side,
+            over: None,
+        };
+        let check = Check {
+            figure,
+            expect,
+            why: "it was said".into(),
+        };
+        let runs = BTreeMap::from([("fio".to_owned(), (sample(), PathBuf::from("runs/1")))]);
+        super::check(&check, "ida-hashtable", &runs)
+    }
+
+    fn measure(name: &str) -> What {
+        What::Measure(name.into())
+    }
+
+    #[test]
+    fn figures_are_compared_with_what_is_expected() {
+        use Outcome::{CannotTell, DoesNotHold, Holds};
+        let table = [
+            (Side::Base, Expect::About(5000.0, 0.0), Holds, "5,000"),
+            (Side::Variant, Expect::About(5000.0, 5.0), Holds, "5,250"),
+            (
+                Side::Variant,
+                Expect::About(5000.0, 4.9),
+                DoesNotHold,
+                "5,250",
+            ),
+            (Side::Ratio, Expect::AtMost(1.05), Holds, "1.05"),
+            (Side::Ratio, Expect::AtLeast(1.06), DoesNotHold, "1.05"),
+            (
+                Side::Difference,
+                Expect::Between(249.0, 250.0),
+                Holds,
+                "250",
+            ),
+            (
+                Side::Base,
+                Expect::Below(measure(IOPS), Side::Variant),
+                Holds,
+                "5,000",
+            ),
+            (
+                Side::Base,
+                Expect::Says(vec![Judgement::Equivalent]),
+                CannotTell,
+                "fio read iops was not judged",
+            ),
+        ];
+        for (side, expect, judgement, measured) in table {
+            let checked = checked(measure(IOPS), side, expect.clone());
+            assert_eq!(
+                (checked.judgement, checked.measured.as_str()),
+                (judgement, measured),
+                "{side:?} {expect:?}"
+            );
+            assert_eq!(checked.base.as_deref(), Some("5,000"));
+        }
+    }
+
+    #[test]
+    fn what_is_missing_cannot_be_told() {
+        let missing = checked(measure("fio"), Side::Base, Expect::AtLeast(0.0));
+        assert_eq!(missing.judgement, Outcome::CannotTell);
+        assert_eq!(missing.measured, "there is no measure \"fio\"");
+        let one_side = checked(
+            measure("fio read latency p99"),
+            Side::Ratio,
+            Expect::AtMost(2.0),
+        );
+        assert_eq!(one_side.judgement, Outcome::CannotTell);
+        assert_eq!(
+            one_side.measured,
+            "fio read latency p99 is not known of base"
+        );
+        let count = checked(
+            What::Count("lookups".into()),
+            Side::Variant,
+            Expect::AtLeast(1.0),
+        );
+        assert_eq!(count.judgement, Outcome::Holds);
+    }
+
+    #[test]
+    fn what_is_new_does_not_hold() {
+        let of = |class: &str| {
+            let what = What::Findings(vec![class.into()]);
+            checked(what, Side::Variant, Expect::NoneNew)
+        };
+        assert_eq!(of("kasan").judgement, Outcome::DoesNotHold);
+        assert!(of("kasan").measured.starts_with("KASAN: "));
+        // What is common, fixed or accepted is not held against it.
+        assert_eq!(of("kcsan").judgement, Outcome::Holds);
+    }
+
+    #[test]
+    fn a_claim_is_as_good_as_its_worst_check() {
+        let text =
+            "variant: ida-hashtable\nruns:\n  fio: {config: plain, scenario: fio}\nclaims:\n";
+        let claim = |id: &str, checks: &[&str]| {
+            let checks: String = checks
+                .iter()
+                .map(|check| {
+                    format!("    - {{run: fio, measure: {IOPS}, of: ratio, {check}, why: said}}\n")
+                })
+                .collect();
+            format!("  - id: {id}\n    text: as quick\n    checks:\n{checks}")
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("claims.yaml");
+        let all = [
+            claim("C1", &["at_least: 1", "at_most: 2"]),
+            claim("C2", &["at_least: 1", "says: [worse]"]),
+            claim("C3", &["says: [worse]", "at_least: 2"]),
+        ];
+        std::fs::write(&file, text.to_owned() + &all.concat()).unwrap();
+        let claims = crate::claims::load(&file).unwrap();
+        let runs = BTreeMap::from([("fio".to_owned(), (sample(), PathBuf::from("runs/1")))]);
+        let judged = judge(&claims, &runs);
+        let outcomes: Vec<Outcome> = judged.iter().map(|claim| claim.judgement).collect();
+        assert_eq!(
+            outcomes,
+            [Outcome::Holds, Outcome::CannotTell, Outcome::DoesNotHold]
+        );
+        assert_eq!(
+            judged[0].expected,
+            "fio read iops, ratio ≥ 1.00; fio read iops, ratio ≤ 2.00"
+        );
+        assert_eq!(judged[0].evidence, "runs/1");
+    }
+}
