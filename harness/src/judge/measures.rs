@@ -3,7 +3,10 @@
 use protocol::FioResult;
 use serde_json::Value;
 
-use super::verdict::{Measure, Sample};
+use super::{
+    throughput::{self, Rules},
+    verdict::{Measure, Sample},
+};
 use crate::{
     collect::record::{End, RunRecord},
     plan::Purpose,
@@ -104,6 +107,17 @@ pub(super) fn measures(base: &[RunRecord], variant: &[RunRecord]) -> Vec<Measure
 /// Whether a measure is one of throughput, which is judged.
 pub fn is_throughput(measure: &Measure) -> bool {
     measure.name.starts_with(THROUGHPUT)
+}
+
+/// The throughput of these boots, judged; none where no fio ran.
+pub fn judged_throughput(
+    base: &[RunRecord],
+    variant: &[RunRecord],
+    rules: &Rules,
+) -> Option<Measure> {
+    let mut measure = measures(base, variant).into_iter().find(is_throughput)?;
+    throughput::judge(&mut measure, rules);
+    Some(measure)
 }
 
 /// I/Os that fio did.

@@ -51,7 +51,7 @@ mod touched_tests;
 
 pub use assemble::{RunFacts, verdict};
 pub use compare::{JudgeInput, Judged, Proof, judge};
-pub use measures::is_throughput;
+pub use measures::{is_throughput, judged_throughput};
 pub use throughput::{Rules, variance as log_variance};
 pub use touched::Touched;
 pub use unjudged::{Broken, broken_base, unjudged, untestable};

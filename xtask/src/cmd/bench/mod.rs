@@ -1,5 +1,6 @@
 //! `bench`: the project's own figures, as ratios measured side by side.
 
+mod alike;
 mod boot;
 mod build;
 mod memory;
@@ -50,6 +51,9 @@ enum Name {
     /// patch says. Takes more than an hour; figures are shown as they are known, the quick ones
     /// first.
     Race,
+    /// How often a kernel is called better or worse than itself in throughput. Takes a quarter of an
+    /// hour.
+    Alike,
     /// `run kasan --profile quick` with its kernels in the cache.
     Quick,
 }
@@ -118,6 +122,7 @@ pub(crate) fn run(options: Options) -> Result<u8> {
                 race::measure(&bench)?;
                 Vec::new()
             }
+            Name::Alike => alike::measure(&bench)?,
             Name::Quick => quick::measure()?,
         };
         figures.iter().for_each(|figure| bench.show(figure));
