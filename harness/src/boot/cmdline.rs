@@ -45,6 +45,14 @@ const WORDS: &[Row] = &[
     (When::Config("kasan"), "kasan_multi_shot", "a second report may be the patch's"),
 ];
 
+/// How often a second the kernel's tick comes, by the symbol that says so.
+const TICKS: &[(&str, u64)] = &[
+    ("HZ_100", 100),
+    ("HZ_250", 250),
+    ("HZ_300", 300),
+    ("HZ_1000", 1000),
+];
+
 /// What decides a command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Boot<'a> {
@@ -74,6 +82,10 @@ pub fn words(boot: &Boot<'_>, append: &[String]) -> Vec<String> {
     // against an emulated timer, which takes long and goes wrong on a busy host.
     if let (Accel::Tcg, Some(khz)) = (boot.accel, boot.tsc_khz) {
         words.push(format!("tsc_early_khz={khz}"));
+        // Nor time its delay loop, which is that counter, over again on each further CPU.
+        if let Some((_, hz)) = TICKS.iter().find(|(symbol, _)| boot.built.has(symbol)) {
+            words.push(format!("lpj={}", u64::from(khz) * 1000 / hz));
+        }
     }
     // Long watches find little in a boot, which is one thread most of the time, and take a tenth
     // of it. The agent lengthens them before the first load.
@@ -179,6 +191,32 @@ mod tests {
         assert_eq!(count("CONFIG_TRACING=y\nCONFIG_KCSAN=y\n"), 2);
         assert_eq!(count("CONFIG_TRACING=y\nCONFIG_FTRACE=y\n"), 0);
         assert_eq!(count("CONFIG_KCSAN=y\nCONFIG_SLUB_DEBUG=y\n"), 0);
+    }
+
+    #[test]
+    fn the_delay_loop_is_told_where_tick_and_frequency_are_known() {
+        let table = [
+            (
+                Accel::Tcg,
+                Some(2_600_000),
+                "CONFIG_HZ_100=y\n",
+                " lpj=26000000 ",
+            ),
+            (
+                Accel::Tcg,
+                Some(2_600_000),
+                "CONFIG_HZ_300=y\n",
+                " lpj=8666666 ",
+            ),
+            (Accel::Tcg, Some(2_600_000), "", ""),
+            (Accel::Tcg, None, "CONFIG_HZ_100=y\n", ""),
+            (Accel::Kvm, Some(2_600_000), "CONFIG_HZ_100=y\n", ""),
+        ];
+        for (accel, khz, config, word) in table {
+            let line = built(accel, "plain", khz, config);
+            assert_eq!(line.contains(" lpj="), !word.is_empty(), "{line}");
+            assert!(line.contains(word), "{line}");
+        }
     }
 
     #[test]
