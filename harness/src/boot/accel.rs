@@ -174,9 +174,12 @@ fn attempt(trial: &Trial<'_>) -> Result<(Choice, bool)> {
     let judged = runtime
         .block_on(follow(&line, LIMIT, trial.cancel))
         .map(|went| judge(&went));
-    let how = judged
-        .as_ref()
-        .map_or_else(crate::Error::chain, |(choice, _)| choice.reason.clone());
+    let how = match &judged {
+        Ok((choice, _)) if choice.accel == Accel::Kvm => choice.reason.clone(),
+        // Why not is said with the choice, once.
+        Ok(_) => "no".to_owned(),
+        Err(error) => error.chain(),
+    };
     trial.watcher.event(&Event::Ended {
         step: Step::Accel,
         what,
@@ -212,8 +215,7 @@ fn settings(trial: &Trial<'_>) -> MachineSettings {
     }
 }
 
-/// What decides whether a trial would go the same way again.
-/// Changes with what makes boots on this host as quick as they are.
+/// What decides whether a trial would go the same way again, and how quick boots on this host are.
 pub(crate) fn host_key(qemu: &Qemu) -> String {
     let read = |path| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
