@@ -29,6 +29,7 @@ pub(super) struct Line<'a> {
 const PREFIX_REACH: usize = 160;
 
 const LOGIN: &[u8] = b" login: ";
+const SYSLOG: &[u8] = b" kernel: ";
 
 impl<'a> Line<'a> {
     /// Takes one line apart; `raw` may or may not hold its line end.
@@ -69,9 +70,39 @@ fn prefix(line: &[u8]) -> (Option<f64>, Caller, usize) {
         }
         return (Some(time), caller, end);
     }
-    // A level without a time stamp: `<4>text`; a prompt that the kernel's text follows.
+    // A level without a time stamp: `<4>text`; a prompt or a syslog header that the kernel's text
+    // follows.
     let prompt = memchr::memmem::find(reach, LOGIN).map_or(0, |at| at + LOGIN.len());
-    (None, Caller::Bare, prompt + level(&line[prompt..]))
+    let start = prompt.max(syslog(reach));
+    (None, Caller::Bare, start + level(&line[start..]))
+}
+
+/// The length of a leading syslog header: `Jan  1 00:00:00 host kernel: `, or the same with a date
+/// and time in one (`2026-01-01T00:00:00.5+00:00`).
+fn syslog(line: &[u8]) -> usize {
+    let Some(end) = memchr::memmem::find(line, SYSLOG) else {
+        return 0;
+    };
+    let mut words = line[..end]
+        .split(|&b| b == b' ')
+        .filter(|word| !word.is_empty());
+    // As much of `00:00:00` as tells it from other words.
+    let clock = |word: &[u8]| word.get(2) == Some(&b':') && word.get(5) == Some(&b':');
+    let first = words.next().unwrap_or_default();
+    let (headed, host) = if first.get(4) == Some(&b'-') {
+        let time = first.split(|&b| b == b'T').nth(1);
+        (time.is_some_and(clock), words.next())
+    } else {
+        let day = words.next().unwrap_or_default();
+        let time = words.next().is_some_and(clock);
+        let dated = first.len() == 3 && day.iter().all(u8::is_ascii_digit);
+        (dated && time, words.next())
+    };
+    if headed && host.is_some() && words.next().is_none() {
+        end + SYSLOG.len()
+    } else {
+        0
+    }
 }
 
 /// `[   12.345678]` at `at`: the time, and what follows the bracket.
@@ -258,6 +289,24 @@ mod tests {
                 Some(5.0),
                 Caller::Kernel,
                 "x",
+            ),
+            (
+                "Jan 11 00:00:00 host kernel: <4> f+0x1/0x2",
+                None,
+                Caller::Bare,
+                " f+0x1/0x2",
+            ),
+            (
+                "2026-01-01T00:00:00.25+00:00 host kernel: Call Trace:",
+                None,
+                Caller::Bare,
+                "Call Trace:",
+            ),
+            (
+                "the words of a kernel: no header",
+                None,
+                Caller::Bare,
+                "the words of a kernel: no header",
             ),
             (
                 "WARNING: torn [ 6.0] line",

@@ -59,7 +59,7 @@ pub(super) fn clean(title: &str) -> String {
 /// What changes from run to run, and what stands for it.
 const VOLATILE: &[(&str, &str)] = &[
     (
-        r"([a-zA-Z_][a-zA-Z0-9_.]*)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?",
+        r"([a-zA-Z_][a-zA-Z0-9_.]*)\+0x[0-9a-f]+(?:/0x[0-9a-f]+)?(?: \[[a-zA-Z0-9_]+\])?",
         "${1}",
     ),
     (r"\b0x[0-9a-fA-F]+\b", "ADDR"),
@@ -84,6 +84,8 @@ mod tests {
                 "KASAN: x in f+0x12/0x340 at addr ffff8801d9f2b000",
                 "KASAN: x in f at addr ADDR",
             ),
+            // Whether a function is in a module or built in is the config's business.
+            ("KASAN: x in f+0x12/0x340 [mod]", "KASAN: x in f"),
             (
                 "INFO: Freed in f age=10 cpu=1 pid=77",
                 "INFO: Freed in f age=NUM cpu=NUM pid=NUM",
