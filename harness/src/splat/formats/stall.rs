@@ -2,7 +2,7 @@
 
 use super::{
     super::guilty::{Guilty, Pick, Step, TRACE},
-    row::{AT_PC, Format, ROW, Role},
+    row::{AT_PC, Format, IN_TRACE, ROW, Role},
 };
 
 /// The tick finds the stall; what it interrupted stands below its entry.
@@ -29,6 +29,19 @@ const STALL: &[&str] = &["stall in {func}"];
 const HANG: &[&str] = &["hang in {func}"];
 
 pub(super) const ROWS: &[Format] = &[
+    // Tasks that no grace period of RCU's tasks can pass: where the first one is.
+    Format {
+        needle: "INFO: rcu_tasks",
+        header: r"INFO: rcu_tasks\w* detected stalls on tasks",
+        class: "rcu-stall",
+        title: "INFO: rcu detected stall in {func}",
+        alternatives: STALL,
+        guilty: Some(Guilty {
+            skip: &["schedule"],
+            ..IN_TRACE
+        }),
+        ..ROW
+    },
     Format {
         needle: "INFO: rcu",
         header: r"INFO: rcu_\w+ (?:self-)?detected(?: expedited)? stall",
