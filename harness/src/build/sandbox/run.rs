@@ -89,10 +89,9 @@ impl Sandbox {
         }
         let line = words(&job.words);
         let guard = Guard::start(room.build, cancel);
-        let mut inside = true;
+        let mut own = Own::default();
         let ran = cmd.lines(&guard.cancel, |l| {
-            inside &= l != TIMES;
-            if inside && !l.is_empty() {
+            if !own.is(l) && !l.is_empty() {
                 each(l);
             }
         });
@@ -139,6 +138,20 @@ impl Sandbox {
                     .mend("`cargo xtask doctor` says what is missing"))
             }
         }
+    }
+}
+
+/// Tells our own lines from a command's. What it wrote to its other stream before may be read after
+/// them: a compiler's errors, say.
+#[derive(Default)]
+struct Own {
+    began: bool,
+}
+
+impl Own {
+    fn is(&mut self, line: &str) -> bool {
+        self.began |= line == TIMES;
+        line == TIMES || self.began && cpu(line).is_some()
     }
 }
 
@@ -199,6 +212,20 @@ mod tests {
         for (line, millis) in table {
             assert_eq!(cpu(line), millis.map(Duration::from_millis), "{line}");
         }
+    }
+
+    #[test]
+    fn errors_that_are_read_late_are_handed_on() {
+        let mut own = Own::default();
+        let lines = [
+            "one",
+            TIMES,
+            "0m0.01s 0m0.02s",
+            "a.c:1: error: two",
+            "0m1.0s 0m0.0s",
+        ];
+        let handed = lines.into_iter().filter(|line| !own.is(line));
+        assert_eq!(handed.collect::<Vec<_>>(), ["one", "a.c:1: error: two"]);
     }
 
     #[test]
