@@ -31,6 +31,8 @@ pub enum Kind {
     BuildDir,
     /// A built kernel.
     Kernel,
+    /// The sizes of a kernel's structures.
+    Structures,
     /// The guest agent's initramfs.
     Initramfs,
     /// A disk image with programs.
@@ -42,7 +44,7 @@ pub enum Kind {
 }
 
 /// Folder names, and how many entries are kept: large, easily rebuilt things go first.
-const KINDS: [(Kind, &str, usize); 9] = [
+const KINDS: [(Kind, &str, usize); 10] = [
     (Kind::BuildDir, "build", 8),
     (Kind::Tree, "tree", 16),
     (Kind::Initramfs, "initramfs", 8),
@@ -50,6 +52,7 @@ const KINDS: [(Kind, &str, usize); 9] = [
     (Kind::Source, "source", 6),
     (Kind::Deb, "deb", 4),
     (Kind::Kernel, "kernel", 60),
+    (Kind::Structures, "structures", 200),
     (Kind::Host, "host", 16),
     (Kind::Seen, "seen", 100),
 ];

@@ -7,7 +7,7 @@
 //! | scenario | [`scenario`] | nothing (pure) |
 //! | plan | [`plan`] | nothing (pure) |
 //! | source, patch | [`source`], [`patch`] | disk, apt, git |
-//! | build | [`build`] | disk, compiler |
+//! | build | [`build`], [`structures`] | disk, compiler |
 //! | watch | [`plugin`] | a file shared with QEMU |
 //! | boot | [`boot`] | QEMU |
 //! | provoke | [`provoke`] | the machine, once for each kernel |
@@ -42,5 +42,6 @@ pub mod report;
 pub mod scenario;
 pub mod source;
 pub mod splat;
+pub mod structures;
 
 pub use error::{Error, Fault, Result};

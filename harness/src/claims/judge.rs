@@ -5,7 +5,11 @@ use super::{
     types::{Check, Checked, Claim, Claimed, Claims, Expect, Figure, Outcome, Runs, Side, What},
 };
 use crate::{
-    judge::verdict::{self, Comparison, Judgement},
+    boot::settings::Accel,
+    judge::{
+        is_throughput,
+        verdict::{self, Comparison, Judgement},
+    },
     report::figure,
 };
 
@@ -59,7 +63,9 @@ fn check(check: &Check, own: &str, runs: &Runs) -> Checked {
             if let Ok(figures) = look::figure(comparison, &check.figure) {
                 seen = figures;
             }
-            weigh(comparison, check).unwrap_or_else(|why| (Outcome::CannotTell, why))
+            let accel = runs.get(&check.figure.run);
+            let accel = accel.map_or("", |(verdict, _)| verdict.host.accel.as_str());
+            weigh(comparison, check, accel).unwrap_or_else(|why| (Outcome::CannotTell, why))
         }
     };
     Checked {
@@ -74,7 +80,7 @@ fn check(check: &Check, own: &str, runs: &Runs) -> Checked {
 }
 
 /// What follows, and the figure that it follows from.
-fn weigh(comparison: &Comparison, check: &Check) -> Result<(Outcome, String), String> {
+fn weigh(comparison: &Comparison, check: &Check, accel: &str) -> Result<(Outcome, String), String> {
     let holds = |holds: bool| match holds {
         true => Outcome::Holds,
         false => Outcome::DoesNotHold,
@@ -95,8 +101,14 @@ fn weigh(comparison: &Comparison, check: &Check) -> Result<(Outcome, String), St
             })
         }
         (Expect::Says(wanted), what) => {
-            let said = look::judgement(comparison, what)?;
-            Ok((holds(wanted.contains(&said)), judged(said).into()))
+            let (said, measure) = look::judgement(comparison, what)?;
+            // Instructions are the same everywhere; speed is not.
+            let emulated = is_throughput(measure) && accel == Accel::Tcg.name();
+            let text = match emulated {
+                true => format!("{}, under emulation", judged(said)),
+                false => judged(said).to_owned(),
+            };
+            Ok((holds(wanted.contains(&said)), text))
         }
         (expect, _) => {
             let seen = look::figure(comparison, &check.figure)?;
@@ -172,12 +184,19 @@ mod tests {
     use std::{collections::BTreeMap, path::PathBuf};
 
     use super::*;
-    use crate::report::tests::sample;
+    use crate::{
+        judge::verdict::Verdict,
+        report::tests::{costs, sample},
+    };
 
     const IOPS: &str = "fio read iops";
 
     /// One check of a run whose verdict is the reports' sample.
     fn checked(what: What, side: Side, expect: Expect) -> Checked {
+        checked_in(sample(), what, side, expect)
+    }
+
+    fn checked_in(verdict: Verdict, what: What, side: Side, expect: Expect) -> Checked {
         let figure = Figure {
             run: "fio".into(),
             variant: None,
@@ -190,7 +209,7 @@ mod tests {
             expect,
             why: "it was said".into(),
         };
-        let runs = BTreeMap::from([("fio".to_owned(), (sample(), PathBuf::from("runs/1")))]);
+        let runs = BTreeMap::from([("fio".to_owned(), (verdict, PathBuf::from("runs/1")))]);
         super::check(&check, "ida-hashtable", &runs)
     }
 
@@ -263,6 +282,49 @@ mod tests {
             Expect::AtLeast(1.0),
         );
         assert_eq!(count.judgement, Outcome::Holds);
+    }
+
+    #[test]
+    fn structures_are_looked_up_by_name() {
+        use Outcome::{CannotTell, DoesNotHold, Holds};
+        let size = |name: &str| What::Size(name.into());
+        let slab = |name: &str| What::Slab(name.into());
+        let (new, whole) = ("fuse_backing_table", Side::Difference);
+        let table = [
+            (size("fuse_backing"), whole, 16.0, Holds, "16.0"),
+            (size("fuse_backing"), whole, 24.0, DoesNotHold, "16.0"),
+            (slab("fuse_backing"), Side::Variant, 64.0, Holds, "64.0"),
+            (size(new), Side::Variant, 2048.0, Holds, "2,048"),
+            (
+                size(new),
+                whole,
+                2048.0,
+                CannotTell,
+                "size of struct fuse_backing_table is not known of base",
+            ),
+            (
+                size("inode"),
+                Side::Base,
+                1.0,
+                CannotTell,
+                "the patch changes no struct inode",
+            ),
+        ];
+        for (what, side, is, judgement, measured) in table {
+            let checked = checked_in(costs(), what, side, Expect::About(is, 0.0));
+            let got = (checked.judgement, checked.measured.as_str());
+            assert_eq!(got, (judgement, measured), "{}", checked.what);
+        }
+    }
+
+    #[test]
+    fn throughput_under_emulation_is_called_that() {
+        let expect = Expect::Says(vec![Judgement::Equivalent]);
+        let checked = checked_in(costs(), measure("fio iops"), Side::Variant, expect);
+        assert_eq!(
+            (checked.judgement, checked.measured.as_str()),
+            (Outcome::Holds, "equivalent, under emulation")
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A figure in the verdicts of the runs (pure).
 
 use super::types::{Figure, Runs, Side, What};
-use crate::judge::verdict::{Comparison, Judgement, Measure, Status};
+use crate::judge::verdict::{Comparison, Judgement, Measure, Shape, Status};
 
 /// Both sides' figures, and the one that was asked for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -62,12 +62,18 @@ pub(super) fn at(comparison: &Comparison, what: &What, side: Side) -> Result<f64
 }
 
 /// What a measure was judged.
-pub(super) fn judgement(comparison: &Comparison, what: &What) -> Result<Judgement, String> {
+pub(super) fn judgement<'a>(
+    comparison: &'a Comparison,
+    what: &What,
+) -> Result<(Judgement, &'a Measure), String> {
     let What::Measure(name) = what else {
         return Err("only measures are judged".into());
     };
-    let judgement = measure(comparison, name)?.judgement;
-    judgement.ok_or_else(|| format!("{name} was not judged"))
+    let measure = measure(comparison, name)?;
+    let judgement = measure.judgement;
+    judgement
+        .map(|judgement| (judgement, measure))
+        .ok_or_else(|| format!("{name} was not judged"))
 }
 
 /// Titles of what these classes show on the variant and not on base.
@@ -85,6 +91,8 @@ pub(super) fn name(what: &What) -> String {
     match what {
         What::Measure(name) => name.clone(),
         What::Count(name) => name.replace('_', " "),
+        What::Size(name) => format!("size of struct {name}"),
+        What::Slab(name) => format!("slab object of struct {name}"),
         What::Findings(classes) if classes.is_empty() => "findings".into(),
         What::Findings(classes) => format!("findings of {}", classes.join(", ")),
     }
@@ -111,6 +119,21 @@ fn sides(comparison: &Comparison, what: &What) -> Result<[Option<f64>; 2], Strin
                 counts => Ok(counts),
             }
         }
+        What::Size(name) => shapes(comparison, name, |shape| shape.bytes),
+        What::Slab(name) => shapes(comparison, name, |shape| shape.slab_bytes),
         What::Findings(_) => Ok([None, None]),
     }
+}
+
+fn shapes(
+    comparison: &Comparison,
+    name: &str,
+    of: impl Fn(&Shape) -> u64,
+) -> Result<[Option<f64>; 2], String> {
+    let mut found = comparison.structures.iter();
+    let Some(one) = found.find(|structure| structure.name == name) else {
+        return Err(format!("the patch changes no struct {name}"));
+    };
+    let sides = [&one.base, &one.variant];
+    Ok(sides.map(|side| side.as_ref().map(|shape| of(shape) as f64)))
 }

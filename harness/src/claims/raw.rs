@@ -52,6 +52,8 @@ struct RawCheck {
     variant: Option<String>,
     measure: Option<String>,
     count: Option<String>,
+    size: Option<String>,
+    slab: Option<String>,
     findings: Option<Vec<String>>,
     of: Option<RawSide>,
     over: Option<RawOther>,
@@ -152,11 +154,16 @@ impl RawCheck {
             let known: Vec<&str> = runs.keys().map(String::as_str).collect();
             return Err(format!("no run {:?} among {}", self.run, known.join(", ")));
         }
-        let what = match (self.measure, self.count, self.findings) {
-            (Some(name), None, None) => What::Measure(name),
-            (None, Some(name), None) => What::Count(name),
-            (None, None, Some(classes)) => What::Findings(classes),
-            _ => return Err("it wants one of `measure`, `count` and `findings`".into()),
+        let wanted = [
+            self.measure.map(What::Measure),
+            self.count.map(What::Count),
+            self.size.map(What::Size),
+            self.slab.map(What::Slab),
+            self.findings.map(What::Findings),
+        ];
+        let mut wanted = wanted.into_iter().flatten();
+        let (Some(what), None) = (wanted.next(), wanted.next()) else {
+            return Err("it wants one of `measure`, `count`, `size`, `slab` and `findings`".into());
         };
         let findings = matches!(what, What::Findings(_));
         let expectations = [

@@ -82,6 +82,10 @@ pub enum What {
     Measure(String),
     /// What a load counted.
     Count(String),
+    /// The size of a structure by its name, in bytes.
+    Size(String),
+    /// What one takes in the cache that `kmalloc` has for it, in bytes.
+    Slab(String),
     /// Findings of these classes that are not base's too; all classes where none is named.
     Findings(Vec<String>),
 }

@@ -22,7 +22,7 @@ use crate::{
     },
     judge::{
         self, Broken, JudgeInput, Judged, Proof, Rules, Touched, is_throughput,
-        verdict::{Comparison, Measure, Outcome, Patch},
+        verdict::{Comparison, Measure, Outcome, Patch, Structure},
     },
     patch::Series,
     plan::{self, BASE, Cell, PlanInput, Purpose},
@@ -50,6 +50,8 @@ struct VariantSide<'a> {
     variant: &'a Variant,
     /// What its detectors did when they were provoked.
     proof: Option<Proof>,
+    /// What its patch makes of structures.
+    structures: Vec<Structure>,
     kernel: std::result::Result<(Side, Touched), Broken>,
 }
 
@@ -64,11 +66,12 @@ impl<'a> Sides<'a> {
         }
     }
 
-    pub(super) fn add(&mut self, variant: &'a Variant, built: Built) {
+    pub(super) fn add(&mut self, variant: &'a Variant, built: Built, structures: Vec<Structure>) {
         let kernel = built.map(|(image, touched)| (Side::new(image), touched));
         self.variants.push(VariantSide {
             variant,
             proof: None,
+            structures,
             kernel,
         });
     }
@@ -345,6 +348,7 @@ impl Comparing<'_> {
                     earlier: sides.seen.earlier(),
                     touched: Some(touched),
                     proof: one.proof.as_ref(),
+                    structures: &one.structures,
                     compiled: Some(&side.image.compiled),
                     symbols: &symbols,
                     reruns_left,
@@ -388,6 +392,7 @@ impl Comparing<'_> {
             compiled: None,
             symbols: NONE,
             proof: None,
+            structures: &[],
             reruns_left: 0,
             rules: None,
             today: &self.today,

@@ -27,6 +27,7 @@ use crate::{
     },
     patch::Chooser,
     report,
+    scenario::judges_costs,
     source::Ways,
 };
 
@@ -173,6 +174,7 @@ impl Run<'_> {
             Ok(image) => Seen::of(self.ways.cache, image),
             Err(_) => Seen::default(),
         };
+        let base_image = base.clone();
         let builds = base.is_ok();
         let mut sides = Sides::new(config, base, seen, alone);
         for variant in &subject.variants {
@@ -180,7 +182,14 @@ impl Run<'_> {
                 true => self.kernels.variant(config, variant)?,
                 false => self.kernels.without_base(config, variant)?,
             };
-            sides.add(variant, built);
+            let structures = match (&base_image, &built) {
+                (Ok(base), Ok((image, touched))) if judges_costs(config) => {
+                    let images = [base, image];
+                    self.kernels.structures(config, variant, touched, images)?
+                }
+                _ => Vec::new(),
+            };
+            sides.add(variant, built, structures);
         }
         if let Some(image) = sides.any_image() {
             self.guests.settle(image)?;

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Error, Fault, Result,
-    build::{Builder, KernelImage, Patched, Source},
+    build::{Builder, ConfigText, KernelImage, Patched, Source},
     cache::{Entry, Kind as CacheKind},
     cancel::Cancel,
     engine::{
@@ -17,11 +17,16 @@ use crate::{
         subject::{Subject, Variant},
     },
     error::Context,
+    event::Event,
     hash::hex_sha256,
-    judge::{Broken, Touched, verdict::Kind},
+    judge::{
+        Broken, Touched, changed_structures,
+        verdict::{Kind, Structure},
+    },
     patch::{self, Misfit, Rejection, Series},
     plan::BASE,
     source::{self, Fit, Lock, SourceTree, Ways},
+    structures::{self, Size},
 };
 
 /// The subject whose lock serves a run that has none.
@@ -30,6 +35,8 @@ const DEFAULT_SUBJECT: &str = "fuse-backing";
 const LOGS: &str = "build";
 /// The variant's name where it is what a git tree has checked out.
 const CHECKED_OUT: &str = "tree";
+/// So many objects are compiled once more to see structures in them, at most.
+const MOST_OBJECTS: usize = 24;
 /// Base with an overlay; no variant's name may hold a blank.
 const OVERLAID: &str = "base overlaid";
 
@@ -231,6 +238,83 @@ impl<'a> Kernels<'a> {
         Ok(image.map(|image| (image, touched(variant, &self.source.path, &tree))))
     }
 
+    /// What a variant's patch makes of structures, from the objects that show them, compiled once more
+    /// on both sides. Where they do not build that is said, and the run goes on without.
+    ///
+    /// # Errors
+    /// An interruption.
+    pub(super) fn structures(
+        &mut self,
+        config: &str,
+        variant: &Variant,
+        touched: &Touched,
+        [base, image]: [&KernelImage; 2],
+    ) -> Result<Vec<Structure>> {
+        if touched.shaping().is_empty() {
+            return Ok(Vec::new());
+        }
+        let sizes = self.sizes(config, Some(variant), touched, image);
+        let sizes = sizes.and_then(|sizes| {
+            let overlay = self.overlay.clone();
+            Ok([self.sizes(config, overlay.as_ref(), touched, base)?, sizes])
+        });
+        match sizes {
+            Ok([base, variant]) => Ok(changed_structures(touched.structures(), &base, &variant)),
+            Err(error) if error.fault() == Fault::Interrupted => Err(error),
+            Err(error) => {
+                let text = format!(
+                    "sizes of structures are not known of {}: {}",
+                    variant.name,
+                    error.chain()
+                );
+                self.ways.watcher.event(&Event::Warning(text));
+                Ok(Vec::new())
+            }
+        }
+    }
+
+    /// The structures in what a patch touches, on one side.
+    fn sizes(
+        &mut self,
+        config: &str,
+        patched: Option<&Variant>,
+        touched: &Touched,
+        image: &KernelImage,
+    ) -> Result<Vec<Size>> {
+        let tree = match patched {
+            None => self.source.path.clone(),
+            Some(variant) => match self.tree(config, variant)? {
+                Ok(tree) => tree,
+                Err(rejected) => return Err(Error::untestable(rejected.detail)),
+            },
+        };
+        let patched = patched.map(|Variant { name, series }| Patched {
+            name,
+            path: &tree,
+            series,
+        });
+        let read = |file: &str| fs::read_to_string(tree.join(file)).ok();
+        let mut sources = structures::sources(touched.shaping(), &image.compiled, &read);
+        if sources.len() > MOST_OBJECTS {
+            let text = format!(
+                "structures are looked at in {MOST_OBJECTS} of the {} objects that the patch may change",
+                sources.len()
+            );
+            self.ways.watcher.event(&Event::Warning(text));
+            sources.truncate(MOST_OBJECTS);
+        }
+        let stack = self.stack(config)?;
+        self.builder
+            .structures(&self.base_source(), patched.as_ref(), &stack, &sources)
+    }
+
+    fn stack(&self, config: &str) -> Result<ConfigText> {
+        let Request {
+            machine, kconfig, ..
+        } = self.request;
+        configs::stack(self.home, config, *machine, kconfig)
+    }
+
     fn image(
         &self,
         config: &str,
@@ -238,12 +322,7 @@ impl<'a> Kernels<'a> {
         source: &Source<'_>,
         patched: Option<&Patched<'_>>,
     ) -> Result<Image> {
-        let stack = configs::stack(
-            self.home,
-            config,
-            self.request.machine,
-            &self.request.kconfig,
-        )?;
+        let stack = self.stack(config)?;
         match self.builder.kernel(source, patched, &stack) {
             Ok(image) => Ok(Ok(image)),
             Err(error) => {

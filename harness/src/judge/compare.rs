@@ -13,7 +13,7 @@ use super::{
     throughput::{self, Rules},
     touched::Touched,
     unjudged::{Broken, broken_finding, unjudged},
-    verdict::{Comparison, Finding, Judgement, Kind, Outcome, Status},
+    verdict::{Comparison, Finding, Judgement, Kind, Outcome, Status, Structure},
 };
 use crate::{
     collect::record::{End, RunRecord},
@@ -55,6 +55,8 @@ pub struct JudgeInput<'a> {
     /// What the detectors of the variant's kernel did when they were provoked; none where they were
     /// not.
     pub proof: Option<&'a Proof>,
+    /// The structures that the patch changes, where they were looked at.
+    pub structures: &'a [Structure],
     /// How many further boots a side the budget allows.
     pub reruns_left: u32,
     /// What throughput is judged by; none where the config's costs are not what a user's are.
@@ -181,6 +183,7 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
         detectors: conditions::detectors(input.boots),
         proved: input.proof.cloned().unwrap_or_default(),
         measures,
+        structures: input.structures.to_vec(),
         reasons: reasons.words(),
         ..unjudged(
             outcome,

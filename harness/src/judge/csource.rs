@@ -1,4 +1,4 @@
-//! Just enough C: which lines are code, and which function each line lies in.
+//! Just enough C: which lines are code, and which function or structure each line lies in.
 //!
 //! It relies on the kernel's style (a function's braces stand alone at the start of a line) and
 //! asks nothing of the text: whatever does not look so simply has no functions.
@@ -37,9 +37,10 @@ const DEFINING: [(&str, &[&str]); 3] = [
     ("BPF_CALL_", &["", "____"]),
 ];
 
-/// A function's name and its lines, from its header's first to its closing brace, from 1.
+/// The name of a function or a structure, and its lines: from its header's first to its closing
+/// brace, from 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Function {
+pub(super) struct Definition {
     pub(super) name: String,
     pub(super) lines: RangeInclusive<u32>,
 }
@@ -100,7 +101,7 @@ pub(super) fn without_comments(text: &str) -> String {
 }
 
 /// The functions of a text without comments.
-pub(super) fn functions(code: &str) -> Vec<Function> {
+pub(super) fn functions(code: &str) -> Vec<Definition> {
     let mut found = Vec::new();
     // The header's lines so far: since the last thing at the top level that ended.
     let mut header: Vec<&str> = Vec::new();
@@ -111,7 +112,7 @@ pub(super) fn functions(code: &str) -> Vec<Function> {
             if line.starts_with('}')
                 && let Some((names, start)) = open.take()
             {
-                found.extend(names.into_iter().map(|name| Function {
+                found.extend(names.into_iter().map(|name| Definition {
                     name,
                     lines: start..=number,
                 }));
@@ -139,6 +140,45 @@ pub(super) fn functions(code: &str) -> Vec<Function> {
         }
     }
     found
+}
+
+/// The structures and unions with a name that a text without comments defines at its top level. Those
+/// inside them are theirs.
+pub(super) fn structures(code: &str) -> Vec<Definition> {
+    let mut found = Vec::new();
+    let mut open: Option<(&str, u32)> = None;
+    for (number, line) in (1_u32..).zip(code.lines()) {
+        if open.is_none() {
+            open = structure_of(line).map(|name| (name, number));
+        }
+        // A brace at a line's start ends it, and so does one on the line that begins it.
+        let ends = line.starts_with('}')
+            || open.is_some_and(|(_, start)| start == number) && line.contains('}');
+        if ends && let Some((name, start)) = open.take() {
+            found.push(Definition {
+                name: name.to_owned(),
+                lines: start..=number,
+            });
+        }
+    }
+    found
+}
+
+/// The name of the structure whose definition a line begins.
+fn structure_of(line: &str) -> Option<&str> {
+    let (header, _) = line.split_once('{')?;
+    let header = header.strip_prefix("typedef ").unwrap_or(header);
+    let mut words = header.split_whitespace();
+    let keyword = words.next()?;
+    let name = words.next()?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_definition = matches!(keyword, "struct" | "union")
+        && name.chars().all(plain)
+        // Inside a function, or another structure.
+        && !line.starts_with(char::is_whitespace)
+        // `struct a b = {` is a value.
+        && !header.contains(['=', '(']);
+    is_definition.then_some(name)
 }
 
 /// What a function of this header is called in a stack trace: its own name, or those that a
@@ -236,6 +276,41 @@ second(void)
     }
 
     #[test]
+    fn structures_and_their_lines() {
+        let text = "\
+struct one {
+	struct inner {
+		int a;
+	} b;
+};
+
+struct one;
+static struct one value = {
+};
+union two { int a; } __packed;
+static const struct one values[] = {
+	{ },
+};
+typedef struct three {
+} three_t;
+struct one *get(void)
+{
+	struct local {
+		int a;
+	} b;
+}
+struct four	{
+	int a;
+";
+        let found = structures(text);
+        let brief: Vec<(&str, u32, u32)> = found
+            .iter()
+            .map(|one| (one.name.as_str(), *one.lines.start(), *one.lines.end()))
+            .collect();
+        assert_eq!(brief, [("one", 1, 5), ("two", 10, 10), ("three", 14, 15)]);
+    }
+
+    #[test]
     fn any_text_is_taken() {
         for text in [
             "",
@@ -253,6 +328,7 @@ second(void)
             let code = without_comments(text);
             assert_eq!(code.matches('\n').count(), text.matches('\n').count());
             functions(&code);
+            structures(&code);
         }
     }
 }

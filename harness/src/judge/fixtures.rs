@@ -330,6 +330,7 @@ impl Setup {
     pub(super) fn judged(&self) -> Judged {
         judge(&JudgeInput {
             proof: None,
+            structures: &[],
             config: "lockdep",
             scenario: &self.scenario,
             variant: "ida",

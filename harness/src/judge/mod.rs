@@ -14,6 +14,7 @@
 //! | `conditions.rs` | what must have happened for a pass |
 //! | `measures.rs` | costs side by side |
 //! | `instructions.rs`, `memory.rs` | what counted operations cost, and what ids take in memory |
+//! | `structures.rs` | sizes of structures side by side, and the slab caches that serve them |
 //! | `throughput.rs`, `ranks.rs` | what boots allow to say about throughput |
 //! | `rates.rs` | rates of rare events, and what none of them means |
 //! | `assemble.rs` | the whole run's verdict |
@@ -35,6 +36,7 @@ mod ranks;
 pub mod rates;
 mod related;
 mod status;
+mod structures;
 mod throughput;
 mod touched;
 mod unjudged;
@@ -52,6 +54,7 @@ mod touched_tests;
 pub use assemble::{RunFacts, verdict};
 pub use compare::{JudgeInput, Judged, Proof, judge};
 pub use measures::{is_throughput, judged_throughput};
+pub use structures::changed as changed_structures;
 pub use throughput::{Rules, variance as log_variance};
 pub use touched::Touched;
 pub use unjudged::{Broken, broken_base, unjudged, untestable};

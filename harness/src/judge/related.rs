@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::csource::Function;
+use super::csource::Definition;
 
 /// A structure that more functions of a file handle than this says nothing about any of them: every
 /// function of a file system knows its inode.
@@ -11,8 +11,8 @@ const COMMON: usize = 16;
 /// The functions of a text without comments that share a structure with a touched one.
 pub(super) fn related<'f>(
     code: &str,
-    all: &'f [Function],
-    is_touched: &dyn Fn(&Function) -> bool,
+    all: &'f [Definition],
+    is_touched: &dyn Fn(&Definition) -> bool,
 ) -> Vec<&'f str> {
     let lines: Vec<&str> = code.lines().collect();
     let structures: Vec<BTreeSet<&str>> = all
@@ -71,9 +71,9 @@ mod tests {
             text += &format!("int f{n}(struct super *s)\n{{\n}}\n");
         }
         let all = functions(&text);
-        let get = |function: &Function| function.name == "get";
+        let get = |function: &Definition| function.name == "get";
         assert_eq!(related(&text, &all, &get), ["get", "put"]);
-        let put = |function: &Function| function.name == "put";
+        let put = |function: &Definition| function.name == "put";
         assert_eq!(
             related(&text, &all, &put),
             ["get", "put"],

@@ -8,7 +8,7 @@ use std::{
 use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
 use super::{
-    csource::{Function, functions, without_comments},
+    csource::{Definition, functions, structures, without_comments},
     related::related,
 };
 use crate::{
@@ -41,6 +41,11 @@ pub struct Touched {
     functions: BTreeSet<(String, String)>,
     /// The touched functions, and those that handle the same structures.
     related: BTreeSet<String>,
+    /// File and name of every structure with a changed line in its definition, before or after.
+    structures: BTreeSet<(String, String)>,
+    /// Files that are still there with changed code outside functions: what may change the size of a
+    /// structure, theirs or another.
+    shaping: BTreeSet<String>,
     /// Changed lines of code, by their numbers after the series.
     lines: BTreeMap<String, BTreeSet<u32>>,
     /// Base's lines to the variant's, for touched files.
@@ -118,6 +123,17 @@ impl Touched {
     /// The touched functions, and those of the same files that handle the same structures.
     pub fn related(&self) -> &BTreeSet<String> {
         &self.related
+    }
+
+    /// The structures whose definition the series changes, adds or removes: file and name, before and
+    /// after it.
+    pub fn structures(&self) -> &BTreeSet<(String, String)> {
+        &self.structures
+    }
+
+    /// The files, after the series, whose changes may alter the size of a structure.
+    pub fn shaping(&self) -> &BTreeSet<String> {
+        &self.shaping
     }
 
     /// The changed lines of code, by file and their numbers after the series.
@@ -215,8 +231,11 @@ impl Touched {
             self.add_code(old, new);
         }
         if is_c {
-            self.add_functions(old, &a, &removed);
-            self.add_functions(new, &b, &added);
+            let removed = self.add_definitions(old, &a, &removed);
+            let added = self.add_definitions(new, &b, &added);
+            if removed || added {
+                self.shaping.extend(new.map(str::to_owned));
+            }
         }
         if let Some(old) = old {
             let to = new.map(str::to_owned);
@@ -235,15 +254,21 @@ impl Touched {
         };
     }
 
-    fn add_functions(&mut self, file: Option<&str>, code: &str, lines: &BTreeSet<u32>) {
-        let Some(file) = file else { return };
+    /// Adds the functions and structures that these lines lie in; says whether any lies in no function.
+    fn add_definitions(&mut self, file: Option<&str>, code: &str, lines: &BTreeSet<u32>) -> bool {
+        let Some(file) = file else { return false };
         let all = functions(code);
-        let touched = |function: &Function| lines.range(function.lines.clone()).next().is_some();
+        let touched = |one: &Definition| lines.range(one.lines.clone()).next().is_some();
         for function in all.iter().filter(|function| touched(function)) {
             self.add_function(file, &function.name);
         }
         let related = related(code, &all, &touched);
         self.related.extend(related.into_iter().map(str::to_owned));
+        let changed = structures(code).into_iter().filter(|one| touched(one));
+        self.structures
+            .extend(changed.map(|one| (file.to_owned(), one.name)));
+        let within = |line: &u32| all.iter().any(|function| function.lines.contains(line));
+        !lines.iter().all(within)
     }
 
     /// Without the texts: lines as the hunks number them, functions as git names them.
@@ -263,6 +288,7 @@ impl Touched {
             let changed = !added.is_empty() || !code_lines(&hunk.removed).is_empty();
             if changed {
                 self.add_code(old, new);
+                self.shaping.extend(new.map(str::to_owned));
             }
             self.lines.entry(path.to_owned()).or_default().extend(added);
             if changed {

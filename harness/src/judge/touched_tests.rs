@@ -204,3 +204,42 @@ fn frames_with_and_without_places() {
     assert_eq!(touched.frame(&frame("one", vec![elsewhere])), None);
     assert_eq!(touched.frame(&frame("two", vec![])), None);
 }
+
+#[test]
+fn structures_with_changed_definitions_and_files_that_may_shape_others() {
+    const TEXT: &str = "\
+#define MANY 4
+
+struct one {
+	int a; /* first */
+	int b[MANY];
+};
+
+int f(struct one *one)
+{
+	return one->a;
+}
+";
+    let table: [(String, &[&str], bool); 6] = [
+        (TEXT.replace("\tint a;", "\tlong a;"), &["one"], true),
+        (TEXT.replace("\tint a; /* first */\n", ""), &["one"], true),
+        (
+            TEXT.replace("int f", "struct two {\n\tint a;\n};\n\nint f"),
+            &["two"],
+            true,
+        ),
+        (TEXT.replace("first", "foremost"), &[], false),
+        (TEXT.replace("MANY 4", "MANY 8"), &[], true),
+        (TEXT.replace("return one->a", "return 0"), &[], false),
+    ];
+    for (after, structures, shapes) in table {
+        let touched = touched(TEXT, &after);
+        let names: Vec<&str> = touched
+            .structures()
+            .iter()
+            .map(|(_, name)| name.as_str())
+            .collect();
+        assert_eq!(names, structures, "{after}");
+        assert_eq!(touched.shaping().contains("a.c"), shapes, "{after}");
+    }
+}

@@ -42,6 +42,7 @@ pub fn unjudged(
         detectors: BTreeMap::new(),
         proved: BTreeMap::new(),
         measures: Vec::new(),
+        structures: Vec::new(),
         reasons: Some(reason.to_owned())
             .filter(|reason| !reason.is_empty())
             .into_iter()

@@ -113,6 +113,10 @@ pub struct Comparison {
     pub proved: BTreeMap<String, Option<String>>,
     /// Costs, base and variant side by side.
     pub measures: Vec<Measure>,
+    /// The structures that the patch changes, those whose definition it touches first; where costs are
+    /// judged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub structures: Vec<Structure>,
     /// Why it is inconclusive, infrastructure's fault or untestable, in words.
     pub reasons: Vec<String>,
 }
@@ -215,6 +219,33 @@ pub struct Measure {
     /// It breaks another measure down.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub part: bool,
+}
+
+/// A structure that a patch changes, base and variant side by side.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Structure {
+    /// Its name, without `struct`.
+    pub name: String,
+    /// The file that defines it.
+    pub file: String,
+    /// Whether the patch touches its definition; else a structure or a constant that it is made of.
+    pub touched: bool,
+    /// Null where base has none.
+    pub base: Option<Shape>,
+    /// Null where the variant has none.
+    pub variant: Option<Shape>,
+}
+
+/// How large a structure is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// What one takes, in bytes.
+    pub bytes: u64,
+    /// The cache that `kmalloc` takes one from, e.g. `kmalloc-64`; a structure may have a cache of its
+    /// own instead.
+    pub slab: String,
+    /// What one takes there, in bytes.
+    pub slab_bytes: u64,
 }
 
 /// Where on a curve a measure stands.

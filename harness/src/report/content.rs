@@ -9,15 +9,12 @@ use std::{
 use protocol::DetectorState;
 
 use super::{
+    costs,
     page::{Block, Column, Page, Row, Text, Tone},
     words,
 };
 use crate::{
-    boot::settings::Accel,
-    judge::{
-        is_throughput,
-        verdict::{Comparison, Finding, Judgement, Measure, Outcome, Status, Verdict},
-    },
+    judge::verdict::{Comparison, Finding, Outcome, Status, Verdict},
     plugin::Coverage,
 };
 
@@ -47,6 +44,7 @@ pub(super) fn page(verdict: &Verdict, dir: &Path) -> Page {
     for comparison in &verdict.comparisons {
         page.extend(of_comparison(comparison, &verdict.host.accel));
     }
+    page.extend(costs::side_by_side(verdict));
     page.push(files(dir));
     page
 }
@@ -140,23 +138,9 @@ fn of_comparison(comparison: &Comparison, accel: &str) -> Page {
         side_columns("exercised", comparison, None),
         exercise(comparison),
     );
-    let (judged, shown): (Vec<&Measure>, Vec<&Measure>) = comparison
-        .measures
-        .iter()
-        .partition(|measure| measure.judgement.is_some());
-    let mut columns = side_columns("cost", comparison, Some("ratio"));
-    columns.extend([Column::right("95 %"), Column::left("says")]);
-    table(
-        columns,
-        judged
-            .iter()
-            .map(|one| judged_measure(comparison, one, accel))
-            .collect(),
-    );
-    table(
-        side_columns("cost, not judged", comparison, Some("ratio")),
-        shown.iter().map(|one| measure(comparison, one)).collect(),
-    );
+    for costs in costs::tables(comparison, accel) {
+        table(costs.columns, costs.rows);
+    }
     let mut facts = Vec::new();
     if let Some(coverage) = &comparison.coverage {
         facts.push(("patch".to_owned(), executed(coverage)));
@@ -228,7 +212,7 @@ fn finding(finding: &Finding) -> Row {
 }
 
 /// A name, base, the variant; of one kernel alone, no base and nothing that needs it.
-fn side_columns(name: &str, comparison: &Comparison, last: Option<&str>) -> Vec<Column> {
+pub(super) fn side_columns(name: &str, comparison: &Comparison, last: Option<&str>) -> Vec<Column> {
     let compares = !comparison.base.is_empty();
     let base = compares.then(|| Column::right("base"));
     let last = last.filter(|_| compares).map(Column::right);
@@ -240,7 +224,7 @@ fn side_columns(name: &str, comparison: &Comparison, last: Option<&str>) -> Vec<
 }
 
 /// A row under those columns.
-fn side_row(
+pub(super) fn side_row(
     comparison: &Comparison,
     name: Text,
     [base, variant]: [Text; 2],
@@ -281,44 +265,6 @@ fn exercise(comparison: &Comparison) -> Vec<Row> {
             }
         })
         .collect()
-}
-
-fn measure(comparison: &Comparison, measure: &Measure) -> Row {
-    let sides = [&measure.base, &measure.variant];
-    let texts = sides.map(|side| Text::from(side.median.map_or("-".into(), words::figure)));
-    let ratio = measure.ratio.map_or("-".into(), |r| format!("{r:.2}"));
-    let name = match measure.unit.as_str() {
-        "" => measure.name.clone(),
-        unit => format!("{}, {unit}", measure.name),
-    };
-    Row {
-        vital: !measure.part,
-        ..side_row(comparison, name.into(), texts, Some(ratio.into()))
-    }
-}
-
-/// A judged measure's row: its interval, and what they say together.
-fn judged_measure(comparison: &Comparison, one: &Measure, accel: &str) -> Row {
-    let mut row = measure(comparison, one);
-    let interval = one.ci95.map(|[low, high]| format!("{low:.2} to {high:.2}"));
-    let says = one.judgement.map(|judgement| {
-        let (word, tone) = words::judgement(judgement);
-        // Instructions are the same everywhere.
-        let emulated =
-            judgement == Judgement::Equivalent && is_throughput(one) && accel == Accel::Tcg.name();
-        let more = one
-            .more_boots
-            .map(|more| format!("; about {more} more boots a side would settle it"));
-        let text = match emulated {
-            true => format!("{word}, under emulation"),
-            false => word.to_owned(),
-        };
-        Text::toned(text + &more.unwrap_or_default(), tone)
-    });
-    row.cells
-        .push(interval.unwrap_or_else(|| "-".into()).into());
-    row.cells.push(says.unwrap_or_default());
-    row
 }
 
 fn detectors(comparison: &Comparison) -> Text {

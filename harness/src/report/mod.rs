@@ -3,7 +3,7 @@
 //! | file | job |
 //! |---|---|
 //! | `page.rs` | what a page is made of, whatever shows it |
-//! | `content.rs`, `words.rs` | a verdict as a page |
+//! | `content.rs`, `costs.rs`, `words.rs` | a verdict as a page |
 //! | `claims.rs` | what came of a patch's claims as a page |
 //! | `term.rs`, `md.rs` | a page in one format each |
 //! | `escape.rs` | the one way of foreign text into each |
@@ -13,6 +13,7 @@
 
 mod claims;
 mod content;
+mod costs;
 pub mod escape;
 mod format;
 mod lcov;

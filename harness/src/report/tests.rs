@@ -7,8 +7,8 @@ use protocol::DetectorState;
 use super::{Format, render, render_claims};
 use crate::claims::{Checked, Claimed};
 use crate::judge::verdict::{
-    Comparison, Finding, Host, Kernel, Kind, Measure, Outcome, Patch, SCHEMA, Sample, Status,
-    Verdict,
+    Comparison, Finding, Host, Judgement, Kernel, Kind, Measure, Outcome, Patch, SCHEMA, Sample,
+    Shape, Status, Structure, Verdict,
 };
 use crate::plugin::{Coverage, Line};
 
@@ -73,6 +73,7 @@ fn comparison(config: &str, outcome: Outcome, findings: Vec<Finding>) -> Compari
             measure("fio read iops", "1/s", Some(5000.0), Some(5250.0)),
             measure("fio read latency p99", "us", None, Some(8.25)),
         ],
+        structures: vec![],
         reasons: vec!["lockdep had stopped watching by the variant's end".into()],
     }
 }
@@ -154,6 +155,95 @@ pub(crate) fn sample() -> Verdict {
     }
 }
 
+fn structure(name: &str, touched: bool, base: Option<u64>, variant: Option<u64>) -> Structure {
+    let shape = |bytes: u64| Shape {
+        bytes,
+        slab: format!("kmalloc-{}", bytes.next_power_of_two()),
+        slab_bytes: bytes.next_power_of_two(),
+    };
+    Structure {
+        name: name.into(),
+        file: "fs/fuse/fuse_i.h".into(),
+        touched,
+        base: base.map(shape),
+        variant: variant.map(shape),
+    }
+}
+
+/// What two variants cost: throughput by boots, curves, structures.
+pub(crate) fn costs() -> Verdict {
+    let throughput = |variant: &[f64], ratio: f64, judgement| {
+        let side = |values: &[f64]| Sample {
+            values: values.into(),
+            median: Some(values[1]),
+        };
+        let base = [99.0, 100.0, 101.0, 100.0].map(|n| n * 200.0);
+        Measure {
+            ratio: Some(ratio),
+            ci95: Some([ratio - 0.02, ratio + 0.03]),
+            margin: Some(0.05),
+            judgement: Some(judgement),
+            ..Measure::shown("fio iops".into(), "1/s", side(&base), side(variant))
+        }
+    };
+    let curve = |name: &str, unit: &str, each: [f64; 2]| {
+        [1, 100, 10_000].map(|ids| {
+            let [base, variant] = each.map(|each| Some(100.0 + each * f64::from(ids)));
+            measure(name, unit, base, variant).at(ids)
+        })
+    };
+    let variant = |name: &str, measures: Vec<Measure>| Comparison {
+        variant: name.into(),
+        scenario: "costs".into(),
+        coverage: None,
+        structures: vec![
+            structure("fuse_backing", true, Some(40), Some(56)),
+            structure("fuse_backing_table", true, None, Some(2048)),
+            structure("fuse_conn", true, Some(1000), Some(1032)),
+            structure("embeds_it", false, Some(100), Some(116)),
+        ],
+        measures,
+        reasons: vec![],
+        ..comparison("plain", Outcome::Pass, vec![])
+    };
+    let one = throughput(
+        &[20_300.0, 20_200.0, 19_900.0, 20_500.0],
+        1.01,
+        Judgement::Equivalent,
+    );
+    let two = throughput(
+        &[16_300.0, 16_200.0, 15_900.0, 16_500.0],
+        0.81,
+        Judgement::Worse,
+    );
+    let mut part = measure("memory: kmalloc-64", "B", Some(1.0), Some(2.0)).at(100);
+    part.part = true;
+    let memory = |more: f64| curve("memory", "B", [73.0, 64.0 + more]).into_iter();
+    let lookup = |cost: f64| curve("instructions of lookup", "", [0.0, cost]).into_iter();
+    Verdict {
+        outcome: Outcome::Pass,
+        comparisons: vec![
+            variant(
+                "ida-hashtable",
+                [one, part]
+                    .into_iter()
+                    .chain(memory(0.0))
+                    .chain(lookup(0.015))
+                    .collect(),
+            ),
+            variant(
+                "ida-rhashtable",
+                [two]
+                    .into_iter()
+                    .chain(memory(16.0))
+                    .chain(lookup(0.0))
+                    .collect(),
+            ),
+        ],
+        ..sample()
+    }
+}
+
 /// The same shape, with what guests, patches and users might put into it.
 fn hostile() -> Verdict {
     let evil = "\u{1b}]0;x\u{7}| <b>`x`</b> \u{202e}\n# [y](https://z)";
@@ -174,7 +264,12 @@ fn hostile() -> Verdict {
     comparison.base = String::new();
     comparison.exercise = [(evil.to_owned(), u64::MAX)].into();
     comparison.detectors = [(evil.to_owned(), DetectorState::On)].into();
-    comparison.measures = vec![measure(evil, evil, Some(-1e300), Some(1e-300))];
+    comparison.measures = vec![
+        measure(evil, evil, Some(-1e300), Some(1e-300)),
+        measure(evil, evil, Some(-1e300), Some(1e-300)).at(0),
+        measure(evil, evil, Some(1e300), None).at(u32::MAX),
+    ];
+    comparison.structures = vec![structure(evil, true, Some(1), Some(1 << 63))];
     comparison.reasons = vec![evil.into()];
     Verdict {
         kernel: Kernel {
@@ -249,7 +344,7 @@ fn golden_claims() {
     }
 }
 
-fn golden_is(name: &str, got: &str) {
+pub(super) fn golden_is(name: &str, got: &str) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report");
     let path = folder.join(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
@@ -271,6 +366,8 @@ fn golden() {
         ("sample-colour.txt", sample(), Format::Term { colour: true }),
         ("sample.md", sample(), Format::Markdown),
         ("sample.json", sample(), Format::Json),
+        ("costs.txt", costs(), plain),
+        ("costs.md", costs(), Format::Markdown),
         ("hostile.txt", hostile(), plain),
         ("hostile.md", hostile(), Format::Markdown),
     ] {

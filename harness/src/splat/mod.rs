@@ -41,4 +41,5 @@ pub use ranges::Ranges;
 pub use read::{scan_bytes, scan_reader};
 pub use scanner::Scanner;
 pub use symbolize::Symbolizer;
+pub(crate) use symbolize::relative;
 pub use types::{Frame, Place, Splat};

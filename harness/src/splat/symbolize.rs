@@ -174,18 +174,23 @@ impl Symbolizer {
     }
 
     pub(super) fn relative(&self, file: &str) -> String {
-        let file = normal(file);
-        for prefix in &self.prefixes {
-            let prefix = prefix.trim_end_matches('/');
-            if let Some(rest) = file
-                .strip_prefix(prefix)
-                .and_then(|rest| rest.strip_prefix('/'))
-            {
-                return rest.to_owned();
-            }
-        }
-        file
+        relative(file, &self.prefixes)
     }
+}
+
+/// A file as it is named from the first of these folders that it lies below.
+pub(crate) fn relative(file: &str, prefixes: &[impl AsRef<str>]) -> String {
+    let file = normal(file);
+    for prefix in prefixes {
+        let prefix = prefix.as_ref().trim_end_matches('/');
+        if let Some(rest) = file
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.strip_prefix('/'))
+        {
+            return rest.to_owned();
+        }
+    }
+    file
 }
 
 /// The text symbols of the kernel, with sizes as kallsyms has them: up to the next symbol.

@@ -20,6 +20,7 @@ fn claims_are_measured() {
     let text = format!(
         "variant: ida-hashtable\nruns:\n  one: {{config: plain, scenario: operations}}\nclaims:\n  \
          - {{id: once, text: once, checks: {}}}\n  - {{id: twice, text: twice, checks: {}}}\n  \
+         - {{id: class, text: class, checks: [{{run: one, slab: fuse_backing, is: 64, why: it fits}}]}}\n  \
          - {{id: other, text: other, checks: [{{run: one, measure: other, is: 1, why: none}}]}}\n",
         check(1),
         check(2)
@@ -33,10 +34,11 @@ fn claims_are_measured() {
         "--out",
     ];
     let args = [&args[..], &[out.to_str().unwrap()]].concat();
-    let two = [&args[..], &["--only", "once", "--only", "twice"]].concat();
+    let some = ["--only", "once", "--only", "twice", "--only", "class"];
+    let some = [&args[..], &some].concat();
     for (args, code, expected) in [
-        (two, 0, &["holds", "does-not-hold"][..]),
-        (args, 3, &["holds", "does-not-hold", "cannot-tell"]),
+        (some, 0, &["holds", "does-not-hold", "holds"][..]),
+        (args, 3, &["holds", "does-not-hold", "holds", "cannot-tell"]),
     ] {
         let before = fs::metadata(out.join("one/verdict.json")).and_then(|file| file.modified());
         let output = plain(&args);

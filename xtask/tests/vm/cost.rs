@@ -1,6 +1,6 @@
 //! What a patch costs: instructions and memory, counted exactly.
 
-use harness::judge::verdict::{Kind, Outcome, Status};
+use harness::judge::verdict::{Kind, Outcome, Status, Structure};
 
 use crate::ktwin::{planted, run};
 
@@ -52,8 +52,8 @@ fn instructions_are_counted_exactly() {
     }
 }
 
-/// A larger structure is found by its bytes, what is never freed by churning, and neither in a kernel
-/// with another comment.
+/// A larger structure is found by its bytes and by its definition, what is never freed by churning, and
+/// neither in a kernel with another comment.
 #[test]
 fn memory_is_weighed() {
     let patches = ["comment-only", "heavier", "leak"].map(planted);
@@ -62,6 +62,7 @@ fn memory_is_weighed() {
     let run = run(&[&["plain", "--scenario", "memory"][..], &variants].concat());
     run.ended("comment-only", Outcome::Pass);
     let same = run.of("comment-only");
+    assert_eq!(same.structures, [], "no structure is touched");
     for name in [
         "memory per connection",
         "memory per id",
@@ -84,6 +85,19 @@ fn memory_is_weighed() {
         Status::New,
     );
     assert!(found.why.contains("kmalloc-1k"), "{}", found.why);
+    let heavier = &run.of("heavier").structures;
+    let slabs = |one: &Structure| {
+        let sides = [&one.base, &one.variant].map(|side| side.as_ref().unwrap());
+        let grew = sides[1].bytes - sides[0].bytes;
+        (
+            one.name.clone(),
+            grew,
+            sides.map(|shape| shape.slab.clone()),
+        )
+    };
+    let expected = ["kmalloc-64", "kmalloc-1k"].map(str::to_owned);
+    let heavier: Vec<_> = heavier.iter().map(slabs).collect();
+    assert_eq!(heavier, [("fuse_backing".to_owned(), 960, expected)]);
     let title = "objects of kmalloc-64 pile up as ids come and go";
     run.found("leak", Kind::Leak, "memory", title, Status::New);
 }

@@ -47,8 +47,8 @@ pub struct Patched<'a> {
 
 /// Builds kernels.
 pub struct Builder<'a> {
-    cache: &'a Cache,
-    cancel: &'a Cancel,
+    pub(super) cache: &'a Cache,
+    pub(super) cancel: &'a Cancel,
     watcher: &'a dyn Watcher,
     sandbox: Sandbox,
     toolchain: Toolchain,
@@ -100,7 +100,11 @@ impl<'a> Builder<'a> {
     }
 
     /// Tells of a step's begin and end. `work` gives its result, and whether it was made just now.
-    fn told<T>(&self, what: &str, work: impl FnOnce() -> Result<(T, bool)>) -> Result<T> {
+    pub(super) fn told<T>(
+        &self,
+        what: &str,
+        work: impl FnOnce() -> Result<(T, bool)>,
+    ) -> Result<T> {
         let (step, started) = (Step::Build, Instant::now());
         let tell = |event: Event| self.watcher.event(&event);
         tell(Event::Started {
@@ -152,7 +156,7 @@ impl<'a> Builder<'a> {
         Ok((image, fresh))
     }
 
-    fn key(
+    pub(super) fn key(
         &self,
         source: &Source<'_>,
         patched: Option<&Patched<'_>>,
@@ -215,7 +219,12 @@ impl<'a> Builder<'a> {
         self.build(patched.path, &build, name).run(image, key)
     }
 
-    fn build<'b>(&'b self, tree: &'b Path, folder: &'b Path, name: &'b Name<'b>) -> Build<'b> {
+    pub(super) fn build<'b>(
+        &'b self,
+        tree: &'b Path,
+        folder: &'b Path,
+        name: &'b Name<'b>,
+    ) -> Build<'b> {
         Build {
             cache: self.cache,
             cancel: self.cancel,
@@ -230,11 +239,11 @@ impl<'a> Builder<'a> {
 }
 
 /// What lies in a build folder's entry.
-const BUILD: &str = "build";
+pub(super) const BUILD: &str = "build";
 const IMAGE: &str = "image";
 
 /// What a series adds, changes or removes, relative to the tree.
-fn touched(series: &Series) -> Vec<&str> {
+pub(super) fn touched(series: &Series) -> Vec<&str> {
     let changes = series.patches.iter().flat_map(|p| &p.files);
     changes
         .flat_map(|c| [&c.old, &c.new])

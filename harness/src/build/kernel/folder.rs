@@ -23,13 +23,35 @@ const LINKED: [&str; 5] = [
 ];
 const LINKED_PREFIX: &str = ".tmp_vmlinux";
 
+/// Where the programs lie that a build makes for itself.
+const PROGRAMS: [&str; 2] = ["scripts", "tools"];
+
 /// Copies base's folder to `to`, which is made.
 pub(super) fn copy(from: &Path, to: &Path, cancel: &Cancel) -> Result<()> {
-    let linked = |name: &str| LINKED.contains(&name) || name.starts_with(LINKED_PREFIX);
-    copy_folder(from, to, &linked, cancel)
+    copy_folder(from, to, &is_linked, &|_| false, cancel)
 }
 
-fn copy_folder(from: &Path, to: &Path, skip: &dyn Fn(&str) -> bool, cancel: &Cancel) -> Result<()> {
+/// Copies what base's folder holds besides the kernel's own objects: what is configured and generated.
+pub(super) fn copy_prepared(from: &Path, to: &Path, cancel: &Cancel) -> Result<()> {
+    let is_object = |name: &str| name.ends_with(".o") || name.ends_with(".a");
+    let skip = |name: &str| is_linked(name) || is_object(name);
+    copy_folder(from, to, &skip, &is_object, cancel)
+}
+
+fn is_linked(name: &str) -> bool {
+    LINKED.contains(&name) || name.starts_with(LINKED_PREFIX)
+}
+
+/// What to skip is asked at the top, and below it but for the build's own programs.
+type Skip<'s> = &'s dyn Fn(&str) -> bool;
+
+fn copy_folder(
+    from: &Path,
+    to: &Path,
+    skip: Skip<'_>,
+    below: Skip<'_>,
+    cancel: &Cancel,
+) -> Result<()> {
     cancel.check()?;
     let failed = || format!("failed to copy {} to {}", from.display(), to.display());
     fs::create_dir(to).host(failed)?;
@@ -41,7 +63,11 @@ fn copy_folder(from: &Path, to: &Path, skip: &dyn Fn(&str) -> bool, cancel: &Can
         }
         let (source, target) = (entry.path(), to.join(&name));
         if kind.is_dir() {
-            copy_folder(&source, &target, &|_| false, cancel)?;
+            let below = match name.to_str() {
+                Some(name) if PROGRAMS.contains(&name) => &|_: &str| false,
+                _ => below,
+            };
+            copy_folder(&source, &target, below, below, cancel)?;
         } else if kind.is_symlink() {
             let to = fs::read_link(&source).host(failed)?;
             symlink(to, &target).host(failed)?;
@@ -125,6 +151,31 @@ mod tests {
             fs::read_to_string(from.join("fs/vmlinux/a.o")).unwrap(),
             "fs/vmlinux/a.o"
         );
+    }
+
+    #[test]
+    fn what_is_prepared_has_the_builds_programs_and_no_objects_of_the_kernels() {
+        let dir = tempfile::tempdir().unwrap();
+        let from = dir.path().join("base");
+        let files = [
+            ("include/generated/bounds.h", true),
+            ("scripts/basic/fixdep", true),
+            ("scripts/kconfig/conf.o", true),
+            (".config", true),
+            ("fs/fuse/.dev.o.cmd", true),
+            ("fs/fuse/dev.o", false),
+            ("fs/built-in.a", false),
+            ("vmlinux", false),
+        ];
+        for (name, _) in files {
+            fs::create_dir_all(from.join(name).parent().unwrap()).unwrap();
+            fs::write(from.join(name), name).unwrap();
+        }
+        let to = dir.path().join("prepared");
+        copy_prepared(&from, &to, &Cancel::new()).unwrap();
+        for (name, kept) in files {
+            assert_eq!(to.join(name).exists(), kept, "{name}");
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! kbuild's commands in the sandbox: one that configures, one that compiles.
+//! kbuild's commands in the sandbox: one that configures, one that compiles, one for single objects.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -11,9 +11,14 @@ use crate::{
 /// Line tables and inline chains, and nothing else of debug information: a fifth of its size.
 pub(super) const KCFLAGS: &str = "-g1 -gstatement-frontiers";
 
+/// All types, those that nothing uses included: another structure's size may depend on theirs.
+pub(super) const WITH_TYPES: &str = "-g2 -fno-eliminate-unused-debug-types";
+
 /// How long configuring and compiling may take; a base build takes minutes, on a slow host an hour.
 const CONFIGURING: Duration = Duration::from_secs(15 * 60);
 pub(super) const COMPILING: Duration = Duration::from_secs(4 * 3600);
+/// A few objects, and what has to be there before the first.
+const SINGLE_OBJECTS: Duration = Duration::from_secs(30 * 60);
 
 /// tinyconfig with the fragments over it. The result is put in place only if it
 /// differs: everything depends on `.config`'s time. All of it happens inside,
@@ -36,6 +41,13 @@ make -C "$src" O="$build" ARCH=x86_64 KCFLAGS="$flags" -j"$jobs" --output-sync=t
 objcopy -S vmlinux vmlinux.boot
 "#;
 
+/// Some objects and nothing else.
+const OBJECTS: &str = r#"set -e
+src=$1 build=$2 jobs=$3 flags=$4
+shift 4
+make -C "$src" O="$build" ARCH=x86_64 KCFLAGS="$flags" -j"$jobs" --output-sync=target "$@"
+"#;
+
 /// One build folder and what is done in it.
 #[derive(Debug)]
 pub(super) struct Kbuild<'a> {
@@ -55,6 +67,14 @@ impl Kbuild<'_> {
     pub(super) fn compile(&self, each: impl FnMut(&str)) -> Result<Ran> {
         let args = [self.jobs.to_string().into(), KCFLAGS.into()];
         self.script(COMPILE, &args, COMPILING, each)
+    }
+
+    /// These objects alone, with types in their debug information.
+    pub(super) fn objects(&self, objects: &[String], each: impl FnMut(&str)) -> Result<Ran> {
+        let flags = format!("{KCFLAGS} {WITH_TYPES}");
+        let mut args: Vec<OsString> = vec![self.jobs.to_string().into(), flags.into()];
+        args.extend(objects.iter().map(OsString::from));
+        self.script(OBJECTS, &args, SINGLE_OBJECTS, each)
     }
 
     fn script(

@@ -11,6 +11,7 @@ mod one;
 mod outputs;
 mod progress;
 mod pvh;
+mod structures;
 
 pub use builder::{Builder, Patched, Source};
 pub use gates::would_compile;

@@ -1,6 +1,7 @@
 //! One build: a tree configured, checked and compiled in a folder, and its image taken out.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     thread,
@@ -29,11 +30,13 @@ use crate::{
     event::{Event, Step, Watcher},
     hash::file_sha256,
     plan::BASE,
+    structures::{Size, sizes},
 };
 
 /// Largest outputs that are taken, in bytes.
 const LARGEST_IMAGE: u64 = 4 << 30;
 const LARGEST_TEXT: u64 = 4 << 20;
+const LARGEST_OBJECT: u64 = 256 << 20;
 
 /// What messages call a build, and whose fault its failure is.
 pub(super) struct Name<'a> {
@@ -102,24 +105,62 @@ impl Build<'_> {
         let log = self.log(key)?;
         let scratch = self.cache.temp()?;
         let fragments = scratch.path().join("config");
-        write(&fragments, self.name.config.merged().as_bytes())?;
-        let kbuild = Kbuild {
-            sandbox: self.sandbox,
-            room: Room {
-                source: self.tree,
-                build: self.folder,
-                config: Some(&fragments),
-            },
-            log: log.clone(),
-            jobs: thread::available_parallelism().map_or(1, usize::from),
-            cancel: self.cancel,
-        };
+        let kbuild = self.kbuild(&log, &fragments)?;
         let configured = self.configure(&kbuild)?;
         let mut summary = self.compile(&kbuild)?;
         summary.cpu_s += configured;
         self.take(&kbuild.room, image, key, summary)?;
         let kept = fs::copy(&log, image.join("build.log")).and_then(|_| fs::remove_file(&log));
         kept.host(|| format!("failed to keep {}", log.display()))
+    }
+
+    /// Compiles single objects with types in their debug information, and gives the structures that they
+    /// define.
+    pub(super) fn structures(&self, sources: &[String], key: &str) -> Result<Vec<Size>> {
+        let log = self.log(key)?;
+        let scratch = self.cache.temp()?;
+        let fragments = scratch.path().join("config");
+        let kbuild = self.kbuild(&log, &fragments)?;
+        self.configure(&kbuild)?;
+        let object = |source: &String| {
+            let stem = source.strip_suffix(".c").unwrap_or(source);
+            format!("{stem}.o")
+        };
+        let objects: Vec<String> = sources.iter().map(object).collect();
+        let source = self.source(&kbuild);
+        let mut said = Diagnostics::default();
+        let ran = kbuild.objects(&objects, |line| said.take(line, &source))?;
+        if !ran.output.success() {
+            return Err(self.failed("has objects that do not build", &said, &ran, &kbuild));
+        }
+        let outputs = Outputs::open(self.folder, self.name.fault(Fault::Infrastructure))?;
+        let room = &kbuild.room;
+        let prefixes = [self.sandbox.source(room), self.sandbox.build(room)];
+        let prefixes = prefixes.map(|path| path.display().to_string());
+        let mut found = BTreeSet::new();
+        for object in &objects {
+            let bytes = outputs.bytes(object, LARGEST_OBJECT)?;
+            let these = sizes(&bytes, &prefixes.each_ref().map(String::as_str));
+            found.extend(these.host(|| format!("{}: {object}", self.name.what))?);
+        }
+        fs::remove_file(&log).host(|| format!("failed to remove {}", log.display()))?;
+        Ok(found.into_iter().collect())
+    }
+
+    /// kbuild in the build folder, with the fragments in a file of their own.
+    fn kbuild<'k>(&'k self, log: &Path, fragments: &'k Path) -> Result<Kbuild<'k>> {
+        write(fragments, self.name.config.merged().as_bytes())?;
+        Ok(Kbuild {
+            sandbox: self.sandbox,
+            room: Room {
+                source: self.tree,
+                build: self.folder,
+                config: Some(fragments),
+            },
+            log: log.to_owned(),
+            jobs: thread::available_parallelism().map_or(1, usize::from),
+            cancel: self.cancel,
+        })
     }
 
     fn log(&self, key: &str) -> Result<PathBuf> {

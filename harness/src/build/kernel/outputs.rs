@@ -55,14 +55,20 @@ impl Outputs {
         Ok(file)
     }
 
-    /// A text file, lossily as UTF-8.
-    pub(super) fn text(&self, name: &str, largest: u64) -> Result<String> {
+    /// A file's bytes.
+    pub(super) fn bytes(&self, name: &str, largest: u64) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
         let read = self
             .file(name, largest)?
             .take(largest)
             .read_to_end(&mut bytes);
         read.host(|| format!("failed to read the build's {name}"))?;
+        Ok(bytes)
+    }
+
+    /// A text file, lossily as UTF-8.
+    pub(super) fn text(&self, name: &str, largest: u64) -> Result<String> {
+        let bytes = self.bytes(name, largest)?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 

@@ -12,6 +12,7 @@ use crate::{
     cancel::Cancel,
     event::Unwatched,
     patch::{self, FileChange, Series},
+    structures::Size,
 };
 
 const MAKEFILE: &str = r#"
@@ -29,6 +30,7 @@ $(O)/%.o: %.c
 	@echo "  CC      $*.o"
 	gcc $(KCFLAGS) -Wall -c -o $@ $(CURDIR)/$*.c
 	echo 'source_$*.o := $(CURDIR)/$*.c' > $(O)/.$*.o.cmd
+main.o fuse.o: %.o: $(O)/%.o ;
 "#;
 
 /// The note by which QEMU starts a kernel.
@@ -81,6 +83,28 @@ impl Toy {
     }
 
     fn build(&self, variant: Option<(&str, &[&str])>, fragment: &str) -> Result<KernelImage> {
+        self.with(variant, fragment, |builder, source, patched, config| {
+            builder.kernel(source, patched, config)
+        })
+    }
+
+    fn structures(&self, variant: Option<(&str, &[&str])>, file: &str) -> Result<Vec<Size>> {
+        self.with(
+            variant,
+            "CONFIG_A=y\n",
+            |builder, source, patched, config| {
+                builder.structures(source, patched, config, &[file.to_owned()])
+            },
+        )
+    }
+
+    /// What a builder does with base's tree, or a variant's with these files patched.
+    fn with<T>(
+        &self,
+        variant: Option<(&str, &[&str])>,
+        fragment: &str,
+        work: impl FnOnce(&Builder<'_>, &Source<'_>, Option<&Patched<'_>>, &ConfigText) -> Result<T>,
+    ) -> Result<T> {
         let fragments = vec![Fragment {
             name: "toy.config".into(),
             text: fragment.into(),
@@ -96,7 +120,7 @@ impl Toy {
             hash: "toy",
         };
         let Some((name, files)) = variant else {
-            return builder.kernel(&source, None, &config);
+            return work(&builder, &source, None, &config);
         };
         let change = |file: &&str| FileChange {
             new: Some((*file).into()),
@@ -113,15 +137,12 @@ impl Toy {
             sha256: name.into(),
         };
         let tree = self.dir.path().join(name);
-        builder.kernel(
-            &source,
-            Some(&Patched {
-                name,
-                path: &tree,
-                series: &series,
-            }),
-            &config,
-        )
+        let patched = Patched {
+            name,
+            path: &tree,
+            series: &series,
+        };
+        work(&builder, &source, Some(&patched), &config)
     }
 
     fn fails(&self, name: &str, files: &[(&str, &str)]) -> Error {
@@ -281,4 +302,44 @@ fn base_stays_as_it_was() {
     let error = toy.fails("spoiling", &[("Makefile", &makefile)]);
     assert_eq!(error.fault(), Fault::Untestable, "{error}");
     assert_eq!(fs::read(folder.join("main.o")).unwrap(), before);
+}
+
+#[test]
+fn structures_are_seen_in_objects_of_their_own_and_kept() {
+    let toy = Toy::new();
+    let patched = "int fuse;\nstruct backing { long file; int id; };\n";
+    toy.tree("patched", &[("fuse.c", patched)]);
+    let variant: Option<(&str, &[&str])> = Some(("patched", &["fuse.c"]));
+    let expected = [Size {
+        name: "backing".into(),
+        file: "fuse.c".into(),
+        bytes: 16,
+    }];
+    // Before any kernel is built, and from what base's build left.
+    assert_eq!(toy.structures(None, "fuse.c").unwrap(), []);
+    toy.build(None, "CONFIG_A=y\n").unwrap();
+    let listed = |kind: Kind| {
+        let all = toy.cache.list().unwrap();
+        all.into_iter()
+            .filter(|l| l.kind == kind)
+            .collect::<Vec<_>>()
+    };
+    let object = toy
+        .cache
+        .folder(Kind::BuildDir)
+        .join(&listed(Kind::BuildDir)[0].key);
+    let object = object.join("build/fuse.o");
+    let before = fs::read(&object).unwrap();
+    assert_eq!(toy.structures(variant, "fuse.c").unwrap(), expected);
+    assert_eq!(fs::read(&object).unwrap(), before);
+    assert_eq!(listed(Kind::Structures).len(), 2);
+
+    // Nothing is compiled a second time.
+    fs::write(toy.dir.path().join("patched/fuse.c"), "no C").unwrap();
+    assert_eq!(toy.structures(variant, "fuse.c").unwrap(), expected);
+    let error = toy.structures(variant, "gone.c").unwrap_err();
+    assert!(
+        error.chain().contains("toy patched structures"),
+        "{error:?}"
+    );
 }
