@@ -11,6 +11,7 @@ use protocol::DetectorState;
 use super::{
     costs,
     page::{Block, Column, Page, Row, Text, Tone},
+    plots::{self, plots},
     words,
 };
 use crate::{
@@ -45,6 +46,10 @@ pub(super) fn page(verdict: &Verdict, dir: &Path) -> Page {
         page.extend(of_comparison(comparison, &verdict.host.accel));
     }
     page.extend(costs::side_by_side(verdict));
+    for plot in plots(verdict) {
+        let file = dir.join(plots::FOLDER).join(&plot.file);
+        page.push(Block::Plot(plot.title().into(), file.display().to_string()));
+    }
     page.push(files(dir));
     page
 }

@@ -50,6 +50,38 @@ pub fn markdown(text: &str) -> String {
     out
 }
 
+/// For where a link or an image of Markdown's leads, within parentheses.
+pub fn markdown_target(path: &str) -> String {
+    let mut out = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                out.push(char::from(byte));
+            }
+            // Writing to a string does not fail.
+            byte => drop(write!(out, "%{byte:02X}")),
+        }
+    }
+    out
+}
+
+/// For XML, SVG and HTML: in an element's text, or in an attribute's quotes.
+pub fn xml(text: &str) -> String {
+    let text = visible(text, |_| false);
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
 fn visible(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -78,6 +110,9 @@ fn is_hidden(c: char) -> bool {
                 | '\u{2060}'..='\u{206f}'
                 | '\u{feff}'
                 | '\u{fff9}'..='\u{fffb}'
+                // No document may hold these.
+                | '\u{fffe}'
+                | '\u{ffff}'
                 | '\u{e0000}'..='\u{e007f}'
         )
 }
@@ -100,6 +135,29 @@ mod tests {
             assert_eq!(terminal_line(text), line, "{text:?}");
         }
         assert_eq!(terminal("a\n\u{1b}b"), "a\n\\u{1b}b");
+    }
+
+    #[test]
+    fn elements() {
+        for (text, shown) in [
+            ("a < b && c", "a &lt; b &amp;&amp; c"),
+            ("</text>\"'", "&lt;/text&gt;&quot;&#39;"),
+            ("\u{1b}[1m\u{0}\u{ffff}", "\\u{1b}[1m\\u{0}\\u{ffff}"),
+            ("ünï\n", "ünï\\u{a}"),
+        ] {
+            assert_eq!(xml(text), shown, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn targets() {
+        for (path, shown) in [
+            ("./plots/1-a_b.svg", "./plots/1-a_b.svg"),
+            ("a b)<>\n#?%:", "a%20b%29%3C%3E%0A%23%3F%25%3A"),
+            ("ü", "%C3%BC"),
+        ] {
+            assert_eq!(markdown_target(path), shown, "{path:?}");
+        }
     }
 
     #[test]

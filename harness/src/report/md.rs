@@ -1,7 +1,7 @@
 //! A page as Markdown.
 
 use super::{
-    escape::markdown,
+    escape::{markdown, markdown_target},
     page::{Block, Column, Page, Row, Text},
 };
 
@@ -22,6 +22,9 @@ fn block(block: &Block) -> String {
             .map(|(name, value)| format!("- {}: {}\n", markdown(name), text(value)))
             .collect(),
         Block::Table { columns, rows } => table(columns, rows),
+        Block::Plot(about, file) => {
+            format!("![{}]({})\n", text(about), markdown_target(file))
+        }
         Block::List(name, items) => {
             let items: String = items
                 .iter()

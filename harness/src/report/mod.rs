@@ -6,6 +6,7 @@
 //! | `content.rs`, `costs.rs`, `words.rs` | a verdict as a page |
 //! | `claims.rs` | what came of a patch's claims as a page |
 //! | `term.rs`, `md.rs` | a page in one format each |
+//! | `plots.rs`, `plot/` | what there is to plot, and plots as SVG |
 //! | `escape.rs` | the one way of foreign text into each |
 //! | `format.rs` | the table of formats |
 //! | `lcov.rs` | which lines of a patch ran, for tools that read lcov's format |
@@ -19,6 +20,8 @@ mod format;
 mod lcov;
 mod md;
 mod page;
+mod plot;
+mod plots;
 mod store;
 mod term;
 mod words;

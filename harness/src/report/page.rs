@@ -88,6 +88,8 @@ pub(super) enum Block {
     },
     /// Sentences under a heading of their own.
     List(String, Vec<Text>),
+    /// A plot: what it shows, and its file. What cannot show it leaves it out.
+    Plot(Text, String),
 }
 
 /// A whole page.

@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::{
     format::{Format, render},
     lcov,
+    plots::{self, plots},
 };
 use crate::{
     Error, Result,
@@ -27,7 +28,7 @@ const MAX_BYTES: u64 = 64 << 20;
 /// Entries of a run directory that are looked at to say how far it came.
 const MAX_ENTRIES: usize = 10_000;
 
-/// Writes `verdict.json`, `report.md`, and for each comparison that watched which lines of its patch
+/// Writes `verdict.json`, `report.md` and its plots, and for each comparison that watched which lines of its patch
 /// ran a `coverage-N.info` in lcov's format; each whole or not at all.
 ///
 /// # Errors
@@ -36,6 +37,11 @@ pub fn write(verdict: &Verdict, dir: &Path) -> Result<()> {
     let json = serde_json::to_string_pretty(verdict)
         .host(|| "failed to write the verdict as JSON".to_owned())?;
     replace(dir, VERDICT, &(json + "\n"))?;
+    for plot in plots(verdict) {
+        let folder = dir.join(plots::FOLDER);
+        fs::create_dir_all(&folder).host(|| format!("failed to make {}", folder.display()))?;
+        replace(&folder, &plot.file, &plot.svg())?;
+    }
     // Its own folder is where a reader of the file already is.
     replace(
         dir,
@@ -138,7 +144,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::report::tests::sample;
+    use crate::report::tests::{costs, sample};
 
     #[test]
     fn what_is_written_is_read() {
@@ -156,6 +162,21 @@ mod tests {
                 .unwrap()
                 .starts_with("# regression")
         );
+    }
+
+    #[test]
+    fn a_report_leads_to_its_plots() {
+        let dir = tempfile::tempdir().unwrap();
+        write(&costs(), dir.path()).unwrap();
+        let report = fs::read_to_string(dir.path().join(REPORT)).unwrap();
+        let plots = report.lines().filter(|line| line.starts_with("!["));
+        let files = plots.map(|line| line.split_once("](").unwrap().1.trim_end_matches(')'));
+        let files: Vec<&str> = files.collect();
+        assert_eq!(files.len(), 3, "{report}");
+        for file in files {
+            let svg = fs::read_to_string(dir.path().join(file)).unwrap();
+            assert!(svg.starts_with("<svg "), "{file}");
+        }
     }
 
     #[test]

@@ -12,9 +12,13 @@ const TERSE: usize = 6;
 pub(super) fn render(page: &Page, colour: bool) -> String {
     let out = Out { colour };
     let mut text = String::new();
-    for (at, block) in page.iter().enumerate() {
+    let shown: Vec<&Block> = page
+        .iter()
+        .filter(|block| !matches!(block, Block::Plot(..)))
+        .collect();
+    for (at, block) in shown.iter().copied().enumerate() {
         // Facts and reasons stand close to the heading that they are about.
-        let before = at.checked_sub(1).map(|before| &page[before]);
+        let before = at.checked_sub(1).map(|before| shown[before]);
         let close = matches!(
             (block, before),
             (Block::Facts(_) | Block::List(..), Some(Block::Heading(..)))
@@ -48,6 +52,7 @@ impl Out {
                     .collect()
             }
             Block::Table { columns, rows } => self.table(columns, rows),
+            Block::Plot(..) => String::new(),
             Block::List(name, items) => {
                 let items: String = items
                     .iter()
