@@ -197,6 +197,11 @@ pub fn is_watched(load: &Load) -> bool {
     }
 }
 
+/// Whether a load's operations are counted, instruction by instruction.
+pub fn is_counted(load: &Load) -> bool {
+    apart_for(load) == Some(Purpose::Counted)
+}
+
 /// A cell's id without its boot's number.
 pub fn stem(id: &str) -> &str {
     id.rsplit_once('-').map_or(id, |(stem, _)| stem)

@@ -35,7 +35,7 @@ use crate::{
     },
     error::Context,
     event::Event,
-    plan::{Cell, Purpose},
+    plan::{Cell, Purpose, is_counted},
     plugin::{Code, Counting, Functions, Spec},
     provoke::{Failures, Provocation, Provoke},
     source::Ways,
@@ -79,6 +79,9 @@ impl<'a> Guests<'a> {
         let initramfs = images.initramfs()?;
         let commands: Vec<_> = phases.iter().filter_map(|p| command(&p.load)).collect();
         let watching = Watching::new(&request.stalls, stalls);
+        if let Some(watching) = &watching {
+            watching.beside_counting(phases, ways)?;
+        }
         let tools = if commands.is_empty() {
             None
         } else {
@@ -94,7 +97,7 @@ impl<'a> Guests<'a> {
             initramfs,
             tools,
             accel,
-            library: match watching.is_some() || phases.iter().any(is_counted) {
+            library: match watching.is_some() || phases.iter().any(|p| is_counted(&p.load)) {
                 true => Some(Library::build(ways)?),
                 false => None,
             },
@@ -443,10 +446,6 @@ fn command(load: &Load) -> Option<Vec<String>> {
         Load::Fio(_) => Some(vec!["fio".into()]),
         Load::Exec(exec) => Some(exec.command.clone()),
     }
-}
-
-fn is_counted(phase: &Phase) -> bool {
-    matches!(phase.load, Load::Operations(_))
 }
 
 /// The size of the scratch disk that a load wants, in MiB.

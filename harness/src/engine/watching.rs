@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+use protocol::Phase;
 use tempfile::TempDir;
 
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     engine::{Stalls, library::Library},
     event::Event,
     judge::Touched,
-    plan::{Cell, is_watched},
+    plan::{Cell, is_counted, is_watched},
     plugin::{Board, Code, Spec, Stalled, Watch, likely, lines, references, stalls},
     source::Ways,
     splat::Symbolizer,
@@ -66,6 +67,20 @@ impl Watching {
             stalls: chosen,
             plans: RefCell::default(),
         })
+    }
+
+    /// Whether what is demanded can be had beside what these phases count.
+    ///
+    /// # Errors
+    /// Nothing else than counting is left to hold vCPUs in.
+    pub(super) fn beside_counting(&self, phases: &[Phase], ways: Ways<'_>) -> Result<()> {
+        if !self.demanded {
+            return Ok(());
+        }
+        if let Some(note) = excluded(phases)? {
+            ways.watcher.event(&Event::Warning(note));
+        }
+        Ok(())
     }
 
     /// Whether QEMU takes the plugin; what follows from a no is said once.
@@ -178,5 +193,45 @@ impl Watching {
         };
         let mut known = self.plans.borrow_mut();
         Ok(known.entry(image.key.clone()).or_insert(plan).clone())
+    }
+}
+
+/// What is lost where vCPUs are to be held in a run that counts instructions too.
+fn excluded(phases: &[Phase]) -> Result<Option<String>> {
+    const WHY: &str = "one thread runs all vCPUs while instructions are counted";
+    let any = |wanted: fn(&protocol::Load) -> bool| phases.iter().any(|p| wanted(&p.load));
+    match (any(is_counted), any(is_watched)) {
+        (false, _) => Ok(None),
+        (true, true) => Ok(Some(format!(
+            "{WHY}: no vCPU is held in the boots that count, only in the others"
+        ))),
+        (true, false) => Err(Error::input(format!("no vCPU can be held: {WHY}"))
+            .mend("leave --stall out, or name a scenario with another load, such as race")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::{Load, Operations};
+
+    use super::*;
+
+    #[test]
+    fn holding_and_counting_exclude_each_other() {
+        let phase = |load| Phase { load, seconds: 1 };
+        let counted = phase(Load::Operations(Operations {
+            times: 1000,
+            ids: 1,
+            functions: BTreeMap::new(),
+        }));
+        let held = phase(Load::Exec(protocol::Exec {
+            command: vec!["true".into()],
+            expect: 0,
+        }));
+        assert_eq!(excluded(std::slice::from_ref(&held)).unwrap(), None);
+        let note = excluded(&[held, counted.clone()]).unwrap().unwrap();
+        assert!(note.contains("only in the others"), "{note}");
+        let error = excluded(&[counted]).unwrap_err();
+        assert_eq!(error.fault(), crate::Fault::Input);
     }
 }

@@ -16,6 +16,8 @@ use crate::{
 
 /// Within so much of base's is no change.
 const MARGIN: f64 = 0.005;
+/// Fewer operations than this are shown and not judged.
+const FEWEST: u64 = 1000;
 /// Functions that an explanation names.
 const NAMED: usize = 4;
 /// A function that got dearer by less than this is not named.
@@ -129,8 +131,13 @@ fn measure((name, ids): &Key, base: Option<&Operation>, variant: Option<&Operati
     };
     let title = format!("instructions of {name}");
     let mut measure = Measure::shown(title, "", sample(base), sample(variant));
-    measure.margin = measure.ratio.map(|_| MARGIN);
-    measure.judgement = measure.ratio.map(|ratio| match ratio {
+    let enough = [base, variant]
+        .into_iter()
+        .flatten()
+        .all(|one| one.times >= FEWEST);
+    let ratio = measure.ratio.filter(|_| enough);
+    measure.margin = ratio.map(|_| MARGIN);
+    measure.judgement = ratio.map(|ratio| match ratio {
         ratio if ratio > 1.0 + MARGIN => Judgement::Worse,
         ratio if ratio < 1.0 - MARGIN => Judgement::Better,
         _ => Judgement::Equivalent,
@@ -228,6 +235,23 @@ mod tests {
             let others = MARKED.iter().map(|name| operation(name, 10.0, &[]));
             record.operations = operations.iter().cloned().chain(others).collect();
         })
+    }
+
+    #[test]
+    fn too_few_operations_are_not_judged() {
+        let few = |median: f64| {
+            boot(vec![Operation {
+                times: FEWEST - 1,
+                ..operation("lookup", median, &[])
+            }])
+        };
+        let judged = Setup::new(vec![few(100.0)], vec![few(200.0)]).judge();
+        let mut measures = judged.measures.iter();
+        let lookup = measures
+            .find(|m| m.name == "instructions of lookup")
+            .unwrap();
+        assert_eq!((lookup.ratio, lookup.judgement), (Some(2.0), None));
+        assert_eq!(judged.outcome, Outcome::Pass);
     }
 
     #[test]
