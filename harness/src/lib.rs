@@ -20,6 +20,7 @@
 //! [`engine`] runs the steps in this order; whoever watches implements
 //! [`event::Watcher`]. Nothing in here prints.
 
+pub mod bisect;
 pub mod boot;
 pub mod build;
 pub mod cache;

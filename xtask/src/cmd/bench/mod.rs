@@ -1,6 +1,7 @@
 //! `bench`: the project's own figures, as ratios measured side by side.
 
 mod alike;
+mod bisect;
 mod boot;
 mod build;
 mod memory;
@@ -54,6 +55,9 @@ enum Name {
     /// How often a kernel is called better or worse than itself in throughput. Takes a quarter of an
     /// hour.
     Alike,
+    /// Trials that bisect takes, against plain bisect and what any search must take, in simulated
+    /// histories of 10 to 10,000 commits. Takes some minutes.
+    Bisect,
     /// `run kasan --profile quick` with its kernels in the cache.
     Quick,
 }
@@ -123,6 +127,10 @@ pub(crate) fn run(options: Options) -> Result<u8> {
                 Vec::new()
             }
             Name::Alike => alike::measure(&bench)?,
+            Name::Bisect => {
+                bisect::measure(&bench)?;
+                Vec::new()
+            }
             Name::Quick => quick::measure()?,
         };
         figures.iter().for_each(|figure| bench.show(figure));
