@@ -11,7 +11,7 @@ use crate::{Result, cancel::Cancel, error::Context};
 
 /// Links everything under `base` into `target`, which is made if missing, but the files named in
 /// `except` (relative paths). Contents, modes and times are the base's own.
-pub(super) fn link(
+pub(crate) fn link(
     base: &Path,
     target: &Path,
     except: &BTreeSet<PathBuf>,

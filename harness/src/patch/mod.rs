@@ -27,6 +27,7 @@ mod subject;
 
 pub use apply::{apply, check};
 pub use choose::{Ambiguous, Choice, Chooser};
+pub(crate) use farm::link as link_farm;
 pub use load::{load, load_choosing};
 pub use reject::{Misfit, Rejection};
 pub use series::{FileChange, Hunk, Patch, Series};

@@ -4,6 +4,7 @@
 //! is written into it.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -142,36 +143,59 @@ impl<'a> Shadow<'a> {
         Ok(tree)
     }
 
+    /// The object that a name stands for.
+    pub(super) fn id(&self, name: &str) -> Result<String> {
+        let parse = self.git().args(["rev-parse", "--verify", name]);
+        Ok(parse.run_ok(self.ways.cancel)?.text())
+    }
+
+    /// What keys everything made from a tree.
+    pub(super) fn tree_hash(&self, id: &str) -> String {
+        hex_sha256(&[RECIPE.as_bytes(), id.as_bytes()])
+    }
+
     pub(super) fn export(&self, treeish: &str, origin: String) -> Result<SourceTree> {
-        let id = self
-            .git()
-            .args(["rev-parse", "--verify", treeish])
-            .run_ok(self.ways.cancel)?
-            .text();
-        let hash = hex_sha256(&[RECIPE.as_bytes(), id.as_bytes()]);
+        let id = self.id(treeish)?;
+        let hash = self.tree_hash(&id);
         let entry = self.ways.cache.entry(
             Kind::Source,
             &format!("git-{hash}"),
             self.ways.cancel,
-            |to| {
-                let git = || {
-                    self.git()
-                        .env("GIT_INDEX_FILE", self.dir.path().join("export"))
-                };
-                git().args(["read-tree", &id]).run_ok(self.ways.cancel)?;
-                let prefix = format!("--prefix={}/", to.display());
-                let checkout = git().env("GIT_WORK_TREE", to).cwd(to).args([
-                    "checkout-index",
-                    "--all",
-                    "--quiet",
-                    &prefix,
-                ]);
-                checkout.run_ok(self.ways.cancel)?;
-                links_inside(to)
-            },
+            |to| self.check_out(&id, to, None),
         )?;
         SourceTree::new(entry, origin, hash)
     }
+
+    /// Writes a tree's files into a folder: all, or those named.
+    pub(super) fn check_out(
+        &self,
+        id: &str,
+        to: &Path,
+        only: Option<&BTreeSet<String>>,
+    ) -> Result<()> {
+        let git = || {
+            self.git()
+                .env("GIT_INDEX_FILE", self.dir.path().join("export"))
+        };
+        git().args(["read-tree", id]).run_ok(self.ways.cancel)?;
+        let prefix = format!("--prefix={}/", to.display());
+        let checkout =
+            git()
+                .env("GIT_WORK_TREE", to)
+                .cwd(to)
+                .args(["checkout-index", "--quiet", &prefix]);
+        let checkout = match only {
+            None => checkout.arg("--all"),
+            Some(only) => checkout.args(["-z", "--stdin"]).stdin(nul_separated(only)),
+        };
+        checkout.run_ok(self.ways.cancel)?;
+        links_inside(to)
+    }
+}
+
+fn nul_separated(names: &BTreeSet<String>) -> Vec<u8> {
+    let bytes = names.iter().map(|name| name.as_bytes());
+    bytes.flat_map(|name| [name, b"\0"].concat()).collect()
 }
 
 /// git without anybody's configuration, also none that the environment carries (`GIT_CONFIG_COUNT`,

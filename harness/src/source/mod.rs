@@ -7,6 +7,7 @@
 //! | `lock.rs` | `kernel.lock`: the package that the tests use |
 //! | `git.rs` | a git checkout, exported without using its configuration |
 //! | `since.rs` | what leads from a revision to what is checked out |
+//! | `range.rs` | the commits between two revisions, and their trees |
 //! | `folder.rs` | an unpacked tree or tarball |
 //! | `products.rs` | what a build left behind in it |
 //! | `kernel.rs` | what a kernel tree says of itself: version, Kconfig symbols |
@@ -18,6 +19,7 @@ mod git;
 mod kernel;
 mod lock;
 mod products;
+mod range;
 mod since;
 
 use std::path::{Path, PathBuf};
@@ -32,6 +34,7 @@ use crate::{
 pub use debian::{Fit, is_package};
 pub use kernel::missing_symbols;
 pub use lock::Lock;
+pub use range::{About, Between, CommitTree, Commits, Range};
 pub use since::Since;
 
 /// Which source is wanted.

@@ -1,0 +1,360 @@
+//! The commits between two revisions of a git tree, and the tree of each of them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File, FileTimes},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use super::{SourceTree, Ways, git::Shadow, kernel};
+use crate::{
+    Error, Result,
+    cache::{Entry, Kind},
+    cancel::Cancel,
+    error::Context,
+    hash::hex_sha256,
+    patch,
+};
+
+/// Changes whenever the same commits would give another folder.
+const RECIPE: &str = "commit-1";
+/// More commits than any two releases of a kernel have between them.
+const MOST: usize = 500_000;
+/// What compiling a header's change costs, in files.
+const HEADER: usize = 20;
+
+/// A git tree whose commits are wanted. The tree is never written to, and nothing in it is run.
+pub struct Commits<'a> {
+    shadow: Shadow<'a>,
+    ways: Ways<'a>,
+    tree: PathBuf,
+}
+
+/// Which commits are in question.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Between {
+    /// The good revision.
+    pub good: String,
+    /// The bad one.
+    pub bad: String,
+    /// Only commits that touch one of these; all without.
+    pub paths: Vec<String>,
+    /// Merges count as one change of the branch that they were made on.
+    pub first_parent: bool,
+}
+
+/// The commits in question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Range {
+    /// The good commit.
+    pub good: String,
+    /// Parents before children; the last is the bad one.
+    pub commits: Vec<String>,
+    /// Each one's parents, as positions in `commits`.
+    pub parents: Vec<Vec<usize>>,
+}
+
+/// What a commit says of itself. It comes from others: each sink has its way of escaping it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// Name and address.
+    pub author: String,
+    /// The first line of its message.
+    pub subject: String,
+}
+
+/// A commit's files, in the cache; nobody writes to them.
+#[derive(Debug)]
+pub struct CommitTree {
+    /// Its top folder.
+    pub path: PathBuf,
+    /// What keys everything made from it, in hex.
+    pub hash: String,
+    /// What differs from the commit that its build goes on from; these files are newer than that.
+    pub changed: Vec<String>,
+    // Keep what is in use from being cleared.
+    _entries: Vec<Entry>,
+}
+
+impl<'a> Commits<'a> {
+    /// Borrows a git tree's objects.
+    ///
+    /// # Errors
+    /// Bad input for what is no git tree of a kernel.
+    pub fn open(tree: &Path, ways: Ways<'a>) -> Result<Self> {
+        if !tree.join(".git").exists() {
+            let error = Error::input(format!("{} is not a git checkout", tree.display()));
+            return Err(error.mend("give the top of one with --kernel TREE"));
+        }
+        kernel::check(tree)?;
+        Ok(Self {
+            shadow: Shadow::new(tree, ways)?,
+            ways,
+            tree: tree.to_owned(),
+        })
+    }
+
+    /// The commits in question.
+    ///
+    /// # Errors
+    /// Bad input for unknown revisions, and where the good one is no ancestor of the bad one.
+    pub fn between(&self, between: &Between) -> Result<Range> {
+        let good = self.shadow.resolve(&between.good)?;
+        let bad = self.shadow.resolve(&between.bad)?;
+        self.check_order(between, &good, &bad)?;
+        let list = self
+            .shadow
+            .git()
+            .args(["rev-list", "--topo-order", "--reverse"]);
+        let list = match between.first_parent {
+            true => list.arg("--first-parent"),
+            false => list,
+        };
+        let mut lines = Vec::new();
+        let output = list
+            .args([
+                "--parents",
+                "--end-of-options",
+                &bad,
+                &format!("^{good}"),
+                "--",
+            ])
+            .args(
+                between
+                    .paths
+                    .iter()
+                    .map(|path| format!(":(top,literal){path}")),
+            )
+            .lines(self.ways.cancel, |line| {
+                if lines.len() <= MOST {
+                    lines.push(line.to_owned());
+                }
+            })?;
+        if !output.success() {
+            return Err(self.shadow.git().arg("rev-list").failed(&output));
+        }
+        if lines.len() > MOST {
+            let error = Error::input(format!("there are more than {MOST} commits in question"));
+            return Err(error.mend("give a later good commit, or a --path"));
+        }
+        range(good, &bad, &lines, between)
+    }
+
+    fn check_order(&self, between: &Between, good: &str, bad: &str) -> Result<()> {
+        let base = self.shadow.git().args(["merge-base", good, bad]);
+        let base = base.run(self.ways.cancel)?.text();
+        if good == bad {
+            let error = Error::input("the good commit is the bad one");
+            return Err(error.mend("give two commits, of which --good is the older"));
+        }
+        if base == good {
+            return Ok(());
+        }
+        let Between { good, bad, .. } = between;
+        let error = Error::input(format!("{good:?} does not lie in the history of {bad:?}"));
+        Err(error.mend(match base.as_str() {
+            "" => "they have no commit in common: is one of them of another project?".to_owned(),
+            base => format!(
+                "--good {base:.12} is where they part; or look for what mended it, \
+                 with --good and --bad exchanged"
+            ),
+        }))
+    }
+
+    /// Author and subject of a commit.
+    ///
+    /// # Errors
+    /// git's.
+    pub fn about(&self, commit: &str) -> Result<About> {
+        let format = "--format=%an <%ae>%n%s";
+        let show = self
+            .shadow
+            .git()
+            .args(["log", "-1", "-s", "--no-color", format]);
+        let text = show.arg(commit).run_ok(self.ways.cancel)?.text();
+        let (author, subject) = text.split_once('\n').unwrap_or((&text, ""));
+        Ok(About {
+            author: author.to_owned(),
+            subject: subject.to_owned(),
+        })
+    }
+
+    /// The files that differ between two commits.
+    ///
+    /// # Errors
+    /// git's.
+    pub fn changed(&self, from: &str, to: &str) -> Result<BTreeSet<String>> {
+        self.diff(from, to, "--diff-filter=ACDMTUX")
+    }
+
+    /// The same, without those that `to` no longer has.
+    fn written(&self, from: &str, to: &str) -> Result<BTreeSet<String>> {
+        self.diff(from, to, "--diff-filter=d")
+    }
+
+    fn diff(&self, from: &str, to: &str, filter: &str) -> Result<BTreeSet<String>> {
+        let path = self.shadow.dir.path().join("changed");
+        let output = format!("--output={}", path.display());
+        let diff = self.shadow.git().args([
+            "diff-tree",
+            "-r",
+            "-z",
+            "--name-only",
+            "--no-renames",
+            "--no-ext-diff",
+            "--no-textconv",
+        ]);
+        diff.args([output.as_str(), filter, from, to])
+            .run_ok(self.ways.cancel)?;
+        let list = fs::read(&path).host(|| format!("failed to read {}", path.display()))?;
+        let names = list
+            .split(|byte| *byte == 0)
+            .filter(|name| !name.is_empty());
+        let names = names.map(|name| {
+            String::from_utf8(name.to_vec()).map_err(|_| {
+                let text = String::from_utf8_lossy(name).into_owned();
+                Error::untestable(format!("{text:?} is no file name that can be built"))
+            })
+        });
+        names.collect()
+    }
+
+    /// How much of one commit's build another's can do without, as a number of files to compile.
+    ///
+    /// # Errors
+    /// git's.
+    pub fn distance(&self, from: &str, to: &str) -> Result<usize> {
+        let changed = self.changed(from, to)?;
+        let files = changed.iter().map(|name| match name.ends_with(".h") {
+            true => HEADER,
+            false => 1,
+        });
+        Ok(files.sum())
+    }
+
+    /// A commit's whole tree.
+    ///
+    /// # Errors
+    /// git's, and the file system's.
+    pub fn export(&self, commit: &str) -> Result<SourceTree> {
+        let what = format!("{} at {commit:.12}", self.tree.display());
+        self.ways.step(&what, || {
+            self.shadow
+                .export(&format!("{commit}^{{tree}}"), what.clone())
+        })
+    }
+
+    /// A commit's tree as links to `base`, another commit's whole tree, and what differs. What
+    /// differs from `after` is newer than anything built of that so far.
+    ///
+    /// # Errors
+    /// git's, and the file system's.
+    pub fn tree(
+        &self,
+        commit: &str,
+        (base, base_tree): (&str, &SourceTree),
+        after: &str,
+    ) -> Result<CommitTree> {
+        let treeish = format!("{commit}^{{tree}}");
+        let id = self.shadow.id(&treeish)?;
+        let changed = self.changed(after, commit)?;
+        let mut own = self.changed(base, commit)?;
+        // Linked files have base's times: what is to be newer must be the commit's own.
+        own.extend(changed.iter().cloned());
+        let key = hex_sha256(&[RECIPE, &id, &base_tree.hash, after].map(str::as_bytes));
+        let fill = |to: &Path| {
+            patch::link_farm(
+                &base_tree.path,
+                to,
+                &own.iter().map(PathBuf::from).collect(),
+                self.ways.cancel,
+            )?;
+            let mut written = self.written(base, commit)?;
+            written.extend(self.written(after, commit)?);
+            self.shadow.check_out(&id, to, Some(&written))?;
+            let same = own.difference(&changed);
+            age(to, same, self.ways.cancel)
+        };
+        let entry = self
+            .ways
+            .cache
+            .entry(Kind::Tree, &key, self.ways.cancel, fill)?;
+        Ok(CommitTree {
+            path: entry.path.clone(),
+            hash: self.shadow.tree_hash(&id),
+            changed: changed.into_iter().collect(),
+            _entries: vec![entry],
+        })
+    }
+}
+
+/// Makes files older than any object: what was compiled elsewhere had the same contents.
+fn age<'n>(top: &Path, names: impl Iterator<Item = &'n String>, cancel: &Cancel) -> Result<()> {
+    let old = FileTimes::new().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(1));
+    for name in names {
+        cancel.check()?;
+        let path = top.join(name);
+        let is_file = path.symlink_metadata().is_ok_and(|meta| meta.is_file());
+        if is_file {
+            let aged = File::open(&path).and_then(|file| file.set_times(old));
+            aged.host(|| format!("failed to set the time of {}", path.display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// `git rev-list --parents`, oldest first.
+fn range(good: String, bad: &str, lines: &[String], between: &Between) -> Result<Range> {
+    let mut commits = Vec::with_capacity(lines.len());
+    let mut positions = BTreeMap::new();
+    let mut parents = Vec::with_capacity(lines.len());
+    for line in lines {
+        let mut ids = line.split(' ');
+        // What git says on stderr comes here too.
+        let Some(commit) = ids.next().filter(|id| is_id(id)) else {
+            continue;
+        };
+        let most = if between.first_parent { 1 } else { usize::MAX };
+        // Those in the good commit's history are not listed, and not in question.
+        let known: Vec<usize> = ids
+            .take(most)
+            .filter_map(|id| positions.get(id).copied())
+            .collect();
+        positions.insert(commit.to_owned(), commits.len());
+        commits.push(commit.to_owned());
+        parents.push(known);
+    }
+    if commits.is_empty() {
+        let error = Error::input(match between.paths.as_slice() {
+            [] => "no commit lies between the good and the bad one".to_owned(),
+            paths => format!("no commit between them touches {}", paths.join(", ")),
+        });
+        return Err(error.mend("give other revisions, or another --path"));
+    }
+    // With a path the last that touches it has all that the bad one has of it; but the bad one is
+    // what was said to be bad.
+    if commits.last().is_some_and(|last| last != bad) {
+        let tips = tips(&parents);
+        commits.push(bad.to_owned());
+        parents.push(tips);
+    }
+    Ok(Range {
+        good,
+        commits,
+        parents,
+    })
+}
+
+/// A SHA-1 or a SHA-256 in hex.
+fn is_id(word: &str) -> bool {
+    matches!(word.len(), 40 | 64) && word.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// The commits that are nobody's parents.
+fn tips(parents: &[Vec<usize>]) -> Vec<usize> {
+    let inner: BTreeSet<usize> = parents.iter().flatten().copied().collect();
+    (0..parents.len())
+        .filter(|one| !inner.contains(one))
+        .collect()
+}
