@@ -45,6 +45,18 @@ pub struct Patched<'a> {
     pub series: &'a Series,
 }
 
+/// A tree whose build goes on from another's.
+#[derive(Debug, Clone, Copy)]
+pub struct Following<'a> {
+    /// What messages call it.
+    pub name: &'a str,
+    /// The tree.
+    pub source: Source<'a>,
+    /// The one that is built already, and the files that differ from it: theirs in the tree are
+    /// newer, all others are not.
+    pub after: Option<(Source<'a>, &'a [String])>,
+}
+
 /// Builds kernels.
 pub struct Builder<'a> {
     pub(super) cache: &'a Cache,
@@ -148,12 +160,112 @@ impl<'a> Builder<'a> {
                 self.cache.entry(Kind::Kernel, &key, self.cancel, fill)?
             }
         };
+        self.hold(entry)
+    }
+
+    /// An entry's image, which stays as long as the builder, and whether it was made just now.
+    fn hold(&self, entry: Entry) -> Result<(KernelImage, bool)> {
         let image = KernelImage::load(&entry.path)?;
         let fresh = entry.fresh;
         if let Ok(mut held) = self.held.lock() {
             held.push(entry);
         }
         Ok((image, fresh))
+    }
+
+    /// The kernel of one of many trees of which each is much like the last; from the cache where it
+    /// lies there. Its build folder is kept for the next.
+    ///
+    /// # Errors
+    /// As [`Builder::kernel`], and all of them untestable: nothing else says whose fault it is.
+    pub fn following(&self, tree: &Following<'_>, config: &ConfigText) -> Result<KernelImage> {
+        let name = Name::new(config, Some(tree.name));
+        self.told(&name.what, || self.follow(tree, &name))
+    }
+
+    /// Whether the kernel of such a tree is in the cache.
+    ///
+    /// # Errors
+    /// The cache's.
+    pub fn has(&self, source: &Source<'_>, config: &ConfigText) -> Result<bool> {
+        let keys = [
+            self.key(source, None, config),
+            self.following_key(source, config),
+        ];
+        for key in keys {
+            if self.cache.get(Kind::Kernel, &key)?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether the build folder of such a tree is in the cache, for another to go on from.
+    ///
+    /// # Errors
+    /// The cache's.
+    pub fn can_follow(&self, source: &Source<'_>, config: &ConfigText) -> Result<bool> {
+        let key = self.following_key(source, config);
+        Ok(self.cache.get(Kind::BuildDir, &key)?.is_some())
+    }
+
+    /// Gives a tree's build folder back.
+    ///
+    /// # Errors
+    /// The cache's.
+    pub fn forget(&self, source: &Source<'_>, config: &ConfigText) -> Result<()> {
+        let key = self.following_key(source, config);
+        self.cache.remove(Kind::BuildDir, &key).map(drop)
+    }
+
+    fn follow(&self, tree: &Following<'_>, name: &Name<'_>) -> Result<(KernelImage, bool)> {
+        let config = name.config;
+        config.requests()?;
+        let whole = self
+            .cache
+            .get(Kind::Kernel, &self.key(&tree.source, None, config))?;
+        let key = self.following_key(&tree.source, config);
+        let entry = match whole {
+            Some(entry) => entry,
+            None => self.cache.entry(Kind::Kernel, &key, self.cancel, |image| {
+                let fill = |dir: &Path| self.fill_following(tree, name, dir, &key);
+                let built = self.cache.entry(Kind::BuildDir, &key, self.cancel, fill)?;
+                share_image(&built.path.join(IMAGE), image)
+            })?,
+        };
+        self.hold(entry)
+    }
+
+    fn fill_following(
+        &self,
+        tree: &Following<'_>,
+        name: &Name<'_>,
+        dir: &Path,
+        key: &str,
+    ) -> Result<()> {
+        let (build, image) = (dir.join(BUILD), dir.join(IMAGE));
+        fs::create_dir(&image).host(|| format!("failed to make {}", image.display()))?;
+        let from = match tree.after {
+            None => None,
+            Some((after, _)) => {
+                let key = self.following_key(&after, name.config);
+                self.cache.get(Kind::BuildDir, &key)?
+            }
+        };
+        match (from, tree.after) {
+            (Some(from), Some((_, changed))) => {
+                folder::copy(&from.path.join(BUILD), &build, self.cancel)?;
+                let changed: Vec<&str> = changed.iter().map(String::as_str).collect();
+                folder::touch(tree.source.path, &changed)?;
+            }
+            _ => fs::create_dir(&build).host(|| format!("failed to make {}", build.display()))?,
+        }
+        self.build(tree.source.path, &build, name).run(&image, key)
+    }
+
+    /// Never a base's key: makefiles of other commits wrote into such a folder.
+    fn following_key(&self, source: &Source<'_>, config: &ConfigText) -> String {
+        hex_sha256(&[b"following", self.key(source, None, config).as_bytes()])
     }
 
     pub(super) fn key(

@@ -13,7 +13,7 @@ mod progress;
 mod pvh;
 mod structures;
 
-pub use builder::{Builder, Patched, Source};
+pub use builder::{Builder, Following, Patched, Source};
 pub use gates::would_compile;
 
 #[cfg(test)]
