@@ -116,9 +116,10 @@ impl<'a> Collector<'a> {
         }
     }
 
-    /// How many splats came so far.
-    pub fn splats(&self) -> u64 {
-        self.splats_seen
+    /// Whether a splat came that is one of those wanted.
+    pub fn showed(&self, wanted: &dyn Fn(&Splat) -> bool) -> bool {
+        let mut splats = self.record.splats.iter();
+        splats.any(|timed| wanted(&timed.splat))
     }
 
     fn console(&mut self, at: Duration, bytes: &[u8]) -> Result<()> {

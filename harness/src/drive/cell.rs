@@ -39,10 +39,14 @@ use crate::{
     plan::Cell,
     plugin::{Board, Counting},
     provoke::{Failures, Provoke},
+    splat::Splat,
 };
 
 /// The phase that is not watched.
 const FIO: &str = "fio";
+
+/// Says of a splat whether it is the one that was waited for.
+pub type Until<'a> = &'a dyn Fn(&Splat) -> bool;
 
 /// Everything that one boot needs.
 #[derive(Clone, Copy)]
@@ -73,8 +77,8 @@ pub struct CellContext<'a> {
     pub restored: Option<Restored<'a>>,
     /// What its detectors are provoked by, once the agent has said hello.
     pub provoked: Option<Provoked<'a>>,
-    /// Whether it ends with its first splat.
-    pub until_splat: bool,
+    /// Which splat ends it at once; none goes on to the plan's end.
+    pub until: Option<Until<'a>>,
     /// The boot.
     pub cell: &'a Cell,
     /// The run's directory.
@@ -202,7 +206,7 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
                 watched.follow(&event)?;
             }
             collector.take(at, event)?;
-            let enough = context.until_splat && collector.splats() > 0;
+            let enough = context.until.is_some_and(|wanted| collector.showed(wanted));
             Ok(if enough { Go::Enough } else { Go::On })
         };
         let plan = &context.cell.plan;

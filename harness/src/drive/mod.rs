@@ -21,7 +21,7 @@ mod tests;
 mod watchdog;
 
 pub(crate) use cell::settings;
-pub use cell::{CellContext, Counted, Provoked, Restored, Watched, run_cell};
+pub use cell::{CellContext, Counted, Provoked, Restored, Until, Watched, run_cell};
 pub use conclude::{Cause, Exit, Shown, conclude};
 pub use limits::Limits;
 pub use lines::{Line, Lines};

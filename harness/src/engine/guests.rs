@@ -25,7 +25,7 @@ use crate::{
         CellDir, Provenance,
         record::{End, RunRecord},
     },
-    drive::{self, CellContext, Limits, Provoked, Restored, run_cell},
+    drive::{self, CellContext, Limits, Provoked, Restored, Until, run_cell},
     engine::{
         AccelChoice, Request,
         emulator::Spoiled,
@@ -213,20 +213,18 @@ impl<'a> Guests<'a> {
         }
     }
 
-    /// The same, to its first splat or its plan's end.
-    pub(super) fn boot_until_splat(
+    /// The same once, to a splat that is wanted or its plan's end; not symbolized.
+    pub(super) fn boot_until(
         &self,
         cell: &Cell,
         image: &KernelImage,
         subject: Subject<'_>,
+        until: Option<Until<'_>>,
         run: &Path,
     ) -> Result<RunRecord> {
         let none = Provenance::default();
         self.with(cell, image, Some(subject), &none, run, |context| {
-            run_cell(&CellContext {
-                until_splat: true,
-                ..*context
-            })
+            run_cell(&CellContext { until, ..*context })
         })
     }
 
@@ -266,14 +264,14 @@ impl<'a> Guests<'a> {
     }
 
     /// Restores a machine and runs a cell on it, as [`Guests::boot`] does after a boot; to its end,
-    /// or to the first splat.
+    /// or to a splat that is wanted.
     pub(super) fn restore(
         &self,
         snapshot: &Snapshot,
         cell: &Cell,
         image: &KernelImage,
         subject: Subject<'_>,
-        until_splat: bool,
+        until: Option<Until<'_>>,
         run: &Path,
     ) -> Result<RunRecord> {
         let sockets = tempfile::tempdir().host(|| "failed to make a folder for sockets".into())?;
@@ -284,7 +282,7 @@ impl<'a> Guests<'a> {
                     snapshot,
                     sockets: sockets.path(),
                 }),
-                until_splat,
+                until,
                 ..*context
             })
         })?;
@@ -381,7 +379,7 @@ impl<'a> Guests<'a> {
                     seed: cell.plan.seed,
                 }),
             restored: None,
-            until_splat: false,
+            until: None,
             provoked: None,
             cell,
             run,

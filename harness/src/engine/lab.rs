@@ -11,6 +11,7 @@ use crate::{
     cache::Cache,
     cancel::Cancel,
     collect::{Provenance, record::RunRecord},
+    drive::Until,
     engine::{
         Home, Request,
         guests::Guests,
@@ -130,7 +131,8 @@ impl<'a> Lab<'a> {
         let near = Near::of(touched);
         let subject = near.subject(touched);
         let run = self.dir.path();
-        self.guests.boot_until_splat(&cell, image, subject, run)
+        self.guests
+            .boot_until(&cell, image, subject, Some(&|_| true), run)
     }
 
     /// Boots a machine as far as its agent's hello, and keeps it for [`Lab::restore`].
@@ -161,8 +163,9 @@ impl<'a> Lab<'a> {
         let near = Near::of(touched);
         let subject = near.subject(touched);
         let run = self.dir.path();
+        let until: Option<Until<'_>> = if until_splat { Some(&|_| true) } else { None };
         self.guests
-            .restore(snapshot, &cell, image, subject, until_splat, run)
+            .restore(snapshot, &cell, image, subject, until, run)
     }
 
     fn cell(&mut self, config: &str, phases: Vec<Phase>) -> Cell {

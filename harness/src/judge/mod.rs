@@ -6,6 +6,7 @@
 //! | `compare.rs` | one comparison: everything below put together |
 //! | `unjudged.rs` | comparisons without boots |
 //! | `observe.rs`, `ends.rs` | a boot's record to what it showed |
+//! | `followed.rs` | whether a boot showed the one finding that is followed |
 //! | `frames.rs` | the frames of a splat that count |
 //! | `groups.rs` | observations of both sides that are the same finding |
 //! | `known.rs` | what base is known to show, earlier boots included |
@@ -25,6 +26,7 @@ mod conditions;
 mod csource;
 mod ends;
 mod fisher;
+mod followed;
 mod frames;
 mod groups;
 mod instructions;
@@ -53,6 +55,7 @@ mod touched_tests;
 
 pub use assemble::{RunFacts, verdict};
 pub use compare::{JudgeInput, Judged, Proof, judge};
+pub use followed::{Bound, Followed, Shown};
 pub use measures::{is_throughput, judged_throughput};
 pub use structures::changed as changed_structures;
 pub use throughput::{Rules, variance as log_variance};

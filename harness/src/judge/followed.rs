@@ -1,0 +1,208 @@
+//! Whether a boot showed the one finding that is followed (pure).
+
+use protocol::DetectorState;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    instructions, measures, memory,
+    observe::{Observation, observe},
+    verdict::{Kind, Measure},
+};
+use crate::{
+    collect::record::{End, RunRecord},
+    scenario::Acceptance,
+    splat::Splat,
+};
+
+/// `git bisect run`'s exit code of a command that cannot say.
+const SKIP: i32 = 125;
+
+/// Detectors that end with their first report, by what their titles hold: what they did not say
+/// after that is no miss.
+const ONCE: [(&str, &str); 7] = [
+    ("KASAN:", "kasan"),
+    ("KCSAN:", "kcsan"),
+    ("possible deadlock", "lockdep"),
+    ("lock dependency", "lockdep"),
+    ("possible recursive locking", "lockdep"),
+    ("suspicious RCU usage", "lockdep"),
+    ("memory leak", "kmemleak"),
+];
+
+/// The finding that is followed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Followed {
+    /// One with this title, or a splat that has it among its alternatives.
+    Title(String),
+    /// Any of this kind.
+    Kind(Kind),
+    /// Any that the scenario does not accept.
+    Any,
+    /// A figure beyond a bound.
+    Measure {
+        /// As a verdict names it, e.g. `instructions of lookup`.
+        name: String,
+        /// The bound.
+        bound: Bound,
+    },
+}
+
+/// A figure's bound.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Bound {
+    /// It shows above this.
+    Above(f64),
+    /// It shows below this.
+    Below(f64),
+}
+
+/// What a trial says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Shown {
+    /// It shows.
+    Hit {
+        /// The finding's title.
+        title: String,
+        /// A path below the folder of the boots.
+        evidence: String,
+    },
+    /// It does not.
+    Miss,
+    /// This boot cannot say, and another may.
+    Blind(String),
+    /// No boot of this kernel can say.
+    Never(String),
+    /// The host's fault.
+    Spoiled(String),
+    /// The user stopped it.
+    Interrupted,
+}
+
+impl Bound {
+    fn is_passed(self, value: f64) -> bool {
+        match self {
+            Self::Above(bound) => value > bound,
+            Self::Below(bound) => value < bound,
+        }
+    }
+}
+
+impl Followed {
+    /// Whether a splat is what is followed: nothing that comes after it matters.
+    pub fn is(&self, splat: &Splat) -> bool {
+        match self {
+            Self::Title(title) => {
+                let mut titles = std::iter::once(&splat.title).chain(&splat.alternatives);
+                titles.any(|one| same(one, title))
+            }
+            Self::Kind(Kind::Splat) => true,
+            Self::Kind(_) | Self::Any | Self::Measure { .. } => false,
+        }
+    }
+
+    /// What one boot says; `accepts` says which titles the scenario accepts.
+    pub fn in_boot(&self, record: &RunRecord, accepts: &dyn Fn(&str) -> bool) -> Shown {
+        match &record.end {
+            End::Interrupted => return Shown::Interrupted,
+            End::Infrastructure { why } => return Shown::Spoiled(why.clone()),
+            End::Finished | End::BootFailed { .. } | End::Watchdog { .. } | End::Died { .. } => {}
+        }
+        let boots = std::slice::from_ref(record);
+        let all = observe(boots, None, false);
+        let splat = record.splats.iter().find(|timed| self.is(&timed.splat));
+        if let Some(timed) = splat {
+            return Shown::Hit {
+                title: timed.splat.title.clone(),
+                evidence: format!("{}/{}", record.cell.id, timed.file),
+            };
+        }
+        if let Some(hit) = all.iter().find(|one| self.fits(one, accepts)) {
+            return Shown::Hit {
+                title: hit.title.clone(),
+                evidence: hit.evidence.clone(),
+            };
+        }
+        if record.exec.iter().any(|exec| exec.code == Some(SKIP)) {
+            return Shown::Never(format!("the command exited with {SKIP}"));
+        }
+        if let Some(failed) = all.iter().find(|one| one.kind == Kind::BootFailed) {
+            return Shown::Never(format!("it does not boot: {}", failed.title));
+        }
+        if let Some(exec) = record.exec.iter().find_map(|exec| exec.error.as_ref()) {
+            return Shown::Never(format!("the command does not start: {exec}"));
+        }
+        if record.end != End::Finished {
+            let why = all.last().map_or("it did not end well", |one| &one.title);
+            return Shown::Blind(format!("it was cut short: {why}"));
+        }
+        if let Some(why) = self.silenced(record) {
+            return why;
+        }
+        match self {
+            Self::Measure { name, bound } => figure(boots, name, *bound),
+            Self::Title(_) | Self::Kind(_) | Self::Any => Shown::Miss,
+        }
+    }
+
+    fn fits(&self, one: &Observation, accepts: &dyn Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Title(title) => same(&one.title, title),
+            Self::Kind(kind) => one.kind == *kind,
+            // A boot that fails is followed only where that was asked for.
+            Self::Any => one.kind != Kind::BootFailed && !accepts(&one.title),
+            Self::Measure { .. } => false,
+        }
+    }
+
+    /// Where the detector that would tell of it had stopped, or is not there at all.
+    fn silenced(&self, record: &RunRecord) -> Option<Shown> {
+        let Self::Title(title) = self else {
+            return None;
+        };
+        let (_, detector) = ONCE.iter().find(|(words, _)| title.contains(words))?;
+        let mut states = record.detectors.iter();
+        let (_, state) = states.find(|(name, _)| name.eq_ignore_ascii_case(detector))?;
+        match state {
+            DetectorState::On => None,
+            DetectorState::Off => {
+                let other = record.splats.first().map(|timed| &timed.splat.title);
+                let after = other.map_or(String::new(), |title| format!(" after {title}"));
+                Some(Shown::Blind(format!("{detector} had stopped{after}")))
+            }
+            DetectorState::Absent => Some(Shown::Never(format!("{detector} is not built in"))),
+        }
+    }
+}
+
+fn same(one: &str, other: &str) -> bool {
+    one.split_whitespace().eq(other.split_whitespace())
+}
+
+fn figure(boots: &[RunRecord], name: &str, bound: Bound) -> Shown {
+    let all = figures(boots);
+    let found = all.iter().find(|one| one.name == name);
+    match found.and_then(|one| one.variant.median) {
+        None => {
+            let names: Vec<&str> = all.iter().map(|one| one.name.as_str()).collect();
+            Shown::Never(format!("no figure {name:?}: it has {}", names.join(", ")))
+        }
+        Some(value) if bound.is_passed(value) => Shown::Hit {
+            title: format!("{name}: {value}"),
+            evidence: boots.first().map_or(String::new(), |boot| {
+                format!("{}/record.json", boot.cell.id)
+            }),
+        },
+        Some(_) => Shown::Miss,
+    }
+}
+
+/// Every figure of some boots of one kernel.
+fn figures(boots: &[RunRecord]) -> Vec<Measure> {
+    let accepts = |_: &str| Acceptance::default();
+    let mut all = measures::measures(&[], boots);
+    all.extend(instructions::judge(&[], boots, &accepts).0);
+    all.extend(memory::judge(&[], boots, &accepts).0);
+    all
+}
