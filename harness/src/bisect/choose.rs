@@ -183,7 +183,7 @@ mod tests {
         let rare = shares(&history, 20, 80);
         let at = choose(&history, &rare, &unknown, Costs::TRIALS, 1e-4).unwrap();
         // A Z-channel's best input: misses tell less than hits.
-        assert!((380..=440).contains(&at), "{at}");
+        assert!((360..=440).contains(&at), "{at}");
     }
 
     #[test]

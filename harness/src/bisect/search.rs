@@ -181,6 +181,11 @@ impl Search {
         self.belief.shares().commits()
     }
 
+    /// For each commit, the probability that the culprit lies in its history.
+    pub fn has_it(&self) -> Vec<f64> {
+        self.history.sums(&self.commits())
+    }
+
     /// The hit rate that is expected of a commit that has the culprit.
     pub fn rate(&self) -> f64 {
         self.belief.shares().rate()
@@ -217,7 +222,7 @@ impl Search {
 
     /// How many trials without a hit say that the finding is rarer than is worth following. To give
     /// up wrongly is to be wrong, too: it takes a tenth of what that may come to.
-    fn patience(&self) -> u32 {
+    pub fn patience(&self) -> u32 {
         let wrong = (1.0 - self.aim.confidence) / 10.0;
         (wrong.ln() / (1.0 - self.aim.rarest).ln()).ceil() as u32
     }

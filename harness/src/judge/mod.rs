@@ -49,6 +49,8 @@ mod compare_tests;
 #[cfg(test)]
 pub(crate) mod fixtures;
 #[cfg(test)]
+mod followed_tests;
+#[cfg(test)]
 mod known_tests;
 #[cfg(test)]
 mod touched_tests;

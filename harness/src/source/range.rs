@@ -180,6 +180,15 @@ impl<'a> Commits<'a> {
         })
     }
 
+    /// What keys everything made from a commit's tree, in hex.
+    ///
+    /// # Errors
+    /// git's.
+    pub fn tree_hash(&self, commit: &str) -> Result<String> {
+        let id = self.shadow.id(&format!("{commit}^{{tree}}"))?;
+        Ok(self.shadow.tree_hash(&id))
+    }
+
     /// The files that differ between two commits.
     ///
     /// # Errors
@@ -357,4 +366,154 @@ fn tips(parents: &[Vec<usize>]) -> Vec<usize> {
     (0..parents.len())
         .filter(|one| !inner.contains(one))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cache::Cache, event::Unwatched, host::Cmd};
+
+    fn git(tree: &Path, args: &[&str]) -> String {
+        let git =
+            Cmd::new("git").args(["-c", "user.name=T\u{1b}", "-c", "user.email=t@example.org"]);
+        let git = git.args(["-c", "init.defaultBranch=main"]).args(args);
+        let git = git.cwd(tree).env("GIT_CONFIG_GLOBAL", "/dev/null");
+        git.run_ok(&Cancel::new()).unwrap().text()
+    }
+
+    fn write(tree: &Path, file: &str, text: &str) {
+        let path = tree.join(file);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn commit(tree: &Path, message: &str) -> String {
+        git(tree, &["add", "--all"]);
+        git(tree, &["commit", "--quiet", "--allow-empty", "-m", message]);
+        git(tree, &["rev-parse", "HEAD"])
+    }
+
+    /// good - a - merge - last, with `side` from good merged; what is hostile in it must not run.
+    fn tree(dir: &Path) -> (PathBuf, Vec<String>) {
+        let tree = dir.join("tree");
+        for file in ["Kconfig", "arch/x86/Kconfig", "fs/Kconfig", "kernel/fork.c"] {
+            write(&tree, file, "one\n");
+        }
+        write(&tree, "Makefile", "VERSION = 7\nPATCHLEVEL = 3\n");
+        git(&tree, &["init", "--quiet"]);
+        let good = commit(&tree, "good");
+        git(&tree, &["checkout", "--quiet", "-b", "side"]);
+        write(&tree, "fs/side.c", "side\n");
+        let side = commit(&tree, "side");
+        git(&tree, &["checkout", "--quiet", "main"]);
+        write(&tree, "fs/a.c", "a\n");
+        fs::remove_file(tree.join("kernel/fork.c")).unwrap();
+        let a = commit(&tree, "a");
+        git(&tree, &["merge", "--quiet", "-m", "merge", "side"]);
+        let merge = git(&tree, &["rev-parse", "HEAD"]);
+        write(&tree, "fs/a.c", "b\n");
+        let last = commit(&tree, "last \u{1b}[31m");
+        let evil = format!("touch {}", dir.join("ran").display());
+        let config = format!(
+            "[core]\n\tfsmonitor = {evil}\n[filter \"evil\"]\n\tsmudge = {evil}\n\
+             [log]\n\tshowSignature = true\n[gpg]\n\tprogram = {evil}\n"
+        );
+        fs::write(tree.join(".git/config"), config).unwrap();
+        (tree, vec![good, side, a, merge, last])
+    }
+
+    fn files(top: &Path) -> Vec<String> {
+        let walk = ignore::WalkBuilder::new(top)
+            .standard_filters(false)
+            .build();
+        let files = walk.flatten().filter(|entry| entry.path().is_file());
+        let mut names: Vec<String> = files
+            .map(|file| file.path().strip_prefix(top).unwrap().display().to_string())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn the_commits_of_a_tree_that_is_not_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, ids) = tree(dir.path());
+        let before = files(&path);
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        let ways = Ways {
+            cache: &cache,
+            cancel: &Cancel::new(),
+            watcher: &Unwatched,
+        };
+        let commits = Commits::open(&path, ways).unwrap();
+        let mut between = Between {
+            good: ids[0].clone(),
+            bad: "main".into(),
+            ..Between::default()
+        };
+        let all = commits.between(&between).unwrap();
+        let position = |range: &Range, id: &String| range.commits.iter().position(|one| one == id);
+        assert_eq!((all.commits.len(), all.commits.last()), (4, Some(&ids[4])));
+        let merge = position(&all, &ids[3]).unwrap();
+        let mut parents = all.parents[merge].clone();
+        parents.sort_unstable();
+        let mut expected = [&ids[1], &ids[2]].map(|id| position(&all, id).unwrap());
+        expected.sort_unstable();
+        assert_eq!(parents, expected);
+        between.first_parent = true;
+        let first = commits.between(&between).unwrap();
+        assert_eq!(first.commits, [&ids[2], &ids[3], &ids[4]].map(Clone::clone));
+        assert_eq!(first.parents, [vec![], vec![0], vec![1]]);
+        between.first_parent = false;
+        between.paths = vec!["fs/side.c".into()];
+        let side = commits.between(&between).unwrap();
+        // The bad one stands for all that is not listed.
+        assert_eq!(side.commits, [&ids[1], &ids[4]].map(Clone::clone));
+
+        let about = commits.about(&ids[4]).unwrap();
+        assert_eq!(about.subject, "last \u{1b}[31m");
+        for (good, bad) in [("main", "main"), ("main", "side"), ("side", "nothing")] {
+            let wrong = Between {
+                good: good.into(),
+                bad: bad.into(),
+                ..Between::default()
+            };
+            let error = commits.between(&wrong).unwrap_err();
+            assert_eq!(error.fault(), crate::Fault::Input, "{good} {bad}");
+        }
+
+        // A commit's tree is another's and what differs, and that is newer than what was built.
+        let base = commits.export(&ids[0]).unwrap();
+        let linked = commits.tree(&ids[4], (&ids[0], &base), &ids[3]).unwrap();
+        assert_eq!(linked.changed, ["fs/a.c"]);
+        let expected = [
+            "Kconfig",
+            "Makefile",
+            "arch/x86/Kconfig",
+            "fs/Kconfig",
+            "fs/a.c",
+            "fs/side.c",
+        ];
+        assert_eq!(files(&linked.path), expected);
+        let text = fs::read_to_string(linked.path.join("fs/a.c")).unwrap();
+        assert_eq!(text, "b\n");
+        let modified = |name: &str| {
+            fs::metadata(linked.path.join(name))
+                .unwrap()
+                .modified()
+                .unwrap()
+        };
+        let side = modified("fs/side.c")
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(side.as_secs(), 1);
+        assert!(modified("fs/a.c") > SystemTime::now() - Duration::from_secs(3600));
+        assert_eq!(linked.hash, commits.tree_hash(&ids[4]).unwrap());
+
+        assert_eq!(files(&path), before);
+        assert!(
+            !dir.path().join("ran").exists(),
+            "the tree's own configuration was used"
+        );
+    }
 }

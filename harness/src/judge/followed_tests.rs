@@ -1,0 +1,116 @@
+//! What a boot says of the finding that is followed.
+
+use protocol::DetectorState;
+
+use super::{
+    fixtures::{good, kasan, splat, splats},
+    followed::{Bound, Followed, Shown},
+    verdict::Kind,
+};
+use crate::collect::record::{End, RunRecord};
+
+const TITLE: &str = "KASAN: slab-use-after-free Read in f";
+
+fn title() -> Followed {
+    Followed::Title(TITLE.into())
+}
+
+fn shown(followed: &Followed, record: &RunRecord) -> Shown {
+    followed.in_boot(record, &|title| title == "accepted")
+}
+
+fn is_hit(followed: &Followed, record: &RunRecord) -> bool {
+    matches!(shown(followed, record), Shown::Hit { .. })
+}
+
+#[test]
+fn a_title_is_followed_with_its_alternatives() {
+    let mut record = good("c-1");
+    assert_eq!(shown(&title(), &record), Shown::Miss);
+    kasan("f")(&mut record);
+    let hit = Shown::Hit {
+        title: TITLE.into(),
+        evidence: "c-1/splats/0001.txt".into(),
+    };
+    assert_eq!(shown(&title(), &record), hit);
+    let mut other = good("c-2");
+    kasan("g")(&mut other);
+    assert_eq!(shown(&title(), &other), Shown::Miss);
+    other.splats[0].splat.alternatives = vec![TITLE.into()];
+    assert!(is_hit(&title(), &other));
+    // A boot that dies of it is a hit, one that dies of something else says nothing.
+    let died = |record: &mut RunRecord| {
+        record.end = End::Died {
+            why: "x".into(),
+            panicked: true,
+        };
+    };
+    died(&mut record);
+    assert!(is_hit(&title(), &record));
+    let mut dead = good("c-3");
+    kasan("g")(&mut dead);
+    died(&mut dead);
+    assert!(matches!(shown(&title(), &dead), Shown::Blind(_)));
+}
+
+#[test]
+fn a_detector_that_stopped_says_nothing() {
+    let lockdep = Followed::Title("possible deadlock in f".into());
+    let mut record = good("c-1");
+    assert_eq!(shown(&lockdep, &record), Shown::Miss);
+    splats(vec![splat("lockdep", "possible deadlock in g", &[])])(&mut record);
+    record
+        .detectors
+        .insert("lockdep".into(), DetectorState::Off);
+    let Shown::Blind(why) = shown(&lockdep, &record) else {
+        panic!("{:?}", shown(&lockdep, &record));
+    };
+    assert_eq!(why, "lockdep had stopped after possible deadlock in g");
+    record
+        .detectors
+        .insert("lockdep".into(), DetectorState::Absent);
+    assert!(matches!(shown(&lockdep, &record), Shown::Never(_)));
+}
+
+#[test]
+fn kinds_commands_and_boots() {
+    let any = Followed::Any;
+    let mut record = good("c-1");
+    assert_eq!(shown(&any, &record), Shown::Miss);
+    record.exec[0].code = Some(1);
+    assert!(is_hit(&any, &record));
+    assert!(is_hit(&Followed::Kind(Kind::CommandFailed), &record));
+    assert!(!is_hit(&Followed::Kind(Kind::Hang), &record));
+    record.exec[0].code = Some(125);
+    assert!(matches!(shown(&title(), &record), Shown::Never(_)));
+    let mut accepted = good("c-2");
+    splats(vec![splat("kcsan", "accepted", &[])])(&mut accepted);
+    assert_eq!(shown(&any, &accepted), Shown::Miss);
+
+    let mut failed = good("c-3");
+    failed.hello = None;
+    failed.end = End::BootFailed { why: "x".into() };
+    assert!(matches!(shown(&any, &failed), Shown::Never(_)));
+    assert!(is_hit(&Followed::Kind(Kind::BootFailed), &failed));
+    failed.end = End::Infrastructure { why: "x".into() };
+    assert!(matches!(shown(&any, &failed), Shown::Spoiled(_)));
+    failed.end = End::Interrupted;
+    assert_eq!(shown(&any, &failed), Shown::Interrupted);
+}
+
+#[test]
+fn a_figure_past_its_bound() {
+    let of = |name: &str, bound| Followed::Measure {
+        name: name.into(),
+        bound,
+    };
+    let record = good("c-1");
+    let iops = "fio read iops";
+    assert!(is_hit(&of(iops, Bound::Below(60.0)), &record));
+    assert_eq!(shown(&of(iops, Bound::Below(50.0)), &record), Shown::Miss);
+    assert!(is_hit(&of(iops, Bound::Above(49.0)), &record));
+    let Shown::Never(why) = shown(&of("nothing", Bound::Above(1.0)), &record) else {
+        panic!("a figure that is not there");
+    };
+    assert!(why.contains(iops), "{why}");
+}
