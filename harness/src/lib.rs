@@ -15,6 +15,7 @@
 //! | collect | [`collect`], [`splat`] | the run directory |
 //! | judge | [`judge`] | nothing (pure) |
 //! | report | [`report`] | files |
+//! | bisect | [`bisect`] | nothing (pure): which commit to try next, and when to stop |
 //! | claims | [`claims`] | nothing (pure): verdicts against what a patch claims |
 //!
 //! [`engine`] runs the steps in this order; whoever watches implements

@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Replay(cmd::replay::Options),
     /// A patch's claims, measured.
     Claims(cmd::claims::Options),
+    /// The commit that brought a finding, however rarely it shows.
+    Bisect(cmd::bisect::Options),
     /// The project's own figures, side by side.
     Bench(cmd::bench::Options),
     /// What lies in the cache, and clearing it.

@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Command::Report(options) => cmd::report::run(options),
         Command::Replay(options) => cmd::replay::run(options),
         Command::Claims(options) => cmd::claims::run(options),
+        Command::Bisect(options) => cmd::bisect::run(options),
         Command::Bench(options) => cmd::bench::run(options),
         Command::Cache(options) => cmd::cache::run(options),
     };

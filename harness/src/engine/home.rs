@@ -39,6 +39,11 @@ impl Home {
         self.scenarios().join(name)
     }
 
+    /// Where bisects keep their trials.
+    pub fn bisects(&self) -> PathBuf {
+        self.0.join("target/ktwin/bisects")
+    }
+
     /// Where run directories go.
     pub fn runs(&self) -> PathBuf {
         self.0.join("target/ktwin/runs")

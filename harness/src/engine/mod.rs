@@ -1,5 +1,6 @@
 //! The engine: the pipeline's steps, one after the other, for one request.
 
+mod bisect;
 pub mod catalogue;
 mod claims;
 mod compare;
@@ -23,6 +24,7 @@ mod subject;
 mod symbols;
 mod watching;
 
+pub use bisect::{Asked, Commit, Ended, Found, Tried, bisect};
 pub use claims::measure_claims;
 pub use flow::{Done, run};
 pub use home::Home;

@@ -1,6 +1,7 @@
 //! One module a subcommand: its options, and one `run()`.
 
 pub(crate) mod bench;
+pub(crate) mod bisect;
 pub(crate) mod cache;
 pub(crate) mod claims;
 pub(crate) mod doctor;

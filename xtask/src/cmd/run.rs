@@ -175,12 +175,12 @@ enum ProfileName {
 
 /// `--stall`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Stall {
+pub(crate) enum Stall {
     Off,
     At(Spec),
 }
 
-fn stall(text: &str) -> Result<Stall, String> {
+pub(crate) fn stall(text: &str) -> Result<Stall, String> {
     if text == "off" {
         return Ok(Stall::Off);
     }
@@ -189,7 +189,7 @@ fn stall(text: &str) -> Result<Stall, String> {
 }
 
 /// `off` takes what was given before it back.
-fn stalls(given: &[Stall]) -> Stalls {
+pub(crate) fn stalls(given: &[Stall]) -> Stalls {
     let from = given.iter().rposition(|one| *one == Stall::Off);
     let rest = &given[from.map_or(0, |off| off + 1)..];
     let specs = rest.iter().filter_map(|one| match one {
@@ -214,6 +214,16 @@ pub(crate) enum AccelName {
     Auto,
     Kvm,
     Tcg,
+}
+
+impl From<AccelName> for AccelChoice {
+    fn from(name: AccelName) -> Self {
+        match name {
+            AccelName::Auto => AccelChoice::Auto,
+            AccelName::Kvm => AccelChoice::Kvm,
+            AccelName::Tcg => AccelChoice::Tcg,
+        }
+    }
 }
 
 pub(crate) fn run(options: Options) -> Result<u8> {
@@ -298,11 +308,7 @@ impl What {
                 MachineName::Microvm => Machine::Microvm,
                 MachineName::Q35 => Machine::Q35,
             },
-            accel: match self.accel {
-                AccelName::Auto => AccelChoice::Auto,
-                AccelName::Kvm => AccelChoice::Kvm,
-                AccelName::Tcg => AccelChoice::Tcg,
-            },
+            accel: self.accel.into(),
             ..Request::default()
         }
     }
@@ -324,7 +330,7 @@ pub(crate) fn kernel(given: Option<&Path>, locked: bool) -> Kernel {
 }
 
 /// A size with K, M or G, as MiB.
-fn memory(text: &str) -> Result<u32, String> {
+pub(crate) fn memory(text: &str) -> Result<u32, String> {
     harness::scenario::parse_size_mib(text).map_err(|e| e.to_string())
 }
 

@@ -1,0 +1,103 @@
+//! The question that a bisect is to answer.
+
+use std::{fs, path::PathBuf};
+
+use crate::{
+    Error, Result,
+    bisect::Aim,
+    build::ConfigText,
+    engine::{Kernel, Request, Variants},
+    error::Context,
+    hash::hex_sha256,
+    judge::Followed,
+    scenario::Scenario,
+    source::{self, Between, Range},
+};
+
+/// What a bisect is asked.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Kernel tree, config, scenario and guest.
+    pub request: Request,
+    /// Which commits are in question.
+    pub between: Between,
+    /// The finding that is followed.
+    pub followed: Followed,
+    /// How sure the answer must be.
+    pub aim: Aim,
+    /// How long each load of a trial runs, in seconds, instead of what the profile says.
+    pub seconds: Option<u64>,
+}
+
+impl Asked {
+    /// The git tree.
+    ///
+    /// # Errors
+    /// The request names something else.
+    pub(super) fn tree(&self) -> Result<PathBuf> {
+        match &self.request.kernel {
+            Kernel::Source(source::Request::Tree(tree)) => tree
+                .canonicalize()
+                .input(|| format!("failed to resolve {}", tree.display())),
+            _ => Err(Error::input("bisect needs a git tree").mend("give it with --kernel TREE")),
+        }
+    }
+
+    /// The one config.
+    ///
+    /// # Errors
+    /// There are several, or patches on top.
+    pub(super) fn config(&self) -> Result<&str> {
+        let alone = matches!(self.request.variants, Variants::None);
+        match self.request.configs.as_slice() {
+            [one] if one != "all" && alone => Ok(one),
+            _ => Err(Error::input("bisect takes one config, and no patch")
+                .mend("name the config in which the finding shows")),
+        }
+    }
+
+    /// What keys the trials: whatever decides how a trial of a commit ends. How sure the answer must
+    /// be does not, so a bisect that ended goes on where more is asked.
+    ///
+    /// # Errors
+    /// A file that it names cannot be read.
+    pub(super) fn id(
+        &self,
+        range: &Range,
+        scenario: &Scenario,
+        stack: &ConfigText,
+    ) -> Result<String> {
+        let request = &self.request;
+        let file = match scenario.file.as_os_str().is_empty() {
+            true => Vec::new(),
+            false => fs::read(&scenario.file)
+                .input(|| format!("failed to read {}", scenario.file.display()))?,
+        };
+        let guest = format!(
+            "{:?} {:?} {:?} {:?} {:?} {:?} {:?}",
+            request.memory_mib,
+            request.cpus,
+            request.append,
+            request.accel,
+            request.machine,
+            request.stalls,
+            request.profile,
+        );
+        let what = format!(
+            "{:?} {:?} {:?}",
+            request.workload, self.followed, self.seconds
+        );
+        let commits = format!("{:?} {:?}", range.commits, self.between.first_parent);
+        let fields = [
+            self.tree()?.display().to_string(),
+            range.good.clone(),
+            commits,
+            stack.merged(),
+            guest,
+            what,
+        ];
+        let mut fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
+        fields.push(&file);
+        Ok(hex_sha256(&fields))
+    }
+}

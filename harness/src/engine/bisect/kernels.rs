@@ -1,0 +1,162 @@
+//! A commit's kernel: from the cache, or built on what the nearest other commit's build left.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Error, Fault, Result,
+    build::{Builder, ConfigText, Following, KernelImage, Source},
+    source::{self, Commits, SourceTree, Ways},
+};
+
+/// Build folders that are kept for others to go on from: a gigabyte or two each.
+const KEPT: usize = 3;
+
+/// A kernel, or why there is none.
+pub(super) type Image = std::result::Result<KernelImage, String>;
+
+/// The kernels of a bisect.
+pub(super) struct Kernels<'a> {
+    commits: &'a Commits<'a>,
+    builder: Builder<'a>,
+    stack: ConfigText,
+    /// Kconfig symbols that must be there.
+    requires: Vec<String>,
+    /// The commit to whose tree all others are linked, and its tree.
+    base: (String, SourceTree),
+    images: BTreeMap<String, Image>,
+    /// Commits whose build folders are there, the newest last.
+    folders: Vec<String>,
+}
+
+impl<'a> Kernels<'a> {
+    /// `base` is a commit near all others; `earlier` those that an earlier session built, in order.
+    pub(super) fn new(
+        commits: &'a Commits<'a>,
+        base: &str,
+        stack: ConfigText,
+        requires: Vec<String>,
+        earlier: impl Iterator<Item = String>,
+        ways: Ways<'a>,
+    ) -> Result<Self> {
+        let mut kernels = Self {
+            builder: Builder::new(ways.cache, ways.cancel, ways.watcher)?,
+            base: (base.to_owned(), commits.export(base)?),
+            images: BTreeMap::new(),
+            folders: Vec::new(),
+            commits,
+            stack,
+            requires,
+        };
+        for commit in std::iter::once(base.to_owned()).chain(earlier) {
+            kernels.folders.retain(|one| *one != commit);
+            let hash = commits.tree_hash(&commit)?;
+            if kernels
+                .builder
+                .can_follow(&kernels.source(&hash), &kernels.stack)?
+            {
+                kernels.folders.push(commit);
+            }
+        }
+        Ok(kernels)
+    }
+
+    /// A commit's kernel, and how long its build took; none where it was there.
+    pub(super) fn kernel(&mut self, commit: &str) -> Result<(Image, Option<Duration>)> {
+        if let Some(known) = self.images.get(commit) {
+            return Ok((known.clone(), None));
+        }
+        let began = Instant::now();
+        let hash = self.commits.tree_hash(commit)?;
+        let cached = self.builder.has(&self.source(&hash), &self.stack)?;
+        let image = match self.make(commit, &hash, cached) {
+            Ok(image) => Ok(image),
+            Err(error) if error.fault() == Fault::Untestable => Err(error.chain()),
+            Err(error) => return Err(error),
+        };
+        self.images.insert(commit.to_owned(), image.clone());
+        Ok((image, (!cached).then(|| began.elapsed())))
+    }
+
+    fn make(&mut self, commit: &str, hash: &str, cached: bool) -> Result<KernelImage> {
+        let name: String = commit.chars().take(12).collect();
+        let (base, base_tree) = &self.base;
+        if cached || commit == base {
+            if !cached {
+                self.check_requires(&base_tree.path)?;
+            }
+            let tree = Following {
+                name: &name,
+                source: self.source(hash),
+                after: None,
+            };
+            let image = self.builder.following(&tree, &self.stack)?;
+            return self.keep(commit, image, cached);
+        }
+        let after = self.nearest(commit)?;
+        let from = after.as_deref().unwrap_or(base);
+        let tree = self.commits.tree(commit, (base, base_tree), from)?;
+        self.check_requires(&tree.path)?;
+        let after_hash = self.commits.tree_hash(from)?;
+        let after = after.map(|_| (self.source(&after_hash), tree.changed.as_slice()));
+        let following = Following {
+            name: &name,
+            source: Source {
+                path: &tree.path,
+                hash: &tree.hash,
+            },
+            after,
+        };
+        let image = self.builder.following(&following, &self.stack)?;
+        self.keep(commit, image, false)
+    }
+
+    /// A kernel without what the scenario requires cannot be tried.
+    fn check_requires(&self, tree: &Path) -> Result<()> {
+        let missing = source::missing_symbols(tree, &self.requires)?;
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let missing = missing.join(", no CONFIG_");
+        Err(Error::untestable(format!("it has no CONFIG_{missing}")))
+    }
+
+    /// Keeps the newest build folders.
+    fn keep(&mut self, commit: &str, image: KernelImage, cached: bool) -> Result<KernelImage> {
+        if !cached {
+            self.folders.push(commit.to_owned());
+            while self.folders.len() > KEPT {
+                let hash = self.commits.tree_hash(&self.folders.remove(0))?;
+                self.builder.forget(&self.source(&hash), &self.stack)?;
+            }
+        }
+        Ok(image)
+    }
+
+    /// The commit with a build folder from which the fewest files are to be compiled.
+    fn nearest(&self, commit: &str) -> Result<Option<String>> {
+        let mut best: Option<(usize, &String)> = None;
+        for one in &self.folders {
+            let hash = self.commits.tree_hash(one)?;
+            if !self.builder.can_follow(&self.source(&hash), &self.stack)? {
+                continue;
+            }
+            let distance = self.commits.distance(one, commit)?;
+            if best.is_none_or(|(least, _)| distance < least) {
+                best = Some((distance, one));
+            }
+        }
+        Ok(best.map(|(_, one)| one.clone()))
+    }
+
+    /// A source of which only the hash matters, or which is the base's.
+    fn source<'s>(&'s self, hash: &'s str) -> Source<'s> {
+        Source {
+            path: &self.base.1.path,
+            hash,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! What `git bisect replay` accepts (pure).
+
+use std::fmt::Write;
+
+use super::found::Tried;
+use crate::source::{Between, Range};
+
+/// From so sure on a commit is called good or bad.
+fn called(tried: &Tried, confidence: f64) -> Option<&'static str> {
+    match tried {
+        Tried { skipped: true, .. } => Some("skip"),
+        Tried { has_it, .. } if *has_it >= confidence => Some("bad"),
+        Tried { has_it, .. } if *has_it <= 1.0 - confidence => Some("good"),
+        Tried { .. } => None,
+    }
+}
+
+/// The log; `subject` is a commit's, `culprit` the one that was found.
+pub(super) fn log(
+    range: &Range,
+    between: &Between,
+    trials: &[Tried],
+    confidence: f64,
+    culprit: Option<&str>,
+    subject: &dyn Fn(&str) -> String,
+) -> String {
+    let mut out = String::from("git bisect start");
+    if between.first_parent {
+        out.push_str(" '--first-parent'");
+    }
+    if !between.paths.is_empty() {
+        out.push_str(" '--'");
+        for path in &between.paths {
+            let _ = write!(out, " '{}'", path.replace('\'', r"'\''"));
+        }
+    }
+    out.push('\n');
+    let mut line = |word: &str, commit: &str, note: &str| {
+        let _ = writeln!(out, "# {word}: [{commit}] {}{note}", subject(commit));
+        match word {
+            "good" | "bad" | "skip" => {
+                let _ = writeln!(out, "git bisect {word} {commit}");
+            }
+            _ => {}
+        }
+    };
+    let bad = range.commits.last().map_or("", String::as_str);
+    line("bad", bad, "");
+    line("good", &range.good, "");
+    for tried in trials {
+        if tried.commit == bad || tried.commit == range.good {
+            continue;
+        }
+        let note = format!(" ({} of {})", tried.hits, tried.trials);
+        let word = called(tried, confidence).unwrap_or("not sure yet");
+        line(word, &tried.commit, &note);
+    }
+    if let Some(culprit) = culprit {
+        line("first bad commit", culprit, "");
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cancel::Cancel, host::Cmd};
+
+    #[test]
+    fn only_what_is_sure_is_said_to_git() {
+        let range = Range {
+            good: "g".into(),
+            commits: ["a", "b", "c", "d"].map(str::to_owned).into(),
+            parents: vec![vec![], vec![0], vec![1], vec![2]],
+        };
+        let between = Between {
+            paths: vec!["fs/it's".into()],
+            first_parent: true,
+            ..Between::default()
+        };
+        let tried = |commit: &str, hits, has_it, skipped| Tried {
+            commit: commit.into(),
+            hits,
+            trials: 9,
+            skipped,
+            why: None,
+            has_it,
+        };
+        let trials = [
+            tried("g", 0, 0.0, false),
+            tried("a", 0, 0.001, false),
+            tried("b", 0, 0.5, false),
+            tried("c", 0, 1.0, true),
+            tried("d", 3, 1.0, false),
+        ];
+        let text = log(&range, &between, &trials, 0.99, Some("c"), &|_| "S".into());
+        let expected = "git bisect start '--first-parent' '--' 'fs/it'\\''s'\n\
+            # bad: [d] S\ngit bisect bad d\n# good: [g] S\ngit bisect good g\n\
+            # good: [a] S (0 of 9)\ngit bisect good a\n# not sure yet: [b] S (0 of 9)\n\
+            # skip: [c] S (0 of 9)\ngit bisect skip c\n# first bad commit: [c] S\n";
+        assert_eq!(text, expected);
+    }
+
+    #[test]
+    fn git_replays_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let git = |args: &[&str]| {
+            let git = Cmd::new("git").args(["-c", "user.name=T", "-c", "user.email=t@example.org"]);
+            let git = git
+                .args(args)
+                .cwd(dir.path())
+                .env("GIT_CONFIG_GLOBAL", "/dev/null");
+            git.run_ok(&Cancel::new()).unwrap().text()
+        };
+        git(&["init", "--quiet"]);
+        let commits: Vec<String> = (0..6)
+            .map(|n| {
+                let message = format!("n{n}");
+                git(&["commit", "--quiet", "--allow-empty", "-m", &message]);
+                git(&["rev-parse", "HEAD"])
+            })
+            .collect();
+        let range = Range {
+            good: commits[0].clone(),
+            commits: commits[1..].to_vec(),
+            parents: vec![vec![], vec![0], vec![1], vec![2], vec![3]],
+        };
+        let tried = |at: usize, has_it, skipped| Tried {
+            commit: commits[at].clone(),
+            hits: 0,
+            trials: 1,
+            skipped,
+            why: None,
+            has_it,
+        };
+        let trials = [
+            tried(2, 0.0, false),
+            tried(3, 1.0, false),
+            tried(4, 1.0, true),
+        ];
+        let culprit = Some(commits[3].as_str());
+        let nasty = |_: &str| "a 'subject'; $(touch x)".to_owned();
+        let text = log(&range, &Between::default(), &trials, 0.99, culprit, &nasty);
+        let path = dir.path().join("log");
+        std::fs::write(&path, text).unwrap();
+        let said = git(&["bisect", "replay", "log"]);
+        assert!(
+            said.contains(&format!("{} is the first bad commit", commits[3])),
+            "{said}"
+        );
+        assert!(!dir.path().join("x").exists());
+    }
+}

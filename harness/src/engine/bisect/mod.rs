@@ -1,0 +1,25 @@
+//! Bisecting for real: kernels of commits, trials in guests, every one of them on disk at once.
+//!
+//! | file | job |
+//! |---|---|
+//! | `asked.rs` | the question, and what makes it another |
+//! | `journal.rs` | the trials on disk, from which the same question goes on |
+//! | `kernels.rs` | a commit's kernel, built on what another left |
+//! | `trials.rs` | one trial: a boot, and what it says |
+//! | `scout.rs` | where a splat's trace says to hold vCPUs |
+//! | `run.rs` | the search, trial by trial |
+//! | `found.rs` | what came of it |
+//! | `log.rs` | the same as `git bisect replay` takes it |
+
+mod asked;
+mod found;
+mod journal;
+mod kernels;
+mod log;
+mod run;
+mod scout;
+mod trials;
+
+pub use asked::Asked;
+pub use found::{Commit, Ended, Found, Tried};
+pub use run::bisect;

@@ -1,0 +1,620 @@
+//! The search, trial by trial.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    time::Instant,
+};
+
+use super::{
+    asked::Asked,
+    found::{Commit, Ended, Found, Tried},
+    journal::{Journal, Line},
+    kernels::Kernels,
+    log,
+    scout::{self, Places},
+    trials::Trials,
+};
+use crate::{
+    Fault, Result,
+    bisect::{Answer, Costs, History, Next, Point, Search, Unconfirmed, bounds},
+    build::KernelImage,
+    cache::Cache,
+    cancel::Cancel,
+    engine::{Home, Stalls, configs, subject},
+    error::Context,
+    event::{Event, Watcher},
+    judge::{Followed, Shown, verdict::Kind},
+    report::escape::terminal_line,
+    source::{Commits, Range, Ways},
+};
+
+/// What a build and a trial are taken to cost before any was made, in seconds.
+const GUESSED: Costs = Costs {
+    build: 300.0,
+    trial: 60.0,
+};
+/// So many trials in a row that cannot say, and none that can: the commit is skipped.
+const BLIND: usize = 3;
+/// Candidates that are named.
+const NAMED: usize = 10;
+/// Where the log of `git bisect` goes, in a bisect's folder.
+const LOG: &str = "bisect.log";
+/// Where the decoded splat goes.
+const SPLAT: &str = "splat.txt";
+
+/// Finds the commit that brought a finding; where the same question was asked before, goes on.
+///
+/// # Errors
+/// Bad input, and what keeps a trial from being made at all; the trials so far are on disk.
+pub fn bisect(
+    asked: &Asked,
+    cache: &Cache,
+    cancel: &Cancel,
+    watcher: &dyn Watcher,
+    out: Option<PathBuf>,
+) -> Result<Found> {
+    let ways = Ways {
+        cache,
+        cancel,
+        watcher,
+    };
+    let home = Home::here();
+    let config = asked.config()?;
+    configs::resolve(&home, &[config.to_owned()])?;
+    let request = &asked.request;
+    let stack = configs::stack(&home, config, request.machine, &request.kconfig)?;
+    stack.requests()?;
+    let subject = subject::resolve(&home, request, &mut |_| None)?;
+    let commits = Commits::open(&asked.tree()?, ways)?;
+    let range = commits.between(&asked.between)?;
+    let id = asked.id(&range, &subject.scenario, &stack)?;
+    let dir = out.unwrap_or_else(|| home.bisects().join(&id[..12]));
+    let bad = range.commits.last().map_or("", String::as_str);
+    let journal = Journal::open(&dir, &id, &range.good, bad)?;
+    cache.sweep()?;
+    watcher.event(&Event::RunDir(dir.clone()));
+    let earlier = journal.lines().iter().filter_map(|line| match line {
+        Line::Built { commit, .. } => Some(commit.clone()),
+        _ => None,
+    });
+    let requires = subject.scenario.requires.clone();
+    let kernels = Kernels::new(&commits, &range.good, stack, requires, earlier, ways)?;
+    let trials = Trials::new(asked, &subject.scenario, &dir, ways)?;
+    let positions = range.commits.iter().cloned().zip(0..).collect();
+    let mut run = Run {
+        search: Search::new(History::new(&range.parents), asked.aim),
+        costs: Spent::default(),
+        why: BTreeMap::new(),
+        scouted: None,
+        scouts: 0,
+        asked,
+        ways,
+        commits: &commits,
+        range,
+        positions,
+        journal,
+        kernels,
+        trials,
+    };
+    run.take_in()?;
+    match run.all() {
+        Ok(answer) => run.found(Some(answer)),
+        Err(error) if error.fault() == Fault::Interrupted => run.found(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// What builds and trials took so far.
+#[derive(Default)]
+struct Spent {
+    builds: (f64, u32),
+    trials: (f64, u32),
+}
+
+impl Spent {
+    fn costs(&self) -> Costs {
+        let mean = |(sum, count): (f64, u32), guess: f64| match count {
+            0 => guess,
+            count => sum / f64::from(count),
+        };
+        Costs {
+            build: mean(self.builds, GUESSED.build),
+            trial: mean(self.trials, GUESSED.trial),
+        }
+    }
+}
+
+struct Run<'a> {
+    asked: &'a Asked,
+    ways: Ways<'a>,
+    commits: &'a Commits<'a>,
+    range: Range,
+    positions: BTreeMap<String, usize>,
+    search: Search,
+    journal: Journal,
+    kernels: Kernels<'a>,
+    trials: Trials<'a>,
+    costs: Spent,
+    /// Why commits are skipped.
+    why: BTreeMap<String, String>,
+    /// Where vCPUs are held, once that is settled.
+    scouted: Option<Places>,
+    /// Trials that only looked for that, and found nothing.
+    scouts: u32,
+}
+
+impl Run<'_> {
+    /// What earlier sessions did.
+    fn take_in(&mut self) -> Result<()> {
+        let lines = self.journal.lines().to_vec();
+        let mut blind: BTreeMap<String, usize> = BTreeMap::new();
+        for line in &lines {
+            self.learn(line);
+            if let Line::Blind { commit, .. } = line {
+                *blind.entry(commit.clone()).or_default() += 1;
+            }
+        }
+        if let Some(places) = self.scouted.clone() {
+            self.trials.hold(places)?;
+        }
+        let made = lines
+            .iter()
+            .filter(|line| matches!(line, Line::Trial { .. }));
+        let made = made.count();
+        let told = match made {
+            0 => format!("{} commits are in question", self.range.commits.len()),
+            made => format!(
+                "{} commits are in question; going on after {made} trials",
+                self.range.commits.len()
+            ),
+        };
+        self.say(told);
+        Ok(())
+    }
+
+    fn learn(&mut self, line: &Line) {
+        match line {
+            Line::Question { .. } | Line::Blind { .. } => {}
+            Line::Built { commit, seconds } => {
+                self.costs.builds.0 += seconds;
+                self.costs.builds.1 += 1;
+                if let Some(point) = self.point(commit) {
+                    self.search.built(point);
+                }
+            }
+            Line::Trial {
+                commit,
+                hit,
+                seconds,
+                ..
+            } => {
+                self.costs.trials.0 += seconds;
+                self.costs.trials.1 += 1;
+                if let Some(point) = self.point(commit) {
+                    self.search.tried(point, *hit);
+                }
+            }
+            Line::Skip { commit, why } => {
+                self.why.insert(commit.clone(), why.clone());
+                if let Some(point) = self.point(commit) {
+                    self.search.skip(point);
+                }
+            }
+            Line::Scouted {
+                hit,
+                functions,
+                files,
+            } => match hit {
+                true => {
+                    self.scouted = Some(Places {
+                        functions: functions.clone(),
+                        files: files.clone(),
+                    });
+                }
+                false => self.scouts += 1,
+            },
+        }
+    }
+
+    fn add(&mut self, line: Line) -> Result<()> {
+        self.journal.add(line.clone())?;
+        self.learn(&line);
+        Ok(())
+    }
+
+    fn point(&self, commit: &str) -> Option<Point> {
+        match commit == self.range.good {
+            true => Some(Point::Good),
+            false => self.positions.get(commit).copied().map(Point::Commit),
+        }
+    }
+
+    fn id(&self, point: Point) -> String {
+        match point {
+            Point::Good => self.range.good.clone(),
+            Point::Commit(commit) => self.range.commits[commit].clone(),
+        }
+    }
+
+    fn say(&self, text: String) {
+        self.ways.watcher.event(&Event::Note(text));
+    }
+
+    fn all(&mut self) -> Result<Answer> {
+        loop {
+            self.ways.cancel.check()?;
+            match self.search.next(self.costs.costs()) {
+                Next::Done(answer) => return Ok(answer),
+                Next::Try(point) => {
+                    let commit = self.id(point);
+                    let quiet = self.once(&commit)?;
+                    if let Some(trials) = quiet {
+                        let why = Unconfirmed::BadIsQuiet { trials };
+                        return Ok(Answer::Unconfirmed(why));
+                    }
+                }
+            }
+        }
+    }
+
+    /// One more trial of a commit, or why there is none. Gives how many trials there were in vain
+    /// where scouting is given up.
+    fn once(&mut self, commit: &str) -> Result<Option<u32>> {
+        let (image, took) = self.kernels.kernel(commit)?;
+        if let Some(took) = took.filter(|_| image.is_ok()) {
+            self.add(Line::Built {
+                commit: commit.to_owned(),
+                seconds: took.as_secs_f64(),
+            })?;
+        }
+        let follows_build = self.asked.followed == Followed::Kind(Kind::BuildFailed);
+        match image {
+            _ if follows_build => {
+                let title = image.as_ref().err().map(|why| first_line(why));
+                self.tried(commit, title.is_some(), 0.0, title, None)?;
+            }
+            Err(why) => self.skip(commit, why)?,
+            Ok(image) => {
+                if self.is_to_scout(&image)? {
+                    return self.scout(commit, &image);
+                }
+                self.trial(commit, &image)?;
+            }
+        }
+        Ok(None)
+    }
+
+    fn trial(&mut self, commit: &str, image: &KernelImage) -> Result<()> {
+        let began = Instant::now();
+        let number = self.journal.lines().len() as u64;
+        let tried = self.trials.once(commit, image, number)?;
+        let seconds = began.elapsed().as_secs_f64();
+        match tried.shown {
+            Shown::Hit { title, evidence } => {
+                let evidence = format!("boots/{evidence}");
+                self.tried(commit, true, seconds, Some(title), Some(evidence))
+            }
+            Shown::Miss => self.tried(commit, false, seconds, None, None),
+            Shown::Never(why) => self.skip(commit, why),
+            Shown::Blind(why) => self.blind(commit, why),
+            Shown::Interrupted => Err(crate::Error::interrupted()),
+            Shown::Spoiled(why) => Err(crate::Error::infrastructure(why)),
+        }
+    }
+
+    fn tried(
+        &mut self,
+        commit: &str,
+        hit: bool,
+        seconds: f64,
+        title: Option<String>,
+        evidence: Option<String>,
+    ) -> Result<()> {
+        self.add(Line::Trial {
+            commit: commit.to_owned(),
+            hit,
+            seconds,
+            title,
+            evidence,
+        })?;
+        let Some(point) = self.point(commit) else {
+            return Ok(());
+        };
+        let tally = self.search.tally(point);
+        let what = if hit { "shows it" } else { "nothing" };
+        let so_far = self.so_far();
+        self.say(format!(
+            "{commit:.12}: {what} ({} of {}); {so_far}",
+            tally.hits,
+            tally.hits + tally.misses
+        ));
+        Ok(())
+    }
+
+    /// What is known, in a few words.
+    fn so_far(&self) -> String {
+        let commits = self.search.commits();
+        let likeliest = commits
+            .iter()
+            .enumerate()
+            .max_by(|(_, a), (_, b)| a.total_cmp(b));
+        let (at, share) = likeliest.map_or((0, 0.0), |(at, share)| (at, *share));
+        let bits: f64 = commits
+            .iter()
+            .filter(|one| **one > 0.0)
+            .map(|one| -one * one.log2())
+            .sum();
+        let rate = self.search.rate();
+        let left = bits / bounds::capacity(rate);
+        format!(
+            "hit rate {rate:.2}, likeliest {:.12} {:.0} %, some {left:.0} trials left",
+            self.range.commits[at],
+            share * 100.0
+        )
+    }
+
+    fn skip(&mut self, commit: &str, why: String) -> Result<()> {
+        self.say(format!(
+            "{commit:.12} is skipped: {}",
+            terminal_line(&first_line(&why))
+        ));
+        self.add(Line::Skip {
+            commit: commit.to_owned(),
+            why: first_line(&why),
+        })
+    }
+
+    fn blind(&mut self, commit: &str, why: String) -> Result<()> {
+        self.say(format!(
+            "{commit:.12}: a trial could not say: {}",
+            terminal_line(&why)
+        ));
+        self.add(Line::Blind {
+            commit: commit.to_owned(),
+            why: why.clone(),
+        })?;
+        let of_it = |line: &&Line| match line {
+            Line::Blind { commit: of, .. } | Line::Trial { commit: of, .. } => of == commit,
+            _ => false,
+        };
+        let last = self.journal.lines().iter().rev().filter(of_it);
+        let in_a_row = last.take_while(|line| matches!(line, Line::Blind { .. }));
+        if in_a_row.count() >= BLIND {
+            self.skip(commit, why)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the first splat is still to say where vCPUs are held.
+    fn is_to_scout(&mut self, image: &KernelImage) -> Result<bool> {
+        let Followed::Title(title) = &self.asked.followed else {
+            return Ok(false);
+        };
+        if self.scouted.is_some() || self.asked.request.stalls != Stalls::Auto {
+            return Ok(false);
+        }
+        if !self.trials.can_hold(image)? {
+            self.scouted = Some(Places::default());
+            return Ok(false);
+        }
+        if self.scouts == 0 {
+            self.trials.hold(scout::of_title(title))?;
+        }
+        Ok(true)
+    }
+
+    /// A trial whose hit says where to hold vCPUs in all that follow: they must be alike, so it is
+    /// none of them.
+    fn scout(&mut self, commit: &str, image: &KernelImage) -> Result<Option<u32>> {
+        let number = self.journal.lines().len() as u64;
+        let tried = self.trials.once(commit, image, number)?;
+        let nowhere = || (BTreeSet::new(), BTreeSet::new());
+        let (hit, (functions, files)) = match (tried.shown, tried.splat) {
+            (Shown::Hit { .. }, Some(splat)) => {
+                let places = scout::of_splat(&splat);
+                let names: Vec<&str> = places.functions.iter().map(String::as_str).collect();
+                let names = terminal_line(&names.join(", "));
+                self.say(format!("it shows; vCPUs are held in {names} from now on"));
+                (true, (places.functions, places.files))
+            }
+            // What is followed is no splat, whatever its title: it says nothing of where.
+            (Shown::Hit { .. }, None) => (true, nowhere()),
+            (Shown::Miss, _) => (false, nowhere()),
+            (Shown::Never(why), _) => {
+                self.skip(commit, why)?;
+                return Ok(None);
+            }
+            (Shown::Blind(why), _) => {
+                self.blind(commit, why)?;
+                return Ok(None);
+            }
+            (Shown::Interrupted, _) => return Err(crate::Error::interrupted()),
+            (Shown::Spoiled(why), _) => return Err(crate::Error::infrastructure(why)),
+        };
+        if !hit {
+            self.say(format!(
+                "{commit:.12}: nothing yet, in {} trials",
+                self.scouts + 1
+            ));
+        }
+        self.add(Line::Scouted {
+            hit,
+            functions,
+            files,
+        })?;
+        if let Some(places) = self.scouted.clone() {
+            self.trials.hold(places)?;
+        }
+        let vain = !hit && self.scouts >= self.search.patience();
+        Ok(vain.then_some(self.scouts))
+    }
+
+    fn found(&self, answer: Option<Answer>) -> Result<Found> {
+        let commits = self.search.commits();
+        let mut found = Found {
+            outcome: Ended::Interrupted,
+            culprit: None,
+            candidates: Vec::new(),
+            confidence: 0.0,
+            trials: self.evidence(),
+            hit_rate: self.search.rate(),
+            commits: commits.len(),
+            title: self.title(),
+            splat: None,
+            reasons: Vec::new(),
+            dir: self.journal.dir().to_owned(),
+            log: String::new(),
+        };
+        match answer {
+            None => {
+                let reason = "it was interrupted; the same command goes on";
+                found.reasons.push(reason.into());
+            }
+            Some(Answer::Culprit { commit, confidence }) => {
+                found.outcome = Ended::Found;
+                found.confidence = confidence;
+                found.culprit = Some(self.about(&self.range.commits[commit])?);
+                found.splat = self.splat(commit);
+            }
+            Some(Answer::Among {
+                commits,
+                confidence,
+            }) => {
+                found.outcome = Ended::Ambiguous;
+                found.confidence = confidence;
+                found.reasons.push(format!(
+                    "it is one of {} commits that no trial tells apart: some cannot be tried",
+                    commits.len()
+                ));
+                for commit in commits.iter().take(NAMED) {
+                    found
+                        .candidates
+                        .push(self.about(&self.range.commits[*commit])?);
+                }
+                found.splat = commits.first().and_then(|commit| self.splat(*commit));
+            }
+            Some(Answer::Unconfirmed(why)) => {
+                found.outcome = Ended::Unconfirmed;
+                found.reasons.push(self.unconfirmed(why));
+            }
+        }
+        if let Some(splat) = &found.splat {
+            let path = found.dir.join(SPLAT);
+            fs::write(&path, splat).host(|| format!("failed to write {}", path.display()))?;
+        }
+        found.log = self.log(&found);
+        let path = found.dir.join(LOG);
+        fs::write(&path, &found.log).host(|| format!("failed to write {}", path.display()))?;
+        Ok(found)
+    }
+
+    fn unconfirmed(&self, why: Unconfirmed) -> String {
+        let (good, bad) = (&self.range.good, self.range.commits.last());
+        let bad = bad.map_or("", String::as_str);
+        let because = |commit: &str| {
+            let why = self.why.get(commit).map_or("", String::as_str);
+            format!("cannot be tried: {why}")
+        };
+        match why {
+            Unconfirmed::BadIsQuiet { trials } => {
+                format!("the bad commit {bad:.12} does not show it in {trials} trials")
+            }
+            Unconfirmed::GoodShows { hits, trials } => {
+                format!("the good commit {good:.12} shows it, in {hits} of {trials} trials")
+            }
+            Unconfirmed::BadSkipped => format!("the bad commit {bad:.12} {}", because(bad)),
+            Unconfirmed::GoodSkipped => format!("the good commit {good:.12} {}", because(good)),
+        }
+    }
+
+    /// Every commit that was tried.
+    fn evidence(&self) -> Vec<Tried> {
+        let inside = self.search.has_it();
+        let points = std::iter::once(Point::Good);
+        let points = points.chain((0..self.range.commits.len()).map(Point::Commit));
+        let tried = points.filter_map(|point| {
+            let tally = self.search.tally(point);
+            let trials = tally.hits + tally.misses;
+            let commit = self.id(point);
+            (trials > 0 || tally.skipped).then(|| Tried {
+                hits: tally.hits,
+                trials,
+                skipped: tally.skipped,
+                why: self.why.get(&commit).cloned(),
+                has_it: match point {
+                    Point::Good => 0.0,
+                    Point::Commit(at) => inside[at].min(1.0),
+                },
+                commit,
+            })
+        });
+        tried.collect()
+    }
+
+    /// The title that hits bore most often.
+    fn title(&self) -> Option<String> {
+        let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
+        for line in self.journal.lines() {
+            if let Line::Trial {
+                title: Some(title), ..
+            } = line
+            {
+                *counts.entry(title).or_default() += 1;
+            }
+        }
+        let most = counts.into_iter().max_by_key(|(_, count)| *count);
+        most.map(|(title, _)| title.clone())
+    }
+
+    /// The evidence of the hit that is nearest to a commit, as text.
+    fn splat(&self, commit: usize) -> Option<String> {
+        let hits = self.journal.lines().iter().filter_map(|line| match line {
+            Line::Trial {
+                commit,
+                hit: true,
+                evidence: Some(evidence),
+                ..
+            } => Some((*self.positions.get(commit)?, evidence)),
+            _ => None,
+        });
+        let after = hits.filter(|(at, _)| *at >= commit);
+        let (_, evidence) = after.min_by_key(|(at, _)| *at)?;
+        let raw = self.journal.dir().join(evidence);
+        let decoded = raw.with_extension("decoded.txt");
+        let text = fs::read(decoded).or_else(|_| fs::read(raw)).ok()?;
+        Some(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    fn about(&self, commit: &str) -> Result<Commit> {
+        let about = self.commits.about(commit)?;
+        Ok(Commit {
+            commit: commit.to_owned(),
+            subject: about.subject,
+            author: about.author,
+        })
+    }
+
+    fn log(&self, found: &Found) -> String {
+        let subject = |commit: &str| {
+            let about = self.commits.about(commit).unwrap_or_default();
+            terminal_line(&about.subject)
+        };
+        log::log(
+            &self.range,
+            &self.asked.between,
+            &found.trials,
+            self.asked.aim.confidence,
+            found.culprit.as_ref().map(|one| one.commit.as_str()),
+            &subject,
+        )
+    }
+}
+
+fn first_line(text: &str) -> String {
+    let mut lines = text.lines();
+    let telling = |line: &&str| line.contains("rror:") || line.contains("rror ");
+    let first = lines.clone().next().unwrap_or_default();
+    lines.find(telling).unwrap_or(first).trim().to_owned()
+}

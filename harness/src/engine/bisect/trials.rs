@@ -1,0 +1,258 @@
+//! One trial: a boot of a commit's kernel, or a restored one, and what it says.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use protocol::{Load, Phase, Plan};
+
+use super::{asked::Asked, scout::Places};
+use crate::{
+    Error, Fault, Result,
+    boot::{Snapshot, settings::Accel},
+    build::KernelImage,
+    collect::record::RunRecord,
+    engine::{emulator::Spoiled, guests::Guests, symbols, watching::Subject},
+    error::Context,
+    event::Event,
+    judge::{Followed, Shown},
+    plan::{self, BASE, Cell, Purpose},
+    scenario::Scenario,
+    source::Ways,
+    splat::Splat,
+};
+
+/// How often a trial that the host spoiled is made.
+const ATTEMPTS: u32 = 3;
+/// Where boots leave their folders, in a bisect's folder.
+const BOOTS: &str = "boots";
+
+/// The trials of a bisect.
+pub(super) struct Trials<'a> {
+    asked: &'a Asked,
+    scenario: &'a Scenario,
+    ways: Ways<'a>,
+    guests: Guests<'a>,
+    phases: Vec<Phase>,
+    /// Where vCPUs are held.
+    places: Places,
+    /// The bisect's folder.
+    dir: PathBuf,
+    scratch: tempfile::TempDir,
+    /// The guest of the kernel that was tried last, to be restored; none where it cannot be kept.
+    kept: Option<(String, Option<Snapshot>)>,
+}
+
+/// A trial's end.
+pub(super) struct Tried {
+    pub(super) shown: Shown,
+    /// The splat that was followed, symbolized.
+    pub(super) splat: Option<Splat>,
+}
+
+impl<'a> Trials<'a> {
+    pub(super) fn new(
+        asked: &'a Asked,
+        scenario: &'a Scenario,
+        dir: &Path,
+        ways: Ways<'a>,
+    ) -> Result<Self> {
+        let mut phases = asked.request.profile.phases(scenario);
+        if let Some(seconds) = asked.seconds {
+            phases.iter_mut().for_each(|phase| phase.seconds = seconds);
+        }
+        Ok(Self {
+            guests: Guests::prepare(&asked.request, &phases, &scenario.stalls, ways)?,
+            places: Places::default(),
+            dir: dir.to_owned(),
+            scratch: ways.cache.temp()?,
+            kept: None,
+            asked,
+            scenario,
+            ways,
+            phases,
+        })
+    }
+
+    /// Holds vCPUs there from now on.
+    pub(super) fn hold(&mut self, places: Places) -> Result<()> {
+        // What was planned for a kernel that was tried already holds no longer.
+        let (request, stalls) = (&self.asked.request, &self.scenario.stalls);
+        self.guests = Guests::prepare(request, &self.phases, stalls, self.ways)?;
+        self.places = places;
+        Ok(())
+    }
+
+    /// Whether vCPUs can be held at all.
+    pub(super) fn can_hold(&self, image: &KernelImage) -> Result<bool> {
+        Ok(self.guests.settle(image)?.accel == Accel::Tcg)
+    }
+
+    /// One trial of a commit's kernel; `number` is its place among all.
+    pub(super) fn once(&mut self, commit: &str, image: &KernelImage, number: u64) -> Result<Tried> {
+        let mut last = String::new();
+        for _ in 0..ATTEMPTS {
+            let tried = self.attempt(commit, image, number)?;
+            let Shown::Spoiled(why) = tried.shown else {
+                return Ok(tried);
+            };
+            self.ways.watcher.event(&Event::Warning(format!(
+                "a trial of {commit:.12} is made again: {why}"
+            )));
+            // Whatever it was restored from may be at fault.
+            self.kept = None;
+            last = why;
+        }
+        let what = format!("{ATTEMPTS} trials of {commit:.12} in a row were spoiled: {last}");
+        Err(Error::infrastructure(what).mend("the same command goes on once the host is well"))
+    }
+
+    fn attempt(&mut self, commit: &str, image: &KernelImage, number: u64) -> Result<Tried> {
+        let mut tried = Tried {
+            shown: Shown::Never("the scenario has nothing for this config to run".into()),
+            splat: None,
+        };
+        for cell in self.cells(commit, number) {
+            tried = self.boot(commit, image, &cell)?;
+            if tried.shown != Shown::Miss {
+                break;
+            }
+        }
+        Ok(tried)
+    }
+
+    fn boot(&mut self, commit: &str, image: &KernelImage, cell: &Cell) -> Result<Tried> {
+        let run = self.dir.join(BOOTS);
+        let folder = run.join(&cell.id);
+        // What an attempt or a session before left.
+        let _ = fs::remove_dir_all(&folder);
+        fs::create_dir_all(&run).host(|| format!("failed to make {}", run.display()))?;
+        let followed = &self.asked.followed;
+        let mut record = self.record(commit, image, cell, &run)?;
+        let emulated = self.guests.settle(image)?.accel == Accel::Tcg;
+        let spoiled = Spoiled::of(&record, &run).filter(|_| emulated);
+        let shown = match spoiled {
+            Some(spoiled) => Shown::Spoiled(format!("it {}", spoiled.words())),
+            None => {
+                let today = crate::engine::date::today();
+                let accepts = |title: &str| {
+                    let acceptance = self.scenario.acceptance(title, BASE, &today);
+                    acceptance.current.is_some()
+                };
+                followed.in_boot(&record, &accepts)
+            }
+        };
+        let mut splat = None;
+        if let Shown::Hit { .. } = &shown {
+            symbols::add(&mut record, image, None, &run, self.ways.watcher)?;
+            let mut splats = record.splats.iter().map(|timed| &timed.splat);
+            splat = splats.find(|one| followed.is(one)).cloned();
+        } else if shown == Shown::Miss {
+            // There are many, and they say nothing more.
+            fs::remove_dir_all(&folder)
+                .host(|| format!("failed to remove {}", folder.display()))?;
+        }
+        Ok(Tried { shown, splat })
+    }
+
+    fn record(
+        &mut self,
+        commit: &str,
+        image: &KernelImage,
+        cell: &Cell,
+        run: &Path,
+    ) -> Result<RunRecord> {
+        self.keep(commit, image, cell)?;
+        let followed = &self.asked.followed;
+        let wanted = |splat: &Splat| followed.is(splat);
+        let subject = Subject {
+            touched: None,
+            functions: &self.places.functions,
+            files: &self.places.files,
+        };
+        match &self.kept {
+            Some((of, Some(snapshot))) if of == commit => {
+                self.guests
+                    .restore(snapshot, cell, image, subject, Some(&wanted), run)
+            }
+            _ => self
+                .guests
+                .boot_until(cell, image, subject, Some(&wanted), run),
+        }
+    }
+
+    /// Keeps a guest of a kernel that is tried more than once: a trial that is restored takes a
+    /// fraction of a boot.
+    fn keep(&mut self, commit: &str, image: &KernelImage, cell: &Cell) -> Result<()> {
+        let can_be_kept = |phase: &Phase| matches!(phase.load, Load::BackingRace(_) | Load::Idle);
+        if cell.purpose != Purpose::Loads || !cell.plan.phases.iter().all(can_be_kept) {
+            return Ok(());
+        }
+        match &self.kept {
+            Some((of, _)) if of == commit => return Ok(()),
+            _ => {}
+        }
+        let bare = Cell {
+            plan: Plan {
+                seed: cell.plan.seed,
+                phases: Vec::new(),
+            },
+            ..cell.clone()
+        };
+        let file = self.scratch.path().join("snapshot");
+        let _ = fs::remove_file(&file);
+        let snapshot = match self.guests.keep(&bare, image, &file) {
+            Ok(snapshot) => Some(snapshot),
+            Err(error) if error.fault() == Fault::Interrupted => return Err(error),
+            // It may not boot at all: a boot from the start says so.
+            Err(_) => None,
+        };
+        self.kept = Some((commit.to_owned(), snapshot));
+        Ok(())
+    }
+
+    /// The boots of one trial: the loads that may show the finding.
+    fn cells(&self, commit: &str, number: u64) -> Vec<Cell> {
+        let request = &self.asked.request;
+        let guest = self.scenario.guest;
+        let config = request.configs.first().cloned().unwrap_or_default();
+        let mut all = Cell {
+            id: format!("{commit:.12}-{number}"),
+            config,
+            variant: BASE.into(),
+            scenario: self.scenario.name.clone(),
+            repeat: u32::try_from(number).unwrap_or(u32::MAX),
+            plan: Plan {
+                // Any other seed of each trial will do.
+                seed: request
+                    .seed
+                    .wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                phases: self.phases.clone(),
+            },
+            memory_mib: request.memory_mib.unwrap_or(guest.memory_mib),
+            cpus: request.cpus.unwrap_or(guest.cpus),
+            append: request.append.clone(),
+            purpose: Purpose::Loads,
+        };
+        self.guests.locate(&mut all);
+        let mut apart = plan::apart(&all);
+        for (cell, part) in apart.iter_mut().zip(1..) {
+            cell.id = format!("{}.{part}", all.id);
+        }
+        let of = |purpose| {
+            let wanted = apart.iter().filter(move |cell| cell.purpose == purpose);
+            wanted.cloned().collect::<Vec<_>>()
+        };
+        match &self.asked.followed {
+            Followed::Measure { name, .. } if name.starts_with("instructions") => {
+                of(Purpose::Counted)
+            }
+            Followed::Measure { name, .. } if name.starts_with("memory") => of(Purpose::Weighed),
+            _ => match plan::shared(&all) {
+                Some(shared) => vec![shared],
+                None => apart,
+            },
+        }
+    }
+}
