@@ -5,6 +5,7 @@
 
 mod ktwin;
 
+mod bisect;
 mod claims;
 mod cost;
 mod default_variant;
