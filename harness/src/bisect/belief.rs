@@ -121,16 +121,9 @@ impl Shares {
 mod tests {
     use super::*;
 
-    fn line(count: usize) -> History {
-        let parents: Vec<Vec<usize>> = (0..count)
-            .map(|n| n.checked_sub(1).into_iter().collect())
-            .collect();
-        History::new(&parents)
-    }
-
     #[test]
     fn a_hit_says_that_the_culprit_is_there_and_misses_say_it_slowly() {
-        let history = line(10);
+        let history = History::line(10);
         let mut belief = Belief::new(&history, 1e-4);
         belief.trials(&history, 9, 3, 12);
         let even = belief.shares();
@@ -153,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_hit_rate_is_learned() {
-        let history = line(3);
+        let history = History::line(3);
         for (hits, misses) in [(10, 0), (10, 10), (5, 20), (5, 95)] {
             let mut belief = Belief::new(&history, 1e-4);
             belief.trials(&history, 2, hits, misses);

@@ -160,13 +160,6 @@ mod tests {
     use super::super::belief::Belief;
     use super::*;
 
-    fn line(count: usize) -> History {
-        let parents: Vec<Vec<usize>> = (0..count)
-            .map(|n| n.checked_sub(1).into_iter().collect())
-            .collect();
-        History::new(&parents)
-    }
-
     fn shares(history: &History, hits: u32, misses: u32) -> Shares {
         let mut belief = Belief::new(history, 1e-4);
         belief.trials(history, history.len() - 1, hits, misses);
@@ -175,7 +168,7 @@ mod tests {
 
     #[test]
     fn a_sure_finding_is_bisected_in_the_middle_and_a_rare_one_below_it() {
-        let history = line(1000);
+        let history = History::line(1000);
         let unknown = vec![State::Unknown; 1000];
         let sure = shares(&history, 100, 0);
         let at = choose(&history, &sure, &unknown, Costs::TRIALS, 1e-4).unwrap();
@@ -188,7 +181,7 @@ mod tests {
 
     #[test]
     fn trials_go_on_where_a_build_was_paid_for() {
-        let history = line(1000);
+        let history = History::line(1000);
         let rare = shares(&history, 20, 80);
         let mut states = vec![State::Unknown; 1000];
         states[550] = State::Built;
@@ -210,7 +203,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_tried_is_left_alone_with_its_neighbours() {
-        let history = line(1000);
+        let history = History::line(1000);
         let sure = shares(&history, 100, 0);
         let mut states = vec![State::Unknown; 1000];
         states[499] = State::Skipped;

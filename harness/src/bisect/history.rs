@@ -99,6 +99,13 @@ impl History {
         Self { commits }
     }
 
+    /// One commit after the other.
+    #[cfg(test)]
+    pub(super) fn line(count: usize) -> Self {
+        let parent = |commit: usize| commit.checked_sub(1).into_iter().collect();
+        Self::new(&(0..count).map(parent).collect::<Vec<_>>())
+    }
+
     /// How many commits are in question.
     pub fn len(&self) -> usize {
         self.commits.len()

@@ -326,10 +326,7 @@ mod tests {
     use super::*;
 
     fn line(count: usize) -> Search {
-        let parents: Vec<Vec<usize>> = (0..count)
-            .map(|n| n.checked_sub(1).into_iter().collect())
-            .collect();
-        Search::new(History::new(&parents), Aim::default())
+        Search::new(History::line(count), Aim::default())
     }
 
     /// Trials whose outcome `shows` decides, until the search asks for something else than `there`.
