@@ -13,6 +13,8 @@ use protocol::{DetectorState, KCSAN_WATCHES, KcsanWatch};
 use crate::detectors::value_after;
 
 const PARAMETERS: &str = "/sys/module/kcsan/parameters";
+/// Of how many accesses one is watched.
+const SKIP: &str = "skip_watch";
 const STATS: &str = "/sys/kernel/debug/kcsan";
 
 /// Lets watches last as long as they do by default, unless the user asked for
@@ -27,6 +29,29 @@ pub(crate) fn watch_longer() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// KCSAN watching other than by default; as before once this is dropped.
+#[derive(Debug)]
+pub(crate) struct Watching(String);
+
+impl Watching {
+    /// Of so many accesses one is watched; nothing where there is no KCSAN.
+    pub(crate) fn one_in(accesses: u32) -> Result<Option<Self>> {
+        let path = format!("{PARAMETERS}/{SKIP}");
+        let Ok(before) = fs::read_to_string(&path) else {
+            return Ok(None);
+        };
+        fs::write(&path, accesses.to_string()).with_context(|| format!("write {path}"))?;
+        Ok(Some(Self(before)))
+    }
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        // Watching more than usual harms nobody.
+        let _ = fs::write(format!("{PARAMETERS}/{SKIP}"), self.0.trim());
+    }
 }
 
 /// Whether it is on.

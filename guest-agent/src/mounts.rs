@@ -42,6 +42,7 @@ const LATE: &[Line] = &[
     Line { fstype: "tmpfs",   target: "/dev/shm",          options: "mode=1777",           flags: PLAIN,    optional: false },
     Line { fstype: "devpts",  target: "/dev/pts",          options: "mode=0620,ptmxmode=0666", flags: DEVICES, optional: true },
     Line { fstype: "mqueue",  target: "/dev/mqueue",       options: "",                    flags: PLAIN,    optional: true },
+    Line { fstype: "fusectl", target: "/sys/fs/fuse/connections", options: "",             flags: PLAIN,    optional: true },
     Line { fstype: "cgroup2", target: "/sys/fs/cgroup",    options: "",                    flags: PLAIN,    optional: true },
 ];
 

@@ -4,7 +4,7 @@ use std::{
     ffi::CStr,
     io,
     mem::MaybeUninit,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     os::unix::process::CommandExt,
     process::Command,
 };
@@ -13,9 +13,25 @@ use fuser::{FileHandle, FopenFlags, ReplyOpen};
 use nix::errno::Errno;
 use protocol::counts::{NOP, START, displacement};
 
-/// <linux/fuse.h>: the ioctls' letter and the number of the closing one.
+/// <linux/fuse.h>: the ioctls' letter and their numbers.
 const FUSE_DEV_IOC_MAGIC: u8 = 229;
+const FUSE_DEV_IOC_BACKING_OPEN: u8 = 1;
 const FUSE_DEV_IOC_BACKING_CLOSE: u8 = 2;
+
+/// `struct fuse_backing_map`.
+#[repr(C)]
+pub(crate) struct BackingMap {
+    fd: i32,
+    flags: u32,
+    padding: u64,
+}
+
+nix::ioctl_write_ptr!(
+    fuse_dev_ioc_backing_open,
+    FUSE_DEV_IOC_MAGIC,
+    FUSE_DEV_IOC_BACKING_OPEN,
+    BackingMap
+);
 
 nix::ioctl_write_ptr!(
     fuse_dev_ioc_backing_close,
@@ -26,7 +42,23 @@ nix::ioctl_write_ptr!(
 
 /// Registers an open file and gets its backing id.
 pub(crate) fn backing_open(device: BorrowedFd<'_>, file: BorrowedFd<'_>) -> Result<u32, Errno> {
-    fuser::BackingId::create_raw(device, file).map_err(|error| errno_of(&error))
+    backing_open_with(device, file.as_raw_fd(), 0)
+}
+
+/// Asks for the same with any number for a file, and any flags.
+pub(crate) fn backing_open_with(
+    device: BorrowedFd<'_>,
+    fd: RawFd,
+    flags: u32,
+) -> Result<u32, Errno> {
+    let map = BackingMap {
+        fd,
+        flags,
+        padding: 0,
+    };
+    // SAFETY: the ioctl reads a structure from a pointer to a live one.
+    let id = unsafe { fuse_dev_ioc_backing_open(device.as_raw_fd(), &raw const map) }?;
+    Ok(id.cast_unsigned())
 }
 
 /// Removes a backing id.

@@ -153,7 +153,7 @@ fn apart_for(load: &Load) -> Option<Purpose> {
     match load {
         Load::Operations(_) => Some(Purpose::Counted),
         Load::Memory(_) => Some(Purpose::Weighed),
-        Load::BackingRace(_) | Load::Fio(_) | Load::Exec(_) | Load::Idle => None,
+        Load::BackingRace(_) | Load::Fio(_) | Load::Exec(_) | Load::Corner(_) | Load::Idle => None,
     }
 }
 
@@ -192,7 +192,7 @@ pub fn widened(cell: &Cell) -> Option<Cell> {
 /// Whether vCPUs are held while a load runs: never where its figures would mean nothing then.
 pub fn is_watched(load: &Load) -> bool {
     match load {
-        Load::BackingRace(_) | Load::Exec(_) => true,
+        Load::BackingRace(_) | Load::Exec(_) | Load::Corner(_) => true,
         Load::Fio(_) | Load::Operations(_) | Load::Memory(_) | Load::Idle => false,
     }
 }

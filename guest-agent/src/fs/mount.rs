@@ -50,29 +50,49 @@ pub(crate) fn limit_writes(config: &mut KernelConfig) -> std::io::Result<()> {
         .map_err(|_| std::io::Error::other("a write size that fuser refuses"))
 }
 
+/// Mounts FUSE there; INIT waits on the device for its answer.
+pub(super) fn attach(at: &Path) -> Result<File> {
+    fs::create_dir_all(at).with_context(|| format!("make {}", at.display()))?;
+    let device = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/fuse")
+        .context("open /dev/fuse")?;
+    let options = format!(
+        "fd={},rootmode=40000,user_id=0,group_id=0,allow_other",
+        device.as_raw_fd()
+    );
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(
+        Some("ktwin"),
+        at,
+        Some("fuse"),
+        flags,
+        Some(options.as_str()),
+    )
+    .with_context(|| format!("mount fuse on {}", at.display()))?;
+    Ok(device)
+}
+
+/// Unmounts, in time or not at all. A mount whose files are open goes when the last one is closed.
+pub(super) fn detach(at: &Path, limit: Duration) -> bool {
+    let path = at.to_owned();
+    let unmount = move || {
+        // A file that is still open makes this fail; see below.
+        let _ = umount2(&path, MntFlags::empty());
+    };
+    let done = init::within(limit, unmount);
+    if done {
+        let _ = umount2(at, MntFlags::MNT_DETACH);
+    }
+    done
+}
+
 impl Mounted {
     /// Mounts `served` with so many server threads, each with its own clone of
     /// the device, so that requests are answered side by side.
     pub(crate) fn new(served: impl Filesystem, at: &Path, servers: usize) -> Result<Mounted> {
-        fs::create_dir_all(at).with_context(|| format!("make {}", at.display()))?;
-        let device = File::options()
-            .read(true)
-            .write(true)
-            .open("/dev/fuse")
-            .context("open /dev/fuse")?;
-        let options = format!(
-            "fd={},rootmode=40000,user_id=0,group_id=0,allow_other",
-            device.as_raw_fd()
-        );
-        let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
-        mount(
-            Some("ktwin"),
-            at,
-            Some("fuse"),
-            flags,
-            Some(options.as_str()),
-        )
-        .with_context(|| format!("mount fuse on {}", at.display()))?;
+        let device = attach(at)?;
         let mut config = Config::default();
         config.n_threads = Some(servers.max(1));
         config.clone_fd = true;
@@ -102,17 +122,10 @@ impl Mounted {
     /// Unmounts and waits for the servers. Names of threads that did not come
     /// back in time are returned; then nothing of the mount is freed.
     pub(crate) fn end(mut self, limit: Duration) -> Vec<String> {
-        let at = self.at.clone();
-        let unmount = move || {
-            // A file that is still open makes this fail; see below.
-            let _ = umount2(&at, MntFlags::empty());
-        };
-        if !init::within(limit, unmount) {
+        if !detach(&self.at, limit) {
             std::mem::forget(self.device);
             return vec!["umount".into()];
         }
-        // Detached, the mount goes when its last file is closed.
-        let _ = umount2(&self.at, MntFlags::MNT_DETACH);
         let stuck = self.servers.end(limit);
         if !stuck.is_empty() {
             std::mem::forget(self.device);

@@ -5,7 +5,7 @@ use std::{fs, sync::Arc, time::Duration};
 use anyhow::Result;
 use protocol::{FindingKind, GuestMessage, Load, Phase};
 
-use super::{backing_race, exec, fio, idle, memory, operations};
+use super::{backing_race, corner, exec, fio, idle, memory, operations};
 use crate::{
     channel::Outbox,
     crew,
@@ -54,6 +54,7 @@ pub(crate) fn phase(context: &Context<'_>, index: usize, phase: &Phase) -> Resul
         Load::Exec(wanted) => exec::run(context, wanted, time),
         Load::Operations(wanted) => operations::run(context, wanted),
         Load::Memory(wanted) => memory::run(context, wanted),
+        Load::Corner(wanted) => corner::run::run(context, wanted, time),
         Load::Idle => Ok(idle::run(context, time)),
     };
     context.heart.rest();

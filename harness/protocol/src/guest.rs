@@ -72,7 +72,8 @@ pub struct Hello {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FindingKind {
-    /// An opener read another file's stamp, or a live id was handed out twice.
+    /// An opener read another file's stamp, a live id was handed out twice, or a call
+    /// ended otherwise than it must.
     WrongData,
     /// kmemleak reported an object twice in a row.
     Leak,

@@ -6,11 +6,13 @@
 //! one initramfs serves every cell.
 
 pub mod board;
+mod corner;
 pub mod counts;
 mod guest;
 mod line;
 mod plan;
 
+pub use corner::Corner;
 pub use guest::{
     Counters, DetectorState, Detectors, ExecResult, FindingKind, FioResult, GuestFinding,
     GuestMessage, Hello, Slab, SlabState, Slabs,

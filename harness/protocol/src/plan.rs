@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Corner;
+
 /// What the host says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -46,6 +48,8 @@ pub enum Load {
     Operations(Operations),
     /// Many backing ids, for what they take in memory.
     Memory(Memory),
+    /// A corner of backing ids' life that ordinary use does not reach.
+    Corner(Corner),
     /// Nothing; no scenario asks for it.
     Idle,
 }
@@ -59,6 +63,7 @@ impl Load {
             Load::Exec(_) => "exec",
             Load::Operations(_) => "operations",
             Load::Memory(_) => "memory",
+            Load::Corner(corner) => corner.name(),
             Load::Idle => "idle",
         }
     }

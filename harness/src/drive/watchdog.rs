@@ -50,7 +50,7 @@ pub(super) struct Watchdog {
 /// Does a load's count move all the time while it works? A command may well sleep.
 fn counts(load: &Load) -> bool {
     match load {
-        Load::BackingRace(_) | Load::Fio(_) => true,
+        Load::BackingRace(_) | Load::Fio(_) | Load::Corner(_) => true,
         // Time goes by instructions there: the agent's beats may be far apart.
         Load::Exec(_) | Load::Operations(_) | Load::Memory(_) | Load::Idle => false,
     }

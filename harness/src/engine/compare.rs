@@ -355,7 +355,7 @@ impl Comparing<'_> {
                     rules: self.rules(sides),
                     ..self.input(sides, &one.variant.name, &side.records)
                 });
-                overlay::note(self.request, &mut judged.comparison);
+                overlay::note(self.request, self.scenario, &mut judged.comparison);
                 self.interrupted(&mut judged.comparison);
                 judged
             }
@@ -367,7 +367,7 @@ impl Comparing<'_> {
             Ok(side) => judge::judge(&self.input(sides, BASE, &side.records)).comparison,
             Err(broken) => judge::untestable(sides.config, &self.scenario.name, BASE, broken),
         };
-        overlay::note(self.request, &mut comparison);
+        overlay::note(self.request, self.scenario, &mut comparison);
         self.interrupted(&mut comparison);
         comparison
     }

@@ -11,7 +11,7 @@ use crate::{
     build::{ConfigText, Fragment},
     engine::Home,
     error::Context,
-    scenario::did_you_mean,
+    scenario::{Scenario, did_you_mean},
 };
 
 /// The fragment under every config.
@@ -66,7 +66,7 @@ pub(super) fn resolve(home: &Home, wanted: &[String]) -> Result<Vec<String>> {
     Ok(resolved)
 }
 
-/// A config's stack: base, its own, the machine's, the user's.
+/// A config's stack: base, its own, the machine's, the scenario's, the user's.
 ///
 /// # Errors
 /// A fragment cannot be read.
@@ -74,6 +74,7 @@ pub(super) fn stack(
     home: &Home,
     name: &str,
     machine: Machine,
+    scenario: &Scenario,
     own: &[PathBuf],
 ) -> Result<ConfigText> {
     let of_machine = match machine {
@@ -88,6 +89,12 @@ pub(super) fn stack(
         fragments.push(Fragment {
             name: format!("{part}.config"),
             text,
+        });
+    }
+    if !scenario.kconfig.is_empty() {
+        fragments.push(Fragment {
+            name: format!("scenario {}", scenario.name),
+            text: scenario.kconfig.join("\n") + "\n",
         });
     }
     for path in own {
@@ -125,12 +132,28 @@ mod tests {
 
     #[test]
     fn every_config_stands_on_base() {
+        let scenario = Scenario::of_command(vec!["true".into()]);
         for name in ALL {
             for (machine, fragments) in [(Machine::Microvm, 2), (Machine::Q35, 3)] {
-                let stack = stack(&Home::here(), name, machine, &[]).unwrap();
+                let stack = stack(&Home::here(), name, machine, &scenario, &[]).unwrap();
                 assert_eq!(stack.fragments.len(), fragments);
                 assert!(stack.requests().is_ok(), "{name}");
             }
         }
+    }
+
+    #[test]
+    fn a_scenarios_lines_come_after_the_configs_and_before_the_users() {
+        let mut scenario = Scenario::of_command(vec!["true".into()]);
+        scenario.kconfig = vec!["CONFIG_FAILSLAB=y".into()];
+        let dir = tempfile::tempdir().unwrap();
+        let own = dir.path().join("own.config");
+        fs::write(&own, "CONFIG_X=y\n").unwrap();
+        let stack = stack(&Home::here(), "plain", Machine::Microvm, &scenario, &[own]).unwrap();
+        let texts: Vec<&str> = stack.fragments[2..]
+            .iter()
+            .map(|f| f.text.as_str())
+            .collect();
+        assert_eq!(texts, ["CONFIG_FAILSLAB=y\n", "CONFIG_X=y\n"]);
     }
 }

@@ -58,10 +58,11 @@ pub fn run(
     };
     let home = Home::here();
     let configs = configs::resolve(&home, &request.configs)?;
-    for config in &configs {
-        configs::stack(&home, config, request.machine, &request.kconfig)?.requests()?;
-    }
     let mut subject = subject::resolve(&home, request, choose)?;
+    for config in &configs {
+        let (machine, own) = (request.machine, &request.kconfig);
+        configs::stack(&home, config, machine, &subject.scenario, own)?.requests()?;
+    }
     subject::check_covers(request, &subject)?;
     let ways = Ways {
         cache,
@@ -89,7 +90,8 @@ pub fn run(
         &subject.scenario.stalls,
         ways,
     )?;
-    let kernels = Kernels::new(&home, request, source, ways, dir.path())?.overlaid(overlay);
+    let kernels = Kernels::new(&home, request, &subject.scenario, source, ways, dir.path())?
+        .overlaid(overlay);
     let mut run = Run {
         request,
         subject: &subject,

@@ -440,7 +440,11 @@ const SCRATCH: &str = "scratch.img";
 /// The command that a load runs in the guest.
 fn command(load: &Load) -> Option<Vec<String>> {
     match load {
-        Load::BackingRace(_) | Load::Operations(_) | Load::Memory(_) | Load::Idle => None,
+        Load::BackingRace(_)
+        | Load::Operations(_)
+        | Load::Memory(_)
+        | Load::Corner(_)
+        | Load::Idle => None,
         Load::Fio(_) => Some(vec!["fio".into()]),
         Load::Exec(exec) => Some(exec.command.clone()),
     }

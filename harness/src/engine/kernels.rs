@@ -25,6 +25,7 @@ use crate::{
     },
     patch::{self, Misfit, Rejection, Series},
     plan::BASE,
+    scenario::Scenario,
     source::{self, Fit, Lock, SourceTree, Ways},
     structures::{self, Size},
 };
@@ -137,6 +138,8 @@ pub(super) type Built = std::result::Result<(KernelImage, Touched), Broken>;
 pub(super) struct Kernels<'a> {
     home: &'a Home,
     request: &'a Request,
+    /// Whose lines of Kconfig the kernels have.
+    scenario: Scenario,
     source: SourceTree,
     ways: Ways<'a>,
     builder: Builder<'a>,
@@ -151,6 +154,7 @@ impl<'a> Kernels<'a> {
     pub(super) fn new(
         home: &'a Home,
         request: &'a Request,
+        scenario: &Scenario,
         source: SourceTree,
         ways: Ways<'a>,
         dir: &Path,
@@ -160,6 +164,7 @@ impl<'a> Kernels<'a> {
         Ok(Self {
             home,
             request,
+            scenario: scenario.clone(),
             source,
             ways,
             builder,
@@ -312,7 +317,7 @@ impl<'a> Kernels<'a> {
         let Request {
             machine, kconfig, ..
         } = self.request;
-        configs::stack(self.home, config, *machine, kconfig)
+        configs::stack(self.home, config, *machine, &self.scenario, kconfig)
     }
 
     fn image(

@@ -60,7 +60,7 @@ impl<'a> Lab<'a> {
             &subject.scenario.stalls,
             ways,
         )?;
-        let kernels = Kernels::new(home, request, source, ways, dir.path())?;
+        let kernels = Kernels::new(home, request, &subject.scenario, source, ways, dir.path())?;
         Ok(Self {
             subject,
             guests,

@@ -1,6 +1,6 @@
 //! Debug-only patches on top of what is compared: the classic temporary `udelay()`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
     Error, Result,
@@ -8,6 +8,7 @@ use crate::{
     judge::verdict::{Comparison, Outcome},
     patch::{self, Chooser, Series},
     plan::BASE,
+    scenario::Scenario,
 };
 
 /// `FILE`, or `VARIANT=FILE`.
@@ -39,39 +40,62 @@ impl Overlay {
     }
 }
 
-/// Puts the request's overlays on the variants; gives base's.
+/// Puts the scenario's overlays and the request's on the variants; gives base's.
 ///
 /// # Errors
-/// One names no variant, or is no patch.
+/// One names no variant, or is no patch; or a kernel has none though the scenario needs one.
 pub(super) fn put(
     request: &Request,
     subject: &mut Subject,
     choose: &mut Chooser<'_>,
 ) -> Result<Option<Series>> {
-    for overlay in &request.overlays {
-        let Some(wanted) = &overlay.variant else {
-            continue;
-        };
-        let mut names: Vec<&str> = subject.variants.iter().map(|v| v.name.as_str()).collect();
-        names.push(BASE);
-        if !names.contains(&wanted.as_str()) {
-            let error = Error::input(format!(
-                "--overlay names no variant of this run: {wanted:?}"
-            ));
-            return Err(error.mend(format!("there are {}", names.join(", "))));
-        }
-    }
+    let overlays = all(request, &subject.scenario);
+    check(request, subject, &overlays)?;
     for variant in &mut subject.variants {
-        if let Some(overlay) = series(request, &variant.name, choose)? {
+        if let Some(overlay) = series(&overlays, &variant.name, choose)? {
             let own = variant.series.patches.drain(..);
             variant.series = Series::new(own.chain(overlay.patches).collect());
         }
     }
-    series(request, BASE, choose)
+    series(&overlays, BASE, choose)
 }
 
-fn series(request: &Request, name: &str, choose: &mut Chooser<'_>) -> Result<Option<Series>> {
-    let own = request.overlays.iter().filter(|one| one.is_for(name));
+/// The scenario's overlays, which lie beside it, and then the request's.
+fn all(request: &Request, scenario: &Scenario) -> Vec<Overlay> {
+    let folder = scenario.file.parent().unwrap_or(Path::new(""));
+    let own = scenario.overlays.iter().map(|(kernel, file)| Overlay {
+        variant: Some(kernel.clone()),
+        file: folder.join(file),
+    });
+    own.chain(request.overlays.iter().cloned()).collect()
+}
+
+fn check(request: &Request, subject: &Subject, overlays: &[Overlay]) -> Result<()> {
+    let mut names: Vec<&str> = subject.variants.iter().map(|v| v.name.as_str()).collect();
+    names.push(BASE);
+    let known = |wanted: &&String| names.contains(&wanted.as_str());
+    let mut wanted = request.overlays.iter().filter_map(|o| o.variant.as_ref());
+    if let Some(unknown) = wanted.find(|wanted| !known(wanted)) {
+        let error = Error::input(format!(
+            "--overlay names no variant of this run: {unknown:?}"
+        ));
+        return Err(error.mend(format!("there are {}", names.join(", "))));
+    }
+    let bare = |name: &&&str| !overlays.iter().any(|overlay| overlay.is_for(name));
+    match names.iter().find(bare) {
+        Some(name) if !subject.scenario.overlays.is_empty() => {
+            let scenario = &subject.scenario.name;
+            let error = format!("scenario {scenario} has no debug overlay for {name}");
+            Err(Error::input(error).mend(format!(
+                "give one that does for it what those beside the scenario do: --overlay {name}=FILE"
+            )))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn series(overlays: &[Overlay], name: &str, choose: &mut Chooser<'_>) -> Result<Option<Series>> {
+    let own = overlays.iter().filter(|one| one.is_for(name));
     let files: Vec<PathBuf> = own.map(|one| one.file.clone()).collect();
     match files.is_empty() {
         true => Ok(None),
@@ -80,8 +104,8 @@ fn series(request: &Request, name: &str, choose: &mut Chooser<'_>) -> Result<Opt
 }
 
 /// What was compared is not what the patch makes: never a clean verdict on its own.
-pub(super) fn note(request: &Request, comparison: &mut Comparison) {
-    for overlay in &request.overlays {
+pub(super) fn note(request: &Request, scenario: &Scenario, comparison: &mut Comparison) {
+    for overlay in &all(request, scenario) {
         let on = match &overlay.variant {
             None => "every kernel",
             Some(name) if *name == comparison.variant || *name == comparison.base => name,
@@ -100,6 +124,86 @@ pub(super) fn note(request: &Request, comparison: &mut Comparison) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::subject::Variant;
+
+    fn subject(overlays: &[(&str, &str)], variants: &[&str]) -> Subject {
+        let mut scenario = Scenario::of_command(vec!["true".into()]);
+        scenario.file = "s/cursor.yaml".into();
+        let own = overlays.iter().map(|(a, b)| ((*a).into(), (*b).into()));
+        scenario.overlays = own.collect();
+        Subject {
+            scenario,
+            variants: variants
+                .iter()
+                .map(|name| Variant {
+                    name: (*name).into(),
+                    series: Series::new(Vec::new()),
+                })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_scenarios_overlays_lie_beside_it_and_come_first() {
+        let request = Request {
+            overlays: vec![Overlay::parse("ida=b.patch")],
+            ..Request::default()
+        };
+        let subject = subject(&[("ida", "overlays/a.patch")], &["ida"]);
+        let all = all(&request, &subject.scenario);
+        let files: Vec<&Path> = all.iter().map(|one| one.file.as_path()).collect();
+        assert_eq!(
+            files,
+            [Path::new("s/overlays/a.patch"), Path::new("b.patch")]
+        );
+        assert!(all.iter().all(|one| one.is_for("ida")));
+    }
+
+    /// The scenario's overlays, the request's, and what is wrong with them.
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str], &'a str);
+
+    #[test]
+    fn every_kernel_needs_what_the_scenario_needs() {
+        let both = [
+            ("base", "a.patch"),
+            ("ida", "a.patch"),
+            ("other", "a.patch"),
+        ];
+        let table: [Row<'_>; 5] = [
+            (&[], &[], ""),
+            (&both, &[], ""),
+            (&both[..2], &[], ""),
+            (&both[..1], &["ida=b.patch"], ""),
+            (
+                &both[..1],
+                &[],
+                "scenario command has no debug overlay for ida",
+            ),
+        ];
+        for (own, given, error) in table {
+            let request = Request {
+                overlays: given.iter().map(|text| Overlay::parse(text)).collect(),
+                ..Request::default()
+            };
+            let subject = subject(own, &["ida"]);
+            let all = all(&request, &subject.scenario);
+            let checked = check(&request, &subject, &all);
+            assert_eq!(
+                checked
+                    .map_err(|error| error.to_string())
+                    .err()
+                    .unwrap_or_default(),
+                error,
+                "{own:?} {given:?}"
+            );
+        }
+        let request = Request {
+            overlays: vec![Overlay::parse("other=b.patch")],
+            ..Request::default()
+        };
+        let error = check(&request, &subject(&[], &["ida"]), &[]).unwrap_err();
+        assert_eq!(error.mending(), Some("there are ida, base"));
+    }
 
     #[test]
     fn both_forms_are_read() {

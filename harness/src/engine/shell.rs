@@ -66,7 +66,7 @@ pub fn prepare_shell(
     let scenario = Scenario::of_command(command());
     let guests = Guests::prepare(&shell, &shell.profile.phases(&scenario), &[], ways)?;
     let dir = cache.temp()?;
-    let mut kernels = Kernels::new(&home, request, source, ways, dir.path())?;
+    let mut kernels = Kernels::new(&home, request, &subject.scenario, source, ways, dir.path())?;
     let built = |broken: Broken| Error::untestable(broken.detail);
     let mut image = kernels.base(config)?.map_err(built)?;
     if let Some(variant) = subject.variants.first() {

@@ -16,7 +16,18 @@ use crate::{
 };
 
 /// The counts that a load must have raised.
-const COUNTED: [(&str, &[&str]); 1] = [("backing-race", &["lookups", "removes", "overlaps"])];
+const COUNTED: [(&str, &[&str]); 7] = [
+    ("backing-race", &["lookups", "removes", "overlaps"]),
+    ("cursor", &["wraps", "full", "refills"]),
+    ("allocation-failure", &["injected", "registers_failed"]),
+    ("refusals", &["refused", "opens"]),
+    (
+        "teardown",
+        &["in_flight", "cut_off", "unmounts", "aborts", "forsaken"],
+    ),
+    ("connections", &["together", "refused"]),
+    ("init-race", &["raced", "opens"]),
+];
 
 /// The detectors without which a config would not be what it says.
 const DETECTORS: [(&str, &[&str]); 3] = [
@@ -208,6 +219,7 @@ fn plans(record: &RunRecord, load: &str) -> usize {
             | Load::Exec(_)
             | Load::Operations(_)
             | Load::Memory(_)
+            | Load::Corner(_)
             | Load::Idle) => load.name(),
         });
     names.filter(|name| *name == load).count()

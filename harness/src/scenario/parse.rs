@@ -104,6 +104,8 @@ fn quote(text: &str, line: usize, column: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use protocol::Corner;
+
     use super::*;
     use crate::scenario::{Count, GuestSpec, LoadSpec};
 
@@ -164,6 +166,44 @@ stall: ['f+0x25:300us']
         assert_eq!(scenario.guest.memory_mib, 2048);
         assert_eq!(scenario.loads.len(), 2);
         assert!(scenario.variants.is_empty() && scenario.accepted.is_empty());
+    }
+
+    #[test]
+    fn corners_and_the_kernels_that_they_need() {
+        let head = "name: a\nsubject: b\ncovers: []\n";
+        let good = "kconfig: [CONFIG_FAILSLAB=y, '# CONFIG_X is not set']\n\
+                    overlays: {base: overlays/a.patch}\n\
+                    loads: [{refusals: {}}, {init-race: {mounts: 5, skip-watch: 200}}]\n";
+        let scenario = read(&format!("{head}{good}")).unwrap();
+        assert_eq!(
+            scenario.kconfig,
+            ["CONFIG_FAILSLAB=y", "# CONFIG_X is not set"]
+        );
+        assert_eq!(scenario.overlays["base"], "overlays/a.patch");
+        let race = Corner::InitRace {
+            mounts: 5,
+            racers: 2,
+            skip_watch: Some(200),
+        };
+        assert_eq!(
+            scenario.loads,
+            [Corner::Refusals, race].map(LoadSpec::Corner)
+        );
+        let loads = "loads: [{refusals: {}}]\n";
+        for (broken, rest, told) in [
+            ("kconfig: [FAILSLAB=y]", loads, "a line of Kconfig's"),
+            ("overlays: {base: ../a.patch}", loads, "a relative path"),
+            (
+                "loads: [{refusals: {rounds: 1}}]",
+                "",
+                "unknown key `rounds`",
+            ),
+            ("loads: [{cursor: {limit: 1}}]", "", "from 8 to 4096"),
+        ] {
+            let error = read(&format!("{head}{broken}\n{rest}"));
+            let chain = error.unwrap_err().chain();
+            assert!(chain.contains(told), "{broken}: {chain}");
+        }
     }
 
     /// One field of the good file broken at a time: (what, by what, message's head, mend's part).

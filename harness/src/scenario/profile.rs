@@ -17,6 +17,9 @@ const OPERATIONS_S: u64 = 60;
 /// What so many registrations take at most, emulated.
 const MEMORY_S: u64 = 120;
 
+/// What a corner takes at most, emulated and with a sanitizer: it ends when all is done.
+const CORNER_S: u64 = 900;
+
 /// How many boots a side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Boots {
@@ -221,6 +224,10 @@ impl Profile {
                 load: Load::Memory(memory.clone()),
                 seconds: MEMORY_S,
             },
+            LoadSpec::Corner(corner) => Phase {
+                load: Load::Corner(corner.clone()),
+                seconds: CORNER_S,
+            },
         }
     }
 }
@@ -319,6 +326,7 @@ mod tests {
                 Load::Exec(exec) => format!("exec {} s, {}", phase.seconds, exec.expect),
                 Load::Operations(_) => "operations".to_owned(),
                 Load::Memory(_) => "memory".to_owned(),
+                Load::Corner(corner) => corner.name().to_owned(),
                 Load::Idle => "idle".to_owned(),
             })
             .collect();

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use protocol::{BackingRace, Memory, Operations, Store};
+use protocol::{BackingRace, Corner, Memory, Operations, Store};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, MapAccess, Visitor},
@@ -13,8 +13,8 @@ use super::{
         Accepted, Count, DEFAULT_MARGIN, ExecSpec, FioSpec, GuestSpec, LoadSpec, RaceSpec, Scenario,
     },
     value::{
-        Argument, Block, DEFAULT_GUEST, Date, Engine, Function, InnerPath, Jobs, Name, Pattern,
-        Size, Stall, Symbol, Within, Words,
+        Argument, Block, DEFAULT_GUEST, Date, Engine, Function, InnerPath, Jobs, KconfigLine, Name,
+        Pattern, Size, Stall, Symbol, Within, Words,
     },
 };
 
@@ -34,6 +34,10 @@ pub(super) struct RawScenario {
     variants: Vec<InnerPath>,
     #[serde(default)]
     requires: Vec<Symbol>,
+    #[serde(default)]
+    kconfig: Vec<KconfigLine>,
+    #[serde(default)]
+    overlays: BTreeMap<Name, InnerPath>,
     #[serde(default)]
     guest: RawGuest,
     loads: Loads,
@@ -76,6 +80,40 @@ struct RawOperations {
 struct RawMemory {
     ids: Vec<Within<1, 1_000_000>>,
 }
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCursor {
+    limit: Option<Within<8, 4096>>,
+    turns: Option<Within<1, 100_000>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTeardown {
+    rounds: Option<Within<1, 100_000>>,
+    openers: Option<Threads>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawConnections {
+    connections: Option<Within<2, 64>>,
+    rounds: Option<Within<1, 100_000>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawInitRace {
+    mounts: Option<Within<1, 1_000_000>>,
+    racers: Option<Threads>,
+    skip_watch: Option<Within<1, 1_000_000>>,
+}
+
+/// A load without sizes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Nothing {}
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -149,6 +187,12 @@ enum LoadName {
     Exec,
     Operations,
     Memory,
+    Cursor,
+    AllocationFailure,
+    Refusals,
+    Teardown,
+    Connections,
+    InitRace,
 }
 
 struct LoadVisitor;
@@ -170,6 +214,12 @@ impl<'de> Visitor<'de> for LoadVisitor {
             LoadName::Exec => map.next_value::<RawExec>()?.into(),
             LoadName::Memory => map.next_value::<RawMemory>()?.into(),
             LoadName::Operations => map.next_value::<RawOperations>()?.into(),
+            LoadName::Cursor => map.next_value::<RawCursor>()?.into(),
+            LoadName::AllocationFailure => nothing(&mut map, Corner::AllocationFailure)?,
+            LoadName::Refusals => nothing(&mut map, Corner::Refusals)?,
+            LoadName::Teardown => map.next_value::<RawTeardown>()?.into(),
+            LoadName::Connections => map.next_value::<RawConnections>()?.into(),
+            LoadName::InitRace => map.next_value::<RawInitRace>()?.into(),
         };
         match map.next_key::<LoadName>()? {
             None => Ok(load),
@@ -181,6 +231,49 @@ impl<'de> Visitor<'de> for LoadVisitor {
 impl<'de> Deserialize<'de> for RawLoad {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(LoadVisitor).map(Self)
+    }
+}
+
+/// A corner that has no sizes.
+fn nothing<'de, M: MapAccess<'de>>(map: &mut M, corner: Corner) -> Result<LoadSpec, M::Error> {
+    let Nothing {} = map.next_value()?;
+    Ok(LoadSpec::Corner(corner))
+}
+
+impl From<RawCursor> for LoadSpec {
+    fn from(raw: RawCursor) -> Self {
+        LoadSpec::Corner(Corner::Cursor {
+            limit: raw.limit.map_or(64, Within::get32),
+            turns: raw.turns.map_or(200, Within::get32),
+        })
+    }
+}
+
+impl From<RawTeardown> for LoadSpec {
+    fn from(raw: RawTeardown) -> Self {
+        LoadSpec::Corner(Corner::Teardown {
+            rounds: raw.rounds.map_or(10, Within::get32),
+            openers: raw.openers.map_or(3, Within::get32),
+        })
+    }
+}
+
+impl From<RawConnections> for LoadSpec {
+    fn from(raw: RawConnections) -> Self {
+        LoadSpec::Corner(Corner::Connections {
+            connections: raw.connections.map_or(2, Within::get32),
+            rounds: raw.rounds.map_or(20, Within::get32),
+        })
+    }
+}
+
+impl From<RawInitRace> for LoadSpec {
+    fn from(raw: RawInitRace) -> Self {
+        LoadSpec::Corner(Corner::InitRace {
+            mounts: raw.mounts.map_or(1000, Within::get32),
+            racers: raw.racers.map_or(2, Within::get32),
+            skip_watch: raw.skip_watch.map(Within::get32),
+        })
     }
 }
 
@@ -258,6 +351,12 @@ impl From<RawScenario> for Scenario {
             covers: raw.covers.into_iter().map(|path| path.0).collect(),
             variants: raw.variants.into_iter().map(|path| path.0).collect(),
             requires: raw.requires.into_iter().map(|symbol| symbol.0).collect(),
+            kconfig: raw.kconfig.into_iter().map(|line| line.0).collect(),
+            overlays: raw
+                .overlays
+                .into_iter()
+                .map(|(kernel, path)| (kernel.0, path.0))
+                .collect(),
             guest: GuestSpec {
                 memory_mib: raw
                     .guest

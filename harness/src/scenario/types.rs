@@ -1,8 +1,8 @@
 //! What a scenario file says.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
-use protocol::{BackingRace, Memory, Operations, Store};
+use protocol::{BackingRace, Corner, Memory, Operations, Store};
 
 use super::value::DEFAULT_GUEST;
 use crate::plugin::Spec;
@@ -39,6 +39,11 @@ pub struct Scenario {
     pub variants: Vec<String>,
     /// Kconfig symbols that must be on, without `CONFIG_`.
     pub requires: Vec<String>,
+    /// Lines of Kconfig that its kernels have besides their config's, as `.config` writes them.
+    pub kconfig: Vec<String>,
+    /// Debug-only patches by the kernel that they are put on, `base` or a variant's name: files below the
+    /// folder of the scenario's own.
+    pub overlays: BTreeMap<String, String>,
     /// The guest's size.
     pub guest: GuestSpec,
     /// Phases, one after the other.
@@ -63,6 +68,8 @@ impl Scenario {
             covers: Vec::new(),
             variants: Vec::new(),
             requires: Vec::new(),
+            kconfig: Vec::new(),
+            overlays: BTreeMap::new(),
             guest: DEFAULT_GUEST,
             loads: vec![LoadSpec::Exec(ExecSpec {
                 command,
@@ -123,6 +130,8 @@ pub enum LoadSpec {
     Operations(Operations),
     /// Many backing ids, for what they take in memory.
     Memory(Memory),
+    /// A corner that ordinary use does not reach.
+    Corner(Corner),
 }
 
 /// The hammer's part of a scenario.

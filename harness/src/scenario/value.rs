@@ -103,6 +103,19 @@ fn is_symbol(text: &str) -> bool {
             .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_')
 }
 
+/// As fragments of Kconfig have it, and olddefconfig.
+fn is_kconfig_line(text: &str) -> bool {
+    let off = text.strip_prefix("# CONFIG_");
+    if let Some(symbol) = off.and_then(|rest| rest.strip_suffix(" is not set")) {
+        return is_symbol(symbol);
+    }
+    let set = text.strip_prefix("CONFIG_");
+    set.and_then(|rest| rest.split_once('='))
+        .is_some_and(|(symbol, value)| {
+            is_symbol(symbol) && !value.is_empty() && !value.contains(char::is_control)
+        })
+}
+
 fn is_block(text: &str) -> bool {
     let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
     unit.len() < text.len() && !text.starts_with('0') && matches!(unit, "" | "k" | "K" | "m" | "M")
@@ -155,6 +168,8 @@ checked! {
     InnerPath, is_inner_path, "a relative path without `.` and `..`";
     /// A Kconfig symbol.
     Symbol, is_symbol, "a Kconfig symbol without CONFIG_, such as FUSE_FS";
+    /// A line of Kconfig's.
+    KconfigLine, is_kconfig_line, "a line of Kconfig's such as CONFIG_FAILSLAB=y or # CONFIG_X is not set";
     /// fio's `ioengine`.
     Engine, is_name, "one of fio's engines, such as io_uring or psync";
     /// fio's `rw`.
@@ -327,6 +342,19 @@ mod tests {
             assert!(!is_inner_path(bad), "{bad:?}");
         }
         assert!(is_symbol("FUSE_FS") && !is_symbol("CONFIG_FUSE_FS") && !is_symbol("fuse"));
+        for line in ["CONFIG_X=y", "CONFIG_A_1=\"s\"", "# CONFIG_X is not set"] {
+            assert!(is_kconfig_line(line), "{line}");
+        }
+        for bad in [
+            "X=y",
+            "CONFIG_X",
+            "CONFIG_X=",
+            "CONFIG_x=y",
+            "# CONFIG_X",
+            "CONFIG_X=y\nY",
+        ] {
+            assert!(!is_kconfig_line(bad), "{bad:?}");
+        }
         assert!(is_block("4k") && is_block("512") && !is_block("k") && !is_block("4x"));
     }
 }

@@ -7,6 +7,7 @@ mod ktwin;
 
 mod bisect;
 mod claims;
+mod corners;
 mod cost;
 mod default_variant;
 mod ends;

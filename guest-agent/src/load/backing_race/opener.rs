@@ -19,10 +19,12 @@ use super::{
     churner::Churn,
     ledger::Judgement,
     server::{Answer, file_name},
-    slots::{STAMP_LEN, stamp_of},
     tally::Count,
 };
-use crate::sys;
+use crate::{
+    load::stamp::{STAMP_LEN, stamp_of},
+    sys,
+};
 
 /// One open in so many is of a file that the opener holds open already: the
 /// inode has a backing, and another one must be refused.

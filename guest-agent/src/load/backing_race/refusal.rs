@@ -20,7 +20,7 @@ use super::{
     slots::Slots,
     tally::{Count, Tally},
 };
-use crate::{findings::Findings, fs::mount::Mounted, sys};
+use crate::{findings::Findings, fs::mount::Mounted, load::outcome::unlike, sys};
 
 /// Mounts without passthrough, tries what must be refused, unmounts. Gives
 /// back who got stuck.
@@ -66,10 +66,9 @@ pub(super) fn run(
         ),
     ];
     for (call, wanted, got) in tried {
-        if got != Err(wanted) {
+        let call = format!("{call} without passthrough");
+        if let Some(title) = unlike(&call, Err(wanted), got) {
             tally.add(Count::Errors);
-            let got = got.map_or_else(|errno| format!("{errno:?}"), |()| "success".into());
-            let title = format!("{call} without passthrough ended with {got}, not {wanted:?}");
             findings.report(FindingKind::WrongData, &title, || {
                 "the connection never negotiated FUSE_PASSTHROUGH".into()
             });

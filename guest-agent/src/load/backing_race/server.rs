@@ -18,6 +18,7 @@ use fuser::{
 use super::churner::Churn;
 use crate::{
     fs::{TTL, attr, mount},
+    load::stamp::STAMP_LEN,
     sys,
 };
 
@@ -82,12 +83,7 @@ impl Server {
             }
             _ => return None,
         };
-        Some(attr::made_up(
-            ino,
-            kind,
-            perm,
-            super::slots::STAMP_LEN as u64,
-        ))
+        Some(attr::made_up(ino, kind, perm, STAMP_LEN as u64))
     }
 }
 

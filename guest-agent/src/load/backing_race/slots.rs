@@ -2,11 +2,7 @@
 //! backing files that they are registered with.
 
 use std::{
-    fs::File,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::{FileExt, OpenOptionsExt},
-    },
+    os::fd::{AsFd, OwnedFd},
     path::Path,
     sync::{
         Mutex,
@@ -14,9 +10,10 @@ use std::{
     },
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::apart::Apart;
+use crate::load::stamp::stamped_file;
 
 /// Backing files a slot goes through in turn. A slot has one registration at a
 /// time, so no file is ever registered twice at once, and no stamp is ever
@@ -26,25 +23,6 @@ const FILES_A_SLOT: u32 = 2;
 
 /// No slot.
 const NONE: u64 = u64::MAX;
-
-/// What is in a backing file: text, so that a wrong read can be recognized.
-pub(super) const STAMP_LEN: usize = 24;
-
-/// A backing file's content.
-pub(super) fn stamp_bytes(seed: u64, stamp: u32) -> [u8; STAMP_LEN] {
-    let mut bytes = [0; STAMP_LEN];
-    bytes[..8].copy_from_slice(b"ktwinbkg");
-    bytes[8..16].copy_from_slice(&seed.to_le_bytes());
-    bytes[16..20].copy_from_slice(&stamp.to_le_bytes());
-    bytes[20..].copy_from_slice(&(!stamp).to_le_bytes());
-    bytes
-}
-
-/// The stamp in what was read; none if it is no stamp of ours.
-pub(super) fn stamp_of(seed: u64, read: &[u8]) -> Option<u32> {
-    let stamp = u32::from_le_bytes(read.get(16..20)?.try_into().ok()?);
-    (read == stamp_bytes(seed, stamp)).then_some(stamp)
-}
 
 /// One slot.
 #[derive(Debug, Default)]
@@ -70,18 +48,7 @@ pub(super) struct Slots {
 impl Slots {
     /// Makes the slots and their stamped backing files, nameless in `dir`.
     pub(super) fn new(count: u32, seed: u64, dir: &Path) -> Result<Slots> {
-        let file = |stamp| -> Result<OwnedFd> {
-            let nameless = libc::O_TMPFILE;
-            let file = File::options()
-                .read(true)
-                .write(true)
-                .custom_flags(nameless)
-                .open(dir);
-            let file = file.with_context(|| format!("make a backing file in {}", dir.display()))?;
-            file.write_all_at(&stamp_bytes(seed, stamp), 0)
-                .context("stamp a backing file")?;
-            Ok(file.into())
-        };
+        let file = |stamp| Ok(OwnedFd::from(stamped_file(dir, seed, stamp)?));
         Ok(Slots {
             slots: (0..count).map(|_| Apart::default()).collect(),
             files: (0..count.saturating_mul(FILES_A_SLOT))
@@ -133,16 +100,10 @@ impl Slots {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::{fs::File, os::unix::fs::FileExt};
 
-    #[test]
-    fn only_whole_stamps_of_this_seed_are_stamps() {
-        let bytes = stamp_bytes(9, 5);
-        assert_eq!(stamp_of(9, &bytes), Some(5));
-        assert_eq!(stamp_of(8, &bytes), None);
-        assert_eq!(stamp_of(9, &bytes[..20]), None);
-        assert_eq!(stamp_of(9, &[]), None);
-    }
+    use super::*;
+    use crate::load::stamp::{STAMP_LEN, stamp_of};
 
     #[test]
     fn each_registration_of_a_slot_has_a_file_of_its_own() {

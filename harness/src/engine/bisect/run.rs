@@ -64,9 +64,10 @@ pub fn bisect(
     let config = asked.config()?;
     configs::resolve(&home, &[config.to_owned()])?;
     let request = &asked.request;
-    let stack = configs::stack(&home, config, request.machine, &request.kconfig)?;
-    stack.requests()?;
     let subject = subject::resolve(&home, request, &mut |_| None)?;
+    let (machine, own) = (request.machine, &request.kconfig);
+    let stack = configs::stack(&home, config, machine, &subject.scenario, own)?;
+    stack.requests()?;
     let commits = Commits::open(&asked.tree()?, ways)?;
     let range = commits.between(&asked.between)?;
     let id = asked.id(&range, &subject.scenario, &stack)?;
