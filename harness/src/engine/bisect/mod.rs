@@ -8,9 +8,11 @@
 //! | `trials.rs` | one trial: a boot, and what it says |
 //! | `scout.rs` | where a splat's trace says to hold vCPUs |
 //! | `run.rs` | the search, trial by trial |
-//! | `found.rs` | what came of it |
+//! | `answer.rs` | what the trials say, with their evidence |
+//! | `found.rs` | what came of it, as it is told |
 //! | `log.rs` | the same as `git bisect replay` takes it |
 
+mod answer;
 mod asked;
 mod found;
 mod journal;

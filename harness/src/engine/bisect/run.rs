@@ -2,17 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     path::PathBuf,
     time::Instant,
 };
 
 use super::{
     asked::Asked,
-    found::{Commit, Ended, Found, Tried},
+    found::Found,
     journal::{Journal, Line},
     kernels::Kernels,
-    log,
     scout::{self, Places},
     trials::Trials,
 };
@@ -23,7 +21,6 @@ use crate::{
     cache::Cache,
     cancel::Cancel,
     engine::{Home, Stalls, configs, subject},
-    error::Context,
     event::{Event, Watcher},
     judge::{Followed, Shown, verdict::Kind},
     report::escape::terminal_line,
@@ -37,12 +34,6 @@ const GUESSED: Costs = Costs {
 };
 /// So many trials in a row that cannot say, and none that can: the commit is skipped.
 const BLIND: usize = 3;
-/// Candidates that are named.
-const NAMED: usize = 10;
-/// Where the log of `git bisect` goes, in a bisect's folder.
-const LOG: &str = "bisect.log";
-/// Where the decoded splat goes.
-const SPLAT: &str = "splat.txt";
 
 /// Finds the commit that brought a finding; where the same question was asked before, goes on.
 ///
@@ -127,19 +118,19 @@ impl Spent {
     }
 }
 
-struct Run<'a> {
-    asked: &'a Asked,
+pub(super) struct Run<'a> {
+    pub(super) asked: &'a Asked,
     ways: Ways<'a>,
-    commits: &'a Commits<'a>,
-    range: Range,
-    positions: BTreeMap<String, usize>,
-    search: Search,
-    journal: Journal,
+    pub(super) commits: &'a Commits<'a>,
+    pub(super) range: Range,
+    pub(super) positions: BTreeMap<String, usize>,
+    pub(super) search: Search,
+    pub(super) journal: Journal,
     kernels: Kernels<'a>,
     trials: Trials<'a>,
     costs: Spent,
     /// Why commits are skipped.
-    why: BTreeMap<String, String>,
+    pub(super) why: BTreeMap<String, String>,
     /// Where vCPUs are held, once that is settled.
     scouted: Option<Places>,
     /// Trials that only looked for that, and found nothing.
@@ -232,7 +223,7 @@ impl Run<'_> {
         }
     }
 
-    fn id(&self, point: Point) -> String {
+    pub(super) fn id(&self, point: Point) -> String {
         match point {
             Point::Good => self.range.good.clone(),
             Point::Commit(commit) => self.range.commits[commit].clone(),
@@ -450,166 +441,6 @@ impl Run<'_> {
         }
         let vain = !hit && self.scouts >= self.search.patience();
         Ok(vain.then_some(self.scouts))
-    }
-
-    fn found(&self, answer: Option<Answer>) -> Result<Found> {
-        let commits = self.search.commits();
-        let mut found = Found {
-            outcome: Ended::Interrupted,
-            culprit: None,
-            candidates: Vec::new(),
-            confidence: 0.0,
-            trials: self.evidence(),
-            hit_rate: self.search.rate(),
-            commits: commits.len(),
-            title: self.title(),
-            splat: None,
-            reasons: Vec::new(),
-            dir: self.journal.dir().to_owned(),
-            log: String::new(),
-        };
-        match answer {
-            None => {
-                let reason = "it was interrupted; the same command goes on";
-                found.reasons.push(reason.into());
-            }
-            Some(Answer::Culprit { commit, confidence }) => {
-                found.outcome = Ended::Found;
-                found.confidence = confidence;
-                found.culprit = Some(self.about(&self.range.commits[commit])?);
-                found.splat = self.splat(commit);
-            }
-            Some(Answer::Among {
-                commits,
-                confidence,
-            }) => {
-                found.outcome = Ended::Ambiguous;
-                found.confidence = confidence;
-                found.reasons.push(format!(
-                    "it is one of {} commits that no trial tells apart: some cannot be tried",
-                    commits.len()
-                ));
-                for commit in commits.iter().take(NAMED) {
-                    found
-                        .candidates
-                        .push(self.about(&self.range.commits[*commit])?);
-                }
-                found.splat = commits.first().and_then(|commit| self.splat(*commit));
-            }
-            Some(Answer::Unconfirmed(why)) => {
-                found.outcome = Ended::Unconfirmed;
-                found.reasons.push(self.unconfirmed(why));
-            }
-        }
-        if let Some(splat) = &found.splat {
-            let path = found.dir.join(SPLAT);
-            fs::write(&path, splat).host(|| format!("failed to write {}", path.display()))?;
-        }
-        found.log = self.log(&found);
-        let path = found.dir.join(LOG);
-        fs::write(&path, &found.log).host(|| format!("failed to write {}", path.display()))?;
-        Ok(found)
-    }
-
-    fn unconfirmed(&self, why: Unconfirmed) -> String {
-        let (good, bad) = (&self.range.good, self.range.commits.last());
-        let bad = bad.map_or("", String::as_str);
-        let because = |commit: &str| {
-            let why = self.why.get(commit).map_or("", String::as_str);
-            format!("cannot be tried: {why}")
-        };
-        match why {
-            Unconfirmed::BadIsQuiet { trials } => {
-                format!("the bad commit {bad:.12} does not show it in {trials} trials")
-            }
-            Unconfirmed::GoodShows { hits, trials } => {
-                format!("the good commit {good:.12} shows it, in {hits} of {trials} trials")
-            }
-            Unconfirmed::BadSkipped => format!("the bad commit {bad:.12} {}", because(bad)),
-            Unconfirmed::GoodSkipped => format!("the good commit {good:.12} {}", because(good)),
-        }
-    }
-
-    /// Every commit that was tried.
-    fn evidence(&self) -> Vec<Tried> {
-        let inside = self.search.has_it();
-        let points = std::iter::once(Point::Good);
-        let points = points.chain((0..self.range.commits.len()).map(Point::Commit));
-        let tried = points.filter_map(|point| {
-            let tally = self.search.tally(point);
-            let trials = tally.hits + tally.misses;
-            let commit = self.id(point);
-            (trials > 0 || tally.skipped).then(|| Tried {
-                hits: tally.hits,
-                trials,
-                skipped: tally.skipped,
-                why: self.why.get(&commit).cloned(),
-                has_it: match point {
-                    Point::Good => 0.0,
-                    Point::Commit(at) => inside[at].min(1.0),
-                },
-                commit,
-            })
-        });
-        tried.collect()
-    }
-
-    /// The title that hits bore most often.
-    fn title(&self) -> Option<String> {
-        let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
-        for line in self.journal.lines() {
-            if let Line::Trial {
-                title: Some(title), ..
-            } = line
-            {
-                *counts.entry(title).or_default() += 1;
-            }
-        }
-        let most = counts.into_iter().max_by_key(|(_, count)| *count);
-        most.map(|(title, _)| title.clone())
-    }
-
-    /// The evidence of the hit that is nearest to a commit, as text.
-    fn splat(&self, commit: usize) -> Option<String> {
-        let hits = self.journal.lines().iter().filter_map(|line| match line {
-            Line::Trial {
-                commit,
-                hit: true,
-                evidence: Some(evidence),
-                ..
-            } => Some((*self.positions.get(commit)?, evidence)),
-            _ => None,
-        });
-        let after = hits.filter(|(at, _)| *at >= commit);
-        let (_, evidence) = after.min_by_key(|(at, _)| *at)?;
-        let raw = self.journal.dir().join(evidence);
-        let decoded = raw.with_extension("decoded.txt");
-        let text = fs::read(decoded).or_else(|_| fs::read(raw)).ok()?;
-        Some(String::from_utf8_lossy(&text).into_owned())
-    }
-
-    fn about(&self, commit: &str) -> Result<Commit> {
-        let about = self.commits.about(commit)?;
-        Ok(Commit {
-            commit: commit.to_owned(),
-            subject: about.subject,
-            author: about.author,
-        })
-    }
-
-    fn log(&self, found: &Found) -> String {
-        let subject = |commit: &str| {
-            let about = self.commits.about(commit).unwrap_or_default();
-            terminal_line(&about.subject)
-        };
-        log::log(
-            &self.range,
-            &self.asked.between,
-            &found.trials,
-            self.asked.aim.confidence,
-            found.culprit.as_ref().map(|one| one.commit.as_str()),
-            &subject,
-        )
     }
 }
 
