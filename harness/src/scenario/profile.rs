@@ -103,8 +103,8 @@ pub const PROFILES: [ProfileRow; 3] = [
         fio_engine: "io_uring",
         fio_pattern: "randrw",
         fio_block: "4k",
-        // Sixteen files have to fit on the scratch disk, or into the guest's memory.
-        fio_file_mib: 32,
+        // Sixteen files have to fit on the scratch disk, and with half of 512M to spare into the guest.
+        fio_file_mib: 16,
         exec_limit_s: 7200,
         plain: Boots { first: 4, most: 10 },
         sanitizer: Boots { first: 2, most: 10 },
@@ -335,7 +335,7 @@ mod tests {
             [
                 "exec 7200 s, 0",
                 "race 7 s, true",
-                "fio 300 s, 16 io_uring randread 4k 32M",
+                "fio 300 s, 16 io_uring randread 4k 16M",
                 "fio 300 s, 1 psync randread 4k 8M",
                 "exec 9 s, 3",
             ]
