@@ -10,7 +10,7 @@ use crate::{Error, Result, error::Context};
 const LARGEST: u64 = 256 << 20;
 
 /// Writes a file beside its place and renames it there.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = || format!("failed to write {}", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut temp = tempfile::NamedTempFile::new_in(folder).host(failed)?;

@@ -12,8 +12,9 @@ use crate::{
     collect::RunDir,
     engine::{
         Home, Request, Variants,
+        check::{Checked, checked},
         compare::{Comparing, Sides},
-        configs, date,
+        date,
         guests::Guests,
         kernels::{self, Kernels},
         overlay,
@@ -57,13 +58,10 @@ pub fn run(
         started: SystemTime::now(),
     };
     let home = Home::here();
-    let configs = configs::resolve(&home, &request.configs)?;
-    let mut subject = subject::resolve(&home, request, choose)?;
-    for config in &configs {
-        let (machine, own) = (request.machine, &request.kconfig);
-        configs::stack(&home, config, machine, &subject.scenario, own)?.requests()?;
-    }
-    subject::check_covers(request, &subject)?;
+    let Checked {
+        configs,
+        mut subject,
+    } = checked(&home, request, choose)?;
     let ways = Ways {
         cache,
         cancel,

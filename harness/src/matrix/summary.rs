@@ -127,6 +127,32 @@ pub struct MeasureSummary {
     pub judgement: Option<Judgement>,
 }
 
+impl Summary {
+    /// The summary of some cells of another one.
+    pub fn over(name: &str, cells: Vec<CellSummary>, all: &Self) -> Self {
+        let ended = cells.iter().all(|cell| cell.state == State::Done);
+        Self {
+            schema: SCHEMA,
+            name: name.to_owned(),
+            outcome: super::fold::overall(&cells),
+            started: all.started.clone(),
+            ended: all.ended.clone().filter(|_| ended),
+            cells,
+        }
+    }
+}
+
+impl CellSummary {
+    /// The outcome as it counts: what is expected counts as a pass. None until it has ended.
+    pub fn counting(&self) -> Option<Outcome> {
+        let outcome = self.outcome.filter(|_| self.state == State::Done)?;
+        Some(match self.expected {
+            Some(_) => Outcome::Pass,
+            None => outcome,
+        })
+    }
+}
+
 impl FindingSummary {
     /// Every finding of a run.
     pub fn of(verdict: &Verdict) -> Vec<Self> {

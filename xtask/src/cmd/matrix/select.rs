@@ -1,0 +1,107 @@
+//! A matrix file's plan, and which of its cells a command is about.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use clap::Args;
+use harness::{
+    Error, engine,
+    matrix::{self, Cell, Folder, Known, Matrix, Plan, Shard},
+    scenario::did_you_mean,
+};
+
+use crate::ui;
+
+/// Which cells.
+#[derive(Debug, Args)]
+pub(super) struct Which {
+    /// Of N parts that take about as long, the I-th. Every machine that reads the same file comes to the
+    /// same parts.
+    #[arg(long, value_name = "I/N")]
+    pub(super) shard: Option<Shard>,
+
+    /// Cells whose name has this part (a kernel's, patch's, config's, scenario's or profile's name), or
+    /// all of several parts joined by `+`; may be given several times.
+    #[arg(long, value_name = "PART[+PART]")]
+    pub(super) only: Vec<String>,
+}
+
+/// Reads a matrix file and every file that its cells need.
+pub(super) fn load(file: &Path) -> Result<(Matrix, Plan)> {
+    let matrix = matrix::load(file)?;
+    let plan = matrix::plan(&matrix, &mut |cell: &Cell| {
+        let foreseen = engine::foresee(&cell.request(), &mut ui::choose)?;
+        Ok(Known {
+            patch: foreseen.patches.join("+"),
+            scenario: foreseen.scenario,
+        })
+    })?;
+    Ok((matrix, plan))
+}
+
+impl Which {
+    /// The cells' places in the plan.
+    pub(super) fn of(&self, plan: &Plan) -> Result<Vec<usize>> {
+        let mut cells = match self.shard {
+            Some(shard) => {
+                matrix::split(plan, shard.of)?
+                    .swap_remove(shard.number - 1)
+                    .cells
+            }
+            None => (0..plan.cells.len()).collect(),
+        };
+        for one in &self.only {
+            known(plan, one)?;
+        }
+        let meant = |at: &usize| {
+            let parts = plan.cells[*at].cell.parts();
+            let mut only = self.only.iter();
+            self.only.is_empty() || only.any(|one| one.split('+').all(|part| parts.contains(&part)))
+        };
+        cells.retain(meant);
+        match cells.is_empty() {
+            false => Ok(cells),
+            true => {
+                let error = Error::input(format!("no cell is {}", self.only.join(" or ")));
+                Err(error.mend("cargo xtask matrix plan FILE lists them").into())
+            }
+        }
+    }
+}
+
+/// Every part of it is some cell's.
+fn known(plan: &Plan, only: &str) -> Result<()> {
+    let mut parts: Vec<&str> = plan
+        .cells
+        .iter()
+        .flat_map(|planned| planned.cell.parts())
+        .collect();
+    parts.sort_unstable();
+    parts.dedup();
+    match only.split('+').find(|part| !parts.contains(part)) {
+        None => Ok(()),
+        Some(part) => {
+            let error = Error::input(format!("no cell has {part:?} in its name"));
+            Err(error.mend(did_you_mean(part, parts.iter().copied())).into())
+        }
+    }
+}
+
+/// The folder that a matrix's own commands make, or that a matrix file's newest command made.
+pub(super) fn folder(named: &Path, out: Option<&PathBuf>) -> Result<Folder> {
+    if named.is_dir() {
+        return Ok(Folder::open(named)?);
+    }
+    let (_, plan) = load(named)?;
+    let folder = match out {
+        Some(out) => Folder::open(out)?,
+        None => Folder::newest(&plan.name, &root())?,
+    };
+    // What the file expects by now counts, not what it did when the cells were begun.
+    Ok(folder.with(plan))
+}
+
+/// Where matrices go that no `--out` sends elsewhere.
+pub(super) fn root() -> PathBuf {
+    engine::Home::here().matrices()
+}
