@@ -341,7 +341,8 @@ expected:
     #[test]
     fn how_far_a_cell_is() {
         let cut = Some(How::CutOff);
-        let table: [(&[Option<How>], bool, State, Option<Outcome>, u32); 6] = [
+        type Case<'c> = (&'c [Option<How>], bool, State, Option<Outcome>, u32);
+        let table: [Case<'_>; 6] = [
             (&[], false, State::Planned, None, 0),
             (&[None], true, State::Running, None, 0),
             (&[None], false, State::Planned, None, 1),

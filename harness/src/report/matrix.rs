@@ -200,26 +200,27 @@ fn notes(cell: &CellSummary) -> Vec<Text> {
         return notes;
     }
     let counts = |status| matches!(status, Status::New | Status::Unconfirmed);
-    let mine: Vec<_> = cell
+    let mine = cell
         .findings
         .iter()
-        .filter(|finding| counts(finding.status))
+        .filter(|finding| counts(finding.status));
+    let mut mine: Vec<Text> = mine
+        .map(|finding| {
+            let (status, tone) = words::status(finding.status);
+            let text = format!("{status} {} {}", words::kind(finding.kind), finding.title);
+            Text::toned(text, tone)
+        })
         .collect();
-    for finding in mine.iter().take(NAMED) {
-        let (status, tone) = words::status(finding.status);
-        let text = format!("{status} {} {}", words::kind(finding.kind), finding.title);
-        notes.push(Text::toned(text, tone));
-    }
-    if mine.len() > NAMED {
-        let text = format!("and {} more findings", mine.len() - NAMED);
-        notes.push(text.into());
+    // Findings of one title may differ in their lines, which is for the cell's own report.
+    mine.dedup();
+    let more = mine.len().saturating_sub(NAMED);
+    notes.extend(mine.into_iter().take(NAMED));
+    if more > 0 {
+        notes.push(format!("and {} more", words::plural(more as u64, "finding")).into());
     }
     notes.extend(cell.reasons.iter().map(Text::from));
     if let Some(run) = &cell.run {
-        notes.push(Text::toned(
-            format!("cargo xtask report {run}"),
-            Tone::Quiet,
-        ));
+        notes.push(Text::toned(format!("in {run}"), Tone::Quiet));
     }
     notes
 }
@@ -275,7 +276,7 @@ pub(super) mod tests {
         let mut cells: Vec<_> = passes.map(|patch| done(patch, Outcome::Pass)).into();
         cells.extend([
             CellSummary {
-                findings: vec![finding(HOSTILE); 7],
+                findings: (0..7).map(|n| finding(&format!("{n} {HOSTILE}"))).collect(),
                 flaky: true,
                 attempts: 2,
                 ..done("a", Outcome::Regression)
