@@ -2,9 +2,8 @@
 
 use super::{
     Home, Request,
-    check::{Checked, checked},
-    kernels::{self, Kernels},
-    overlay, subject,
+    check::{Sourced, sourced},
+    kernels::Kernels,
 };
 use crate::{Result, cache::Cache, cancel::Cancel, event::Watcher, patch::Chooser, source::Ways};
 
@@ -21,20 +20,17 @@ pub fn build(
     choose: &mut Chooser<'_>,
 ) -> Result<()> {
     let home = Home::here();
-    let Checked {
-        configs,
-        mut subject,
-    } = checked(&home, request, choose)?;
     let ways = Ways {
         cache,
         cancel,
         watcher,
     };
-    let source = kernels::source(&home, request, &mut subject, ways)?;
-    subject::check_covers(request, &subject)?;
-    kernels::check_requires(&source, &subject)?;
-    let overlay = overlay::put(request, &mut subject, choose)?;
-    cache.sweep()?;
+    let Sourced {
+        configs,
+        subject,
+        source,
+        overlay,
+    } = sourced(&home, request, ways, choose)?;
     // Where a build's failure is told; the run tells it again.
     let told = cache.temp()?;
     let kernels = Kernels::new(&home, request, &subject.scenario, source, ways, told.path())?;

@@ -1,10 +1,15 @@
-//! What can be wrong with a request before there is a kernel.
+//! What can be wrong with a request before anything is built.
 
 use super::{
-    Home, Request, configs,
+    Home, Request, configs, kernels, overlay,
     subject::{self, Subject},
 };
-use crate::{Result, patch::Chooser, scenario::Scenario};
+use crate::{
+    Result,
+    patch::{Chooser, Series},
+    scenario::Scenario,
+    source::{SourceTree, Ways},
+};
 
 /// A request whose names and files are there.
 pub(super) struct Checked {
@@ -24,6 +29,41 @@ pub(super) fn checked(home: &Home, request: &Request, choose: &mut Chooser<'_>) 
     }
     subject::check_covers(request, &subject)?;
     Ok(Checked { configs, subject })
+}
+
+/// A request whose kernel has come, too.
+pub(super) struct Sourced {
+    pub(super) configs: Vec<String>,
+    pub(super) subject: Subject,
+    /// Base's source.
+    pub(super) source: SourceTree,
+    /// What is put on base.
+    pub(super) overlay: Option<Series>,
+}
+
+/// Resolves names, reads files, brings base's source and looks whether it will do.
+pub(super) fn sourced(
+    home: &Home,
+    request: &Request,
+    ways: Ways<'_>,
+    choose: &mut Chooser<'_>,
+) -> Result<Sourced> {
+    let Checked {
+        configs,
+        mut subject,
+    } = checked(home, request, choose)?;
+    let source = kernels::source(home, request, &mut subject, ways)?;
+    subject::check_covers(request, &subject)?;
+    kernels::check_requires(&source, &subject)?;
+    let overlay = overlay::put(request, &mut subject, choose)?;
+    // Old entries go before new ones come.
+    ways.cache.sweep()?;
+    Ok(Sourced {
+        configs,
+        subject,
+        source,
+        overlay,
+    })
 }
 
 /// What a request comes to before there is a kernel.

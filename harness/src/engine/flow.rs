@@ -12,14 +12,13 @@ use crate::{
     collect::RunDir,
     engine::{
         Home, Request, Variants,
-        check::{Checked, checked},
+        check::{Sourced, sourced},
         compare::{Comparing, Sides},
         date,
         guests::Guests,
-        kernels::{self, Kernels},
-        overlay,
+        kernels::Kernels,
         seen::Seen,
-        subject::{self, Subject},
+        subject::Subject,
     },
     event::{Event, Watcher},
     judge::{
@@ -58,21 +57,17 @@ pub fn run(
         started: SystemTime::now(),
     };
     let home = Home::here();
-    let Checked {
-        configs,
-        mut subject,
-    } = checked(&home, request, choose)?;
     let ways = Ways {
         cache,
         cancel,
         watcher,
     };
-    let source = kernels::source(&home, request, &mut subject, ways)?;
-    subject::check_covers(request, &subject)?;
-    kernels::check_requires(&source, &subject)?;
-    let overlay = overlay::put(request, &mut subject, choose)?;
-    // Old entries go before new ones come.
-    cache.sweep()?;
+    let Sourced {
+        configs,
+        subject,
+        source,
+        overlay,
+    } = sourced(&home, request, ways, choose)?;
     let dir = RunDir::create(
         request.out.as_deref(),
         &home.runs(),

@@ -3,7 +3,7 @@
 use protocol::Load;
 
 use super::types::{Cell, Matrix};
-use crate::scenario::{Profile, Scenario};
+use crate::scenario::{Profile, Scenario, judges_costs};
 
 /// A boot besides its loads, emulated: kernel, agent, collecting. In seconds, as the others.
 const BOOT_S: f64 = 28.0;
@@ -15,6 +15,8 @@ pub(super) const BASE_BUILD_S: f64 = 480.0;
 pub(super) const PATCH_BUILD_S: f64 = 35.0;
 /// Loads that end when their work is done, and not by the clock.
 const WORK_S: f64 = 30.0;
+/// A boot of a plain kernel in which operations are counted.
+const COUNTING_S: f64 = 15.0;
 
 /// What cells took before.
 pub trait Durations {
@@ -35,16 +37,22 @@ impl Durations for Matrix {
 pub(super) fn guess(scenario: &Scenario, profile: Profile, config: &str, alone: bool) -> f64 {
     let sides = if alone { 1.0 } else { 2.0 };
     let boots = f64::from(profile.boots(config).first);
-    let loads: f64 = profile
-        .phases(scenario)
-        .iter()
-        .map(|phase| match phase.load {
-            Load::BackingRace(_) | Load::Fio(_) => phase.seconds as f64,
+    // What all loads of one boot take, and the boots that loads have to themselves.
+    let (mut shared, mut own) = (None, 0.0);
+    for phase in profile.phases(scenario) {
+        let seconds = phase.seconds as f64;
+        match phase.load {
+            // Where costs are not judged, these are left out.
+            Load::Operations(_) | Load::Memory(_) if !judges_costs(config) => {}
+            Load::Operations(_) => own += COUNTING_S,
+            Load::Memory(_) => own += COUNTING_S + WORK_S,
+            Load::BackingRace(_) | Load::Fio(_) => *shared.get_or_insert(0.0) += seconds,
             // What stands there is their limit.
-            _ => WORK_S.min(phase.seconds as f64),
-        })
-        .sum();
-    RUN_S + sides * boots * (BOOT_S + loads)
+            _ => *shared.get_or_insert(0.0) += WORK_S.min(seconds),
+        }
+    }
+    let shared = shared.map_or(0.0, |loads| boots * (BOOT_S + loads));
+    RUN_S + sides * (shared + own)
 }
 
 /// What building the kernels of some cells takes, where none is there yet: every base once, every
@@ -62,4 +70,30 @@ pub fn builds<'a>(cells: impl IntoIterator<Item = &'a Cell>) -> f64 {
         }
     }
     BASE_BUILD_S * bases.len() as f64 + PATCH_BUILD_S * patched.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::scenario;
+
+    #[test]
+    fn a_guess_follows_what_is_booted() {
+        let top = Path::new(env!("CARGO_MANIFEST_DIR")).join("../scenarios");
+        let guess = |name: &str, profile, config: &str, alone| {
+            let scenario = scenario::find(name, &top).unwrap();
+            guess(&scenario, profile, config, alone)
+        };
+        // A run of two boots with 30 s of loads each took 127 s.
+        let quick = guess("race", Profile::Quick, "kcsan", false);
+        assert!((110.0..160.0).contains(&quick), "{quick}");
+        let counted = guess("operations", Profile::Quick, "plain", false);
+        assert!(counted < quick, "{counted}");
+        assert!(guess("race", Profile::Quick, "plain", false) > quick);
+        assert!(guess("race", Profile::Quick, "kcsan", true) < quick);
+        let full = guess("race", Profile::Full, "kcsan", false);
+        assert!(full > 4.0 * quick, "{full}");
+    }
 }

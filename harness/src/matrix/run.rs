@@ -442,6 +442,26 @@ budget: {cell: 1s, attempts: 2, confirm: 1}
     }
 
     #[test]
+    fn a_cell_that_is_given_up_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path(), TEXT);
+        let cancel = Cancel::new();
+        for _ in 0..2 {
+            give_up(&folder, 0, "it ends its nodes", &cancel).unwrap();
+        }
+        let mut script = Script::default();
+        go(&folder, &mut script, false, &cancel);
+        assert_eq!(script.ran.len(), 2, "{:?}", script.ran);
+        let summary = folder.summary().unwrap();
+        let cell = &summary.cells[0];
+        assert_eq!(
+            (cell.outcome, cell.attempts),
+            (Some(Outcome::Infrastructure), 1)
+        );
+        assert_eq!(cell.reasons, ["it ends its nodes"]);
+    }
+
+    #[test]
     fn codes() {
         use Outcome::*;
         let table: [(Stopped, &[Option<Outcome>], u8); 6] = [
