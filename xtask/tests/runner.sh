@@ -13,7 +13,9 @@ cell=$(basename "$(dirname "$out")")
 echo "$cell" >>"$here/ledger"
 mkdir "$out"
 echo '{"state":"running","started":"2026-01-01T00:00:00Z"}' >"$out/state.json"
-sleep "$(cat "$here/seconds")"
+seconds=$here/seconds-${SLURMD_NODENAME:-}
+[ -e "$seconds" ] || seconds=$here/seconds
+sleep "$(cat "$seconds")"
 outcome=pass
 if [ -e "$here/$cell" ]; then
     read -r outcome <"$here/$cell"

@@ -14,6 +14,7 @@ use crate::{
     cache::Cache,
     collect::{read_json, write_json},
     error::Context,
+    hash::hex_sha256,
 };
 
 /// The folder in the cache.
@@ -62,7 +63,7 @@ impl Remembered {
         if table.len() >= MOST {
             table.clear();
         }
-        let own = table.entry(cell.id.clone()).or_default();
+        let own = table.entry(key(cell)).or_default();
         own.push(seconds);
         let old = own.len().saturating_sub(KEPT);
         own.drain(..old);
@@ -72,10 +73,17 @@ impl Remembered {
     }
 }
 
+/// A cell in the table. Two matrices may call other things by the same names.
+fn key(cell: &Cell) -> String {
+    let (kernel, patch) = (&cell.kernel.from, &cell.patch.from);
+    let meant = format!("{kernel:?} {patch:?} {}", cell.scenario.given);
+    format!("{} {}", cell.id, &hex_sha256(&[meant.as_bytes()])[..8])
+}
+
 impl Durations for Remembered {
     /// The median of what it took.
     fn seconds(&self, cell: &Cell) -> Option<f64> {
-        let mut own = self.table.get(&cell.id)?.clone();
+        let mut own = self.table.get(&key(cell))?.clone();
         own.sort_by(f64::total_cmp);
         let middle = own.get(own.len() / 2).copied();
         middle.filter(|seconds| seconds.is_finite() && *seconds >= 0.0)
@@ -85,7 +93,7 @@ impl Durations for Remembered {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::matrix::plan::tests::of;
+    use crate::matrix::{plan::tests::of, types::PatchFrom};
 
     #[test]
     fn the_newest_count() {
@@ -101,6 +109,10 @@ mod tests {
         }
         two.add(b, 5.0).unwrap();
         assert_eq!((two.seconds(a), two.seconds(b)), (Some(30.0), Some(5.0)));
+        // Another patch of the same name is another cell.
+        let mut other = a.clone();
+        other.patch.from = PatchFrom::Path("/a.patch".into());
+        assert_eq!(two.seconds(&other), None);
         for seconds in [1.0, 2.0, 3.0] {
             two.add(a, seconds).unwrap();
         }

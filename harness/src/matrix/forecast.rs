@@ -96,7 +96,8 @@ pub fn forecast(
     let open = cells.iter().filter(|cell| cell.state != State::Done);
     Forecast {
         name: plan.name.clone(),
-        expected_s: open.map(|cell| cell.expected_s).sum(),
+        // The sum of nothing is below zero, by a sign.
+        expected_s: open.map(|cell| cell.expected_s).sum::<f64>() + 0.0,
         builds_s: builds(left),
         cells,
     }
@@ -142,5 +143,7 @@ mod tests {
             assert!(json["cells"][0].get(key).is_some(), "{key}");
         }
         assert_eq!(json["cells"][0]["state"], "planned");
+        let nothing = super::forecast(&plan, &[], None, &Before, &shards);
+        assert!(nothing.expected_s.is_sign_positive());
     }
 }

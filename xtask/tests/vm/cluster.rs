@@ -110,18 +110,28 @@ impl Cluster {
     pub(crate) fn all_up(&self) {
         wait("both nodes", 2 * UP, || {
             let states = self.ask("sinfo", &["--noheader", "--Node", "--format=%T"]);
+            let states = states.unwrap_or_default();
             let up = |state: &str| ["idle", "mixed", "allocated", "completing"].contains(&state);
             states.lines().filter(|state| up(state.trim())).count() == NODES.len()
         });
     }
 
-    /// What a command of Slurm's says.
-    fn ask(&self, program: &str, args: &[&str]) -> String {
+    /// Whether a job waits or runs.
+    pub(crate) fn has_jobs(&self) -> bool {
+        // Where it does not say, there may be.
+        let said = self.ask("squeue", &["--noheader"]);
+        said.is_none_or(|jobs| !jobs.trim().is_empty())
+    }
+
+    /// What a command of Slurm's says, once the controller answers.
+    fn ask(&self, program: &str, args: &[&str]) -> Option<String> {
         let output = Command::new(program)
             .args(args)
             .env("SLURM_CONF", self.conf())
             .output();
-        String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
+        let output = output.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        output.status.success().then_some(said)
     }
 
     /// Kills a node's slurmd; what runs there goes on.
