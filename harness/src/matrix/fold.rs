@@ -126,6 +126,15 @@ pub(super) fn summarize(
     reasons.extend(recorded.into_iter().flat_map(|ended| ended.reasons.clone()));
     let findings = own.as_ref().map(FindingSummary::of).unwrap_or_default();
     let outcome = telling.map(|(_, outcome)| outcome);
+    let excuse = outcome.map(|outcome| excuse(plan, cell, outcome, &findings, today));
+    let expected = match excuse {
+        Some(Excuse::Holds(expected)) => Some(expected),
+        Some(Excuse::RanOut(Expected { reason, until })) => {
+            reasons.push(format!("it was expected until {until}: {reason}"));
+            None
+        }
+        Some(Excuse::None) | None => None,
+    };
     let left_open = seen
         .attempts
         .last()
@@ -145,7 +154,7 @@ pub(super) fn summarize(
         infrastructure: tally.infrastructure,
         cut_off: tally.cut_off + u32::from(left_open),
         flaky: tally.flaky(),
-        expected: outcome.and_then(|outcome| expected(plan, cell, outcome, &findings, today)),
+        expected,
         duration_s: recorded.map(|ended| ended.seconds),
         run: own
             .is_some()
@@ -166,28 +175,40 @@ impl Tally<'_> {
     }
 }
 
-/// Why an outcome does not count, if it does not.
-fn expected(
+/// What is known of an outcome: why it does not count, or why it does by now.
+enum Excuse {
+    Holds(Expected),
+    RanOut(Expected),
+    None,
+}
+
+fn excuse(
     plan: &Plan,
     cell: &Cell,
     outcome: Outcome,
     findings: &[FindingSummary],
     today: &str,
-) -> Option<Expected> {
+) -> Excuse {
     let counts = |finding: &&FindingSummary| {
         matches!(finding.status, Status::New | Status::Unconfirmed) && finding.accepted.is_none()
     };
-    let excuses = |one: &&Expectation| {
+    let fits = |one: &&Expectation| {
         let known = |finding: &FindingSummary| one.titles.contains(&finding.title);
         one.outcome == outcome
             && one.filter.holds(cell)
-            && one.until.as_str() >= today
             && (one.titles.is_empty() || findings.iter().filter(counts).all(known))
     };
-    plan.expected.iter().find(excuses).map(|one| Expected {
+    let fitting = || plan.expected.iter().filter(fits);
+    let expected = |one: &Expectation| Expected {
         reason: one.reason.clone(),
         until: one.until.clone(),
-    })
+    };
+    let mut current = fitting().filter(|one| one.until.as_str() >= today);
+    match (current.next(), fitting().next_back()) {
+        (Some(one), _) => Excuse::Holds(expected(one)),
+        (None, Some(one)) => Excuse::RanOut(expected(one)),
+        (None, None) => Excuse::None,
+    }
 }
 
 /// The outcome over those cells that have ended, as they count; none while none has.
@@ -385,6 +406,11 @@ expected:
             let cell = cell(regression(), false, title, today);
             assert_eq!(cell.outcome, Some(Regression));
             assert_eq!(cell.expected.is_some(), excused, "{title} {today}");
+            let ran_out = cell
+                .reasons
+                .iter()
+                .any(|r| r.contains("expected until 2026-06-30"));
+            assert_eq!(ran_out, title == "KNOWN" && !excused, "{cell:?}");
             let all = overall(&[cell]);
             assert_eq!(all, Some(if excused { Pass } else { Regression }));
         }

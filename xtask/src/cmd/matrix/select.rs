@@ -105,3 +105,72 @@ pub(super) fn folder(named: &Path, out: Option<&PathBuf>) -> Result<Folder> {
 pub(super) fn root() -> PathBuf {
     engine::Home::here().matrices()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use harness::{
+        engine::Request,
+        matrix::{Content, Kernel, KernelFrom, Patch, PatchFrom, Scenario},
+    };
+
+    use super::*;
+    use crate::{
+        cli::{Cli, Command},
+        cmd,
+    };
+
+    /// A cell's words ask for the same as it asks of the engine in this process.
+    #[test]
+    fn a_cells_words_are_its_request() {
+        let dir = tempfile::tempdir().unwrap();
+        let kernels = [
+            KernelFrom::Newest,
+            KernelFrom::Locked,
+            KernelFrom::Package("linux-source-7.3".into()),
+            KernelFrom::Path(dir.path().to_owned()),
+            KernelFrom::Path("/a b/linux-7.3.tar.xz".into()),
+        ];
+        let patches = [
+            PatchFrom::Own,
+            PatchFrom::None,
+            PatchFrom::Path("/a=b/my series.mbox".into()),
+        ];
+        let both = kernels
+            .iter()
+            .flat_map(|k| patches.iter().map(move |p| (k.clone(), p.clone())));
+        let tree = kernels[3].clone();
+        for (kernel, patch) in both.chain([(tree, PatchFrom::Since("v7.2".into()))]) {
+            let cell = Cell {
+                id: "id".into(),
+                kernel: Kernel {
+                    name: "k".into(),
+                    from: kernel,
+                },
+                patch: Patch {
+                    name: "mine".into(),
+                    from: patch,
+                },
+                config: "kcsan".into(),
+                scenario: Scenario {
+                    given: "fuse-backing/race".into(),
+                    name: "race".into(),
+                },
+                profile: "standard".into(),
+                content: Content::default(),
+            };
+            let mut words = cell.words();
+            words.extend(["--keep-going".to_owned(), "--seed=7".to_owned()]);
+            let cli = Cli::try_parse_from(std::iter::once("xtask".to_owned()).chain(words));
+            let Command::Run(options) = cli.unwrap().command else {
+                panic!("{cell:?}");
+            };
+            let asked = cmd::run::request(&options).unwrap();
+            let own = Request {
+                seed: 7,
+                ..cell.request()
+            };
+            assert_eq!(format!("{asked:?}"), format!("{own:?}"));
+        }
+    }
+}
