@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Claims(cmd::claims::Options),
     /// The commit that brought a finding, however rarely it shows.
     Bisect(cmd::bisect::Options),
+    /// Many kernels, patches, configs and scenarios, on one machine or a cluster.
+    Matrix(cmd::matrix::Options),
     /// The project's own figures, side by side.
     Bench(cmd::bench::Options),
     /// What lies in the cache, and clearing it.

@@ -29,13 +29,23 @@ pub(crate) fn cancel_on_signals() -> Result<Cancel> {
 /// Checks that the host has everything; installs what is missing where the user allows it: `yes`
 /// allows, a terminal asks, anything else stops with the command.
 pub(crate) fn prepare(cache: &Cache, cancel: &Cancel, yes: bool) -> Result<()> {
-    let report = doctor::examine(cache.root(), cancel);
+    prepare_for(&[], cache, cancel, yes)
+}
+
+/// The same, with what only some commands need.
+pub(crate) fn prepare_for(
+    extras: &[doctor::Extra],
+    cache: &Cache,
+    cancel: &Cancel,
+    yes: bool,
+) -> Result<()> {
+    let report = doctor::examine(cache.root(), extras, cancel);
     if report.healthy() {
         return Ok(());
     }
     if !report.packages.is_empty() && (yes || ask(&report)?) {
         install(&report)?;
-        let again = doctor::examine(cache.root(), cancel);
+        let again = doctor::examine(cache.root(), extras, cancel);
         return if again.healthy() {
             Ok(())
         } else {

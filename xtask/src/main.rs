@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Replay(options) => cmd::replay::run(options),
         Command::Claims(options) => cmd::claims::run(options),
         Command::Bisect(options) => cmd::bisect::run(options),
+        Command::Matrix(options) => cmd::matrix::run(options),
         Command::Bench(options) => cmd::bench::run(options),
         Command::Cache(options) => cmd::cache::run(options),
     };

@@ -10,11 +10,13 @@ use crate::{Error, Result, error::Context};
 const LARGEST: u64 = 256 << 20;
 
 /// Writes a file beside its place and renames it there.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = || format!("failed to write {}", path.display());
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut temp = tempfile::NamedTempFile::new_in(folder).host(failed)?;
     temp.write_all(bytes).host(failed)?;
+    // Else the name may outlive a crash of the machine, and the content not.
+    temp.as_file().sync_all().host(failed)?;
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     temp.as_file().set_permissions(readable).host(failed)?;
     temp.persist(path).host(failed)?;

@@ -20,6 +20,6 @@ mod run_dir;
 
 pub use cell_dir::{CellDir, CellFile, KernelFacts, Provenance, SCHEMA, WatchedFile};
 pub use collector::Collector;
-pub(crate) use files::{read_json, write_json};
+pub(crate) use files::{read_json, write_json, write_whole};
 pub use last_lines::LastLines;
 pub use run_dir::{RunDir, State, state};

@@ -12,13 +12,13 @@ use crate::{
     collect::RunDir,
     engine::{
         Home, Request, Variants,
+        check::{Sourced, sourced},
         compare::{Comparing, Sides},
-        configs, date,
+        date,
         guests::Guests,
-        kernels::{self, Kernels},
-        overlay,
+        kernels::Kernels,
         seen::Seen,
-        subject::{self, Subject},
+        subject::Subject,
     },
     event::{Event, Watcher},
     judge::{
@@ -57,24 +57,17 @@ pub fn run(
         started: SystemTime::now(),
     };
     let home = Home::here();
-    let configs = configs::resolve(&home, &request.configs)?;
-    let mut subject = subject::resolve(&home, request, choose)?;
-    for config in &configs {
-        let (machine, own) = (request.machine, &request.kconfig);
-        configs::stack(&home, config, machine, &subject.scenario, own)?.requests()?;
-    }
-    subject::check_covers(request, &subject)?;
     let ways = Ways {
         cache,
         cancel,
         watcher,
     };
-    let source = kernels::source(&home, request, &mut subject, ways)?;
-    subject::check_covers(request, &subject)?;
-    kernels::check_requires(&source, &subject)?;
-    let overlay = overlay::put(request, &mut subject, choose)?;
-    // Old entries go before new ones come.
-    cache.sweep()?;
+    let Sourced {
+        configs,
+        subject,
+        source,
+        overlay,
+    } = sourced(&home, request, ways, choose)?;
     let dir = RunDir::create(
         request.out.as_deref(),
         &home.runs(),

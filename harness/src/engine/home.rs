@@ -44,6 +44,11 @@ impl Home {
         self.0.join("target/ktwin/bisects")
     }
 
+    /// Where matrices keep their cells.
+    pub fn matrices(&self) -> PathBuf {
+        self.0.join("target/ktwin/matrices")
+    }
+
     /// Where run directories go.
     pub fn runs(&self) -> PathBuf {
         self.0.join("target/ktwin/runs")

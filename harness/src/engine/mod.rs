@@ -1,7 +1,9 @@
 //! The engine: the pipeline's steps, one after the other, for one request.
 
 mod bisect;
+mod build;
 pub mod catalogue;
+mod check;
 mod claims;
 mod compare;
 mod configs;
@@ -25,6 +27,8 @@ mod symbols;
 mod watching;
 
 pub use bisect::{Asked, Commit, Ended, Found, Tried, bisect};
+pub use build::build;
+pub use check::{Foreseen, foresee};
 pub use claims::measure_claims;
 pub use flow::{Done, run};
 pub use home::Home;

@@ -133,6 +133,48 @@ const NEEDS: &[Need] = &[
     ),
 ];
 
+/// What only some commands need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extra {
+    /// Slurm's daemons and commands, for the test of matrices on a cluster.
+    Slurm,
+}
+
+impl Extra {
+    fn needs(self) -> &'static [Need] {
+        match self {
+            Extra::Slurm => SLURM,
+        }
+    }
+}
+
+const SLURM: &[Need] = &[
+    need(
+        "sbatch",
+        "submits matrices",
+        Probe::Program("sbatch"),
+        ["slurm-client", "slurm", "slurm-llnl"],
+    ),
+    need(
+        "slurmctld",
+        "a cluster on this host",
+        Probe::Program("slurmctld"),
+        ["slurmctld", "slurm-slurmctld", "slurm-llnl"],
+    ),
+    need(
+        "slurmd",
+        "its nodes",
+        Probe::Program("slurmd"),
+        ["slurmd", "slurm-slurmd", "slurm-llnl"],
+    ),
+    need(
+        "munged",
+        "its credentials",
+        Probe::Program("munged"),
+        ["munge", "munge", "munge"],
+    ),
+];
+
 const fn need(
     what: &'static str,
     why: &'static str,
@@ -264,12 +306,14 @@ impl Report {
     }
 }
 
-/// Looks at everything. `cache` is where the disk space is wanted.
-pub fn examine(cache: &Path, cancel: &Cancel) -> Report {
+/// Looks at everything that runs need, and at what these extras do. `cache` is where the disk space is
+/// wanted.
+pub fn examine(cache: &Path, extras: &[Extra], cancel: &Cancel) -> Report {
     let manager = Manager::here();
     let mut lines = vec![architecture(), toolchain(cancel)];
     let mut packages = Vec::new();
-    for need in NEEDS {
+    let extras = extras.iter().flat_map(|extra| extra.needs());
+    for need in NEEDS.iter().chain(extras) {
         let package = manager.map(|m| need.packages[m as usize]);
         let line = match found(need.probe, cancel) {
             Some(detail) => line(need.what, Health::Good, detail, None),
@@ -534,7 +578,7 @@ mod tests {
 
     #[test]
     fn every_need_has_a_package_everywhere() {
-        for need in NEEDS {
+        for need in NEEDS.iter().chain(SLURM) {
             assert!(need.packages.iter().all(|p| !p.is_empty()), "{}", need.what);
         }
     }

@@ -3,4 +3,4 @@
 pub mod command;
 pub mod doctor;
 
-pub use command::{Cmd, Output};
+pub use command::{Cmd, Output, quote};

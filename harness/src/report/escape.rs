@@ -82,6 +82,16 @@ pub fn xml(text: &str) -> String {
     out
 }
 
+/// For the message of a workflow command of GitHub's.
+pub fn annotation(text: &str) -> String {
+    visible(text, |_| false).replace('%', "%25")
+}
+
+/// For a property of such a command.
+pub fn annotation_property(text: &str) -> String {
+    annotation(text).replace(':', "%3A").replace(',', "%2C")
+}
+
 fn visible(text: &str, keep: impl Fn(char) -> bool) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -146,6 +156,22 @@ mod tests {
             ("ünï\n", "ünï\\u{a}"),
         ] {
             assert_eq!(xml(text), shown, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn annotations() {
+        for (text, message, property) in [
+            ("a: b, c", "a: b, c", "a%3A b%2C c"),
+            (
+                "100%\n::error::x",
+                "100%25\\u{a}::error::x",
+                "100%25\\u{a}%3A%3Aerror%3A%3Ax",
+            ),
+            ("%0A\r\u{1b}", "%250A\\u{d}\\u{1b}", "%250A\\u{d}\\u{1b}"),
+        ] {
+            assert_eq!(annotation(text), message, "{text:?}");
+            assert_eq!(annotation_property(text), property, "{text:?}");
         }
     }
 

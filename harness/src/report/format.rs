@@ -2,8 +2,14 @@
 
 use std::path::Path;
 
-use super::{claims, content, md, term};
-use crate::{Result, claims::Claimed, error::Context, judge::verdict::Verdict};
+use super::{claims, content, matrix, md, term};
+use crate::{
+    Result,
+    claims::Claimed,
+    error::Context,
+    judge::verdict::Verdict,
+    matrix::{Forecast, Summary},
+};
 
 /// How to show a verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,4 +54,29 @@ pub fn render_claims(format: Format, claimed: &[Claimed]) -> Result<String> {
             serde_json::to_string(&all).host(doing)? + "\n"
         }
     })
+}
+
+/// What became of a matrix, in a format.
+///
+/// # Errors
+/// Where a figure has no JSON.
+pub fn render_matrix(format: Format, summary: &Summary) -> Result<String> {
+    Ok(match format {
+        Format::Term { colour } => term::render(&matrix::page(summary, false), colour),
+        Format::Markdown => md::render(&matrix::page(summary, true)),
+        Format::Json => {
+            let doing = || "failed to write the summary as JSON".to_owned();
+            serde_json::to_string(summary).host(doing)? + "\n"
+        }
+    })
+}
+
+/// How far a matrix is, cell by cell, for a terminal.
+pub fn render_status(summary: &Summary, colour: bool) -> String {
+    term::render(&matrix::page(summary, true), colour)
+}
+
+/// What of a matrix would run, for a terminal.
+pub fn render_forecast(forecast: &Forecast, colour: bool) -> String {
+    term::render(&matrix::forecast_page(forecast), colour)
 }

@@ -5,6 +5,7 @@
 //! | `page.rs` | what a page is made of, whatever shows it |
 //! | `content.rs`, `costs.rs`, `words.rs` | a verdict as a page |
 //! | `claims.rs` | what came of a patch's claims as a page |
+//! | `matrix.rs`, `actions.rs` | what became of a matrix as a page, and as GitHub's annotations |
 //! | `term.rs`, `md.rs` | a page in one format each |
 //! | `plots.rs`, `plot/` | what there is to plot, and plots as SVG |
 //! | `escape.rs` | the one way of foreign text into each |
@@ -12,12 +13,14 @@
 //! | `lcov.rs` | which lines of a patch ran, for tools that read lcov's format |
 //! | `store.rs` | reports in a run directory, written and read back |
 
+mod actions;
 mod claims;
 mod content;
 mod costs;
 pub mod escape;
 mod format;
 mod lcov;
+mod matrix;
 mod md;
 mod page;
 mod plot;
@@ -29,7 +32,8 @@ mod words;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use format::{Format, render, render_claims};
+pub use actions::annotations;
+pub use format::{Format, render, render_claims, render_forecast, render_matrix, render_status};
 pub use store::{read_verdict, write};
 pub(crate) use words::figure;
 pub use words::outcome_word;

@@ -22,6 +22,8 @@ pub struct Listed {
 
 /// What lies beside a subject's scenarios and is none.
 const CLAIMS: &str = "claims";
+/// What lies beside the subjects and is none.
+const MATRICES: &str = "matrices";
 
 /// Every scenario file, `<subject>/<name>.yaml`, by name.
 ///
@@ -30,7 +32,7 @@ const CLAIMS: &str = "claims";
 pub fn list(scenarios: &Path) -> Result<Vec<Listed>> {
     let mut listed = Vec::new();
     for subject in children(scenarios)? {
-        if !subject.is_dir() {
+        if !subject.is_dir() || subject.ends_with(MATRICES) {
             continue;
         }
         for path in children(&subject)? {

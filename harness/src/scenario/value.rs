@@ -144,7 +144,7 @@ macro_rules! checked {
     ($(#[$doc:meta] $name:ident, $check:expr, $shape:expr;)*) => {$(
         #[$doc]
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-        pub(super) struct $name(pub(super) String);
+        pub(crate) struct $name(pub(crate) String);
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -186,15 +186,15 @@ checked! {
 
 /// A whole number from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Within<const MIN: u64, const MAX: u64>(u64);
+pub(crate) struct Within<const MIN: u64, const MAX: u64>(u64);
 
 impl<const MIN: u64, const MAX: u64> Within<MIN, MAX> {
-    pub(super) fn get(self) -> u64 {
+    pub(crate) fn get(self) -> u64 {
         self.0
     }
 
     /// For `MAX` that fits.
-    pub(super) fn get32(self) -> u32 {
+    pub(crate) fn get32(self) -> u32 {
         const { assert!(MAX <= u32::MAX as u64) };
         u32::try_from(self.0).unwrap_or(u32::MAX)
     }
@@ -226,7 +226,7 @@ impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Within<MIN, MAX> 
 
 /// A size in MiB, from `MIN` to `MAX`.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Size<const MIN: u32, const MAX: u32>(pub(super) u32);
+pub(crate) struct Size<const MIN: u32, const MAX: u32>(pub(crate) u32);
 
 impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Size<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -5,7 +5,7 @@ use clap::Args;
 use harness::{
     cache::Cache,
     exit,
-    host::doctor::{self, Health},
+    host::doctor::{self, Extra, Health},
 };
 
 use crate::{host, ui};
@@ -16,15 +16,20 @@ pub(crate) struct Options {
     /// Install what is missing with the system's package manager.
     #[arg(long, visible_alias = "yes")]
     fix: bool,
+
+    /// Look at Slurm's programs too, which the test of matrices on a cluster needs.
+    #[arg(long)]
+    slurm: bool,
 }
 
 pub(crate) fn run(options: Options) -> Result<u8> {
     let cancel = host::cancel_on_signals()?;
     let cache = Cache::open()?;
-    let mut report = doctor::examine(cache.root(), &cancel);
+    let extras: &[Extra] = if options.slurm { &[Extra::Slurm] } else { &[] };
+    let mut report = doctor::examine(cache.root(), extras, &cancel);
     if options.fix && !report.packages.is_empty() {
         host::install(&report)?;
-        report = doctor::examine(cache.root(), &cancel);
+        report = doctor::examine(cache.root(), extras, &cancel);
     }
     let paint = ui::Paint::stdout();
     let width = report.lines.iter().map(|l| l.what.len()).max().unwrap_or(0);

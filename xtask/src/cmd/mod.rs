@@ -6,6 +6,7 @@ pub(crate) mod cache;
 pub(crate) mod claims;
 pub(crate) mod doctor;
 pub(crate) mod list;
+pub(crate) mod matrix;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod run;

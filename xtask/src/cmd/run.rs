@@ -251,7 +251,7 @@ pub(crate) fn run(options: Options) -> Result<u8> {
     })
 }
 
-fn request(options: &Options) -> Result<Request> {
+pub(crate) fn request(options: &Options) -> Result<Request> {
     let workload = match (&options.what.scenario, options.command.is_empty()) {
         (Some(_), false) => {
             let error = Error::input("both --scenario and a command were given");

@@ -4,7 +4,7 @@ use std::{env, time::Instant};
 
 use anyhow::{Context, Result};
 use clap::Args;
-use harness::{cache::Cache, exit};
+use harness::{cache::Cache, exit, host::doctor::Extra};
 use xshell::{Shell, cmd};
 
 use crate::{host, ui};
@@ -26,7 +26,8 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: Options) -> Result<u8> {
     let cancel = host::cancel_on_signals()?;
-    host::prepare(&Cache::open()?, &cancel, options.yes)?;
+    let extras: &[Extra] = if options.full { &[Extra::Slurm] } else { &[] };
+    host::prepare_for(extras, &Cache::open()?, &cancel, options.yes)?;
     let shell = Shell::new()?;
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let started = Instant::now();

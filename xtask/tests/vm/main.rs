@@ -7,11 +7,13 @@ mod ktwin;
 
 mod bisect;
 mod claims;
+mod cluster;
 mod corners;
 mod cost;
 mod default_variant;
 mod ends;
 mod full;
 mod lkdtm;
+mod matrix;
 mod planted;
 mod stall;

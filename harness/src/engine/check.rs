@@ -1,0 +1,92 @@
+//! What can be wrong with a request before anything is built.
+
+use super::{
+    Home, Request, configs, kernels, overlay,
+    subject::{self, Subject},
+};
+use crate::{
+    Result,
+    patch::{Chooser, Series},
+    scenario::Scenario,
+    source::{SourceTree, Ways},
+};
+
+/// A request whose names and files are there.
+pub(super) struct Checked {
+    /// Its configs, each once.
+    pub(super) configs: Vec<String>,
+    /// Its scenario and variants; without the one that comes from a git revision.
+    pub(super) subject: Subject,
+}
+
+/// Resolves names and reads patches, scenario and fragments.
+pub(super) fn checked(home: &Home, request: &Request, choose: &mut Chooser<'_>) -> Result<Checked> {
+    let configs = configs::resolve(home, &request.configs)?;
+    let subject = subject::resolve(home, request, choose)?;
+    for config in &configs {
+        let (machine, own) = (request.machine, &request.kconfig);
+        configs::stack(home, config, machine, &subject.scenario, own)?.requests()?;
+    }
+    subject::check_covers(request, &subject)?;
+    Ok(Checked { configs, subject })
+}
+
+/// A request whose kernel has come, too.
+pub(super) struct Sourced {
+    pub(super) configs: Vec<String>,
+    pub(super) subject: Subject,
+    /// Base's source.
+    pub(super) source: SourceTree,
+    /// What is put on base.
+    pub(super) overlay: Option<Series>,
+}
+
+/// Resolves names, reads files, brings base's source and looks whether it will do.
+pub(super) fn sourced(
+    home: &Home,
+    request: &Request,
+    ways: Ways<'_>,
+    choose: &mut Chooser<'_>,
+) -> Result<Sourced> {
+    let Checked {
+        configs,
+        mut subject,
+    } = checked(home, request, choose)?;
+    let source = kernels::source(home, request, &mut subject, ways)?;
+    subject::check_covers(request, &subject)?;
+    kernels::check_requires(&source, &subject)?;
+    let overlay = overlay::put(request, &mut subject, choose)?;
+    // Old entries go before new ones come.
+    ways.cache.sweep()?;
+    Ok(Sourced {
+        configs,
+        subject,
+        source,
+        overlay,
+    })
+}
+
+/// What a request comes to before there is a kernel.
+#[derive(Debug, Clone)]
+pub struct Foreseen {
+    /// Its scenario.
+    pub scenario: Scenario,
+    /// SHA-256 of each variant's series; none without a patch, or where it comes from a git revision.
+    pub patches: Vec<String>,
+}
+
+/// Looks whether a run would be refused, and what it would exercise.
+///
+/// # Errors
+/// Bad input, as [`super::run`] refuses it before it brings a kernel.
+pub fn foresee(request: &Request, choose: &mut Chooser<'_>) -> Result<Foreseen> {
+    let Checked { subject, .. } = checked(&Home::here(), request, choose)?;
+    let patches = subject
+        .variants
+        .into_iter()
+        .map(|variant| variant.series.sha256);
+    Ok(Foreseen {
+        patches: patches.collect(),
+        scenario: subject.scenario,
+    })
+}

@@ -1,0 +1,458 @@
+//! A matrix's folder: its plan, its cells, and what became of them.
+//!
+//! Several processes may work in one folder at once, on one machine or on several that share it: each
+//! cell has its own lock, and the summary is made anew from the cells by whoever asks.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use nix::fcntl::{Flock, FlockArg};
+
+use super::{
+    attempt::{self, Claim, How, Seen},
+    fold::{Next, next, overall, summarize},
+    plan::{Plan, SCHEMA as PLAN_SCHEMA},
+    summary::{self, State, Summary},
+    types::{Cell, SEPARATOR},
+};
+use crate::{
+    Error, Result,
+    cancel::Cancel,
+    collect::{read_json, write_json},
+    engine::date::{rfc3339, today},
+    error::Context,
+    hash::hex_sha256,
+    report::{self, Format},
+};
+
+/// The plan's file.
+const PLAN: &str = "plan.json";
+/// Where cells are.
+pub(super) const CELLS: &str = "cells";
+/// The report that is kept beside the summary.
+const REPORT: &str = "report.md";
+
+/// A matrix's folder.
+#[derive(Debug)]
+pub struct Folder {
+    dir: PathBuf,
+    plan: Plan,
+}
+
+impl Folder {
+    /// The folder where a command for these cells of a plan goes on: the one named, or the newest of this
+    /// plan below `root` where one of them has not ended; otherwise, or if `fresh`, a new one.
+    ///
+    /// # Errors
+    /// Bad input: the folder named holds something else, or another plan.
+    pub fn to_run(
+        plan: Plan,
+        out: Option<&Path>,
+        root: &Path,
+        wanted: &[usize],
+        fresh: bool,
+    ) -> Result<Self> {
+        if let Some(out) = out {
+            return Self::at(plan, out);
+        }
+        let own = root.join(&plan.name);
+        let failed = || format!("failed to make {}", own.display());
+        fs::create_dir_all(&own).host(failed)?;
+        // Two that begin at once go on in one folder.
+        let lock = File::create(own.join(".lock")).host(failed)?;
+        let lock = Flock::lock(lock, FlockArg::LockExclusive);
+        let _lock = lock
+            .map_err(|(_, errno)| std::io::Error::from(errno))
+            .host(failed)?;
+        if let Some(found) = going_on(&plan, &own, wanted)?.filter(|_| !fresh) {
+            return Self::at(plan, &found);
+        }
+        let stamp: String = rfc3339(SystemTime::now())
+            .chars()
+            .filter(|c| !"-:".contains(*c))
+            .collect();
+        let numbered = (1..).map(|n: u32| match n {
+            1 => own.join(&stamp),
+            n => own.join(format!("{stamp}-{n}")),
+        });
+        let free = numbered.into_iter().find(|dir| !dir.exists());
+        Self::at(plan, &free.unwrap_or(own))
+    }
+
+    /// The folder where a command for these cells would go on, if there is one already.
+    ///
+    /// # Errors
+    /// Bad input: the folder named holds something else, or another plan.
+    pub fn begun(
+        plan: &Plan,
+        out: Option<&Path>,
+        root: &Path,
+        wanted: &[usize],
+    ) -> Result<Option<Self>> {
+        let dir = match out {
+            Some(out) => Some(out.to_owned()).filter(|out| out.join(PLAN).exists()),
+            None => going_on(plan, &root.join(&plan.name), wanted)?,
+        };
+        dir.map(|dir| Self::open(&dir)).transpose()
+    }
+
+    fn at(plan: Plan, dir: &Path) -> Result<Self> {
+        let failed = || format!("failed to make {}", dir.display());
+        fs::create_dir_all(dir).input(failed)?;
+        let dir = dir.canonicalize().input(failed)?;
+        if dir.join(PLAN).exists() {
+            let own = read_plan(&dir)?;
+            if !own.runs_the_same(&plan) {
+                let what = format!("{} holds cells of another plan", dir.display());
+                let mend = "the matrix file, or a patch that it names, has changed: name another folder \
+                            with --out, or begin a new one with --new";
+                return Err(Error::input(what).mend(mend));
+            }
+        } else if fs::read_dir(&dir)
+            .input(failed)?
+            .flatten()
+            .any(|entry| !is_torn(&entry))
+        {
+            let what = format!("{} holds other files", dir.display());
+            return Err(
+                Error::input(what).mend("name a folder that is empty or does not exist yet")
+            );
+        }
+        // Budgets and expectations may change while it runs.
+        write_json(&dir.join(PLAN), &plan)?;
+        Ok(Self { dir, plan })
+    }
+
+    /// A folder that a command made.
+    ///
+    /// # Errors
+    /// Bad input: it is none.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let failed = || format!("failed to find {}", dir.display());
+        let dir = dir.canonicalize().input(failed)?;
+        let plan = read_plan(&dir)?;
+        Ok(Self { dir, plan })
+    }
+
+    /// The newest folder of a matrix below `root`.
+    ///
+    /// # Errors
+    /// Bad input: there is none yet.
+    pub fn newest(name: &str, root: &Path) -> Result<Self> {
+        match folders(&root.join(name)).first() {
+            Some(dir) => Self::open(dir),
+            None => {
+                let error = Error::input(format!("{name} has not been run yet"));
+                Err(error.mend("cargo xtask matrix run FILE"))
+            }
+        }
+    }
+
+    /// Where it is.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What it runs.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Takes what a newer reading of the matrix file expects and allows.
+    #[must_use]
+    pub fn with(mut self, newer: Plan) -> Self {
+        if self.plan.runs_the_same(&newer) {
+            self.plan = newer;
+        }
+        self
+    }
+
+    fn cell_dir(&self, cell: &Cell) -> PathBuf {
+        self.dir.join(CELLS).join(&cell.id)
+    }
+
+    /// Takes a cell to work on it, unless somebody else has it.
+    pub(super) fn try_take(&self, cell: &Cell) -> Result<Option<Claim>> {
+        Claim::try_take(&self.cell_dir(cell))
+    }
+
+    /// Takes a cell to work on it as soon as nobody else has it.
+    pub(super) fn take(&self, cell: &Cell, cancel: &Cancel) -> Result<Claim> {
+        Claim::take(&self.cell_dir(cell), cancel)
+    }
+
+    /// The seed of an attempt: the same whoever makes it, and another in the next folder.
+    pub(super) fn seed(&self, cell: &Cell, number: u32) -> u64 {
+        let name = self.dir.file_name().unwrap_or_default().as_encoded_bytes();
+        let hash = hex_sha256(&[name, cell.id.as_bytes(), &number.to_le_bytes()]);
+        // As short as a run's own.
+        u64::from_str_radix(&hash[..15], 16).unwrap_or_default() % 1_000_000_000
+    }
+
+    /// Whether a cell has ended.
+    pub(super) fn has_ended(&self, at: usize) -> Result<bool> {
+        let seen = attempt::look(&self.cell_dir(&self.plan.cells[at].cell))?;
+        let open = seen
+            .attempts
+            .last()
+            .is_some_and(|last| last.ended.is_none());
+        Ok(!open && next(&seen.attempts, &self.plan.budget) == Next::Ended)
+    }
+
+    /// What became of the matrix so far.
+    ///
+    /// # Errors
+    /// Bad input: a record that is none.
+    pub fn summary(&self) -> Result<Summary> {
+        let today = today();
+        let (mut cells, mut started, mut ended) = (Vec::new(), Vec::new(), Vec::new());
+        for planned in &self.plan.cells {
+            let dir = self.cell_dir(&planned.cell);
+            let seen = attempt::look(&dir)?;
+            let verdict = |number| {
+                let run = attempt::run_dir(&dir, number);
+                run.exists()
+                    .then(|| report::read_verdict(&run).ok())
+                    .flatten()
+            };
+            times(&seen, &mut started, &mut ended);
+            cells.push(summarize(
+                &self.plan,
+                &planned.cell,
+                &seen,
+                &today,
+                &verdict,
+            ));
+        }
+        let all = cells.iter().all(|cell| cell.state == State::Done);
+        Ok(Summary {
+            schema: summary::SCHEMA,
+            name: self.plan.name.clone(),
+            outcome: overall(&cells),
+            started: started.into_iter().min(),
+            ended: ended.into_iter().max().filter(|_| all),
+            cells,
+        })
+    }
+
+    /// Writes the summary and its report beside the cells.
+    ///
+    /// # Errors
+    /// The host's.
+    pub fn keep(&self, summary: &Summary) -> Result<()> {
+        write_json(&self.dir.join(summary::FILE), summary)?;
+        let path = self.dir.join(REPORT);
+        let text = report::render_matrix(Format::Markdown, summary)?;
+        crate::collect::write_whole(&path, text.as_bytes())
+    }
+}
+
+/// A plan that was cut off while it was written.
+fn is_torn(entry: &fs::DirEntry) -> bool {
+    entry.file_name().as_encoded_bytes().starts_with(b".tmp")
+}
+
+/// When attempts began and ended.
+fn times(seen: &Seen, started: &mut Vec<String>, ended: &mut Vec<String>) {
+    for attempt in &seen.attempts {
+        started.push(attempt.started.clone());
+        let own = attempt
+            .ended
+            .iter()
+            .filter(|ended| ended.how != How::CutOff);
+        ended.extend(own.map(|ended| ended.at.clone()));
+    }
+}
+
+/// The folders of a matrix, the newest first.
+fn folders(own: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(own).into_iter().flatten().flatten();
+    let mut dirs: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|dir| dir.join(PLAN).is_file())
+        .collect();
+    // Their names begin with their time.
+    dirs.sort();
+    dirs.reverse();
+    dirs
+}
+
+/// The newest folder, if it is of this plan and one of the cells has not ended there.
+fn going_on(plan: &Plan, own: &Path, wanted: &[usize]) -> Result<Option<PathBuf>> {
+    let Some(newest) = folders(own).into_iter().next() else {
+        return Ok(None);
+    };
+    let folder = Folder::open(&newest)?;
+    if !folder.plan.runs_the_same(plan) {
+        return Ok(None);
+    }
+    for at in wanted {
+        if !folder.has_ended(*at)? {
+            return Ok(Some(newest));
+        }
+    }
+    Ok(None)
+}
+
+fn read_plan(dir: &Path) -> Result<Plan> {
+    let path = dir.join(PLAN);
+    if !path.exists() {
+        let error = Error::input(format!("{} is no matrix's folder", dir.display()));
+        return Err(error.mend("name one below target/ktwin/matrices, or a matrix file"));
+    }
+    let plan: Plan = read_json(&path)?;
+    if plan.schema != PLAN_SCHEMA {
+        let what = format!(
+            "the schema of {} is {}, not {PLAN_SCHEMA}",
+            path.display(),
+            plan.schema
+        );
+        return Err(Error::input(what).mend("use the ktwin that wrote it"));
+    }
+    // A folder may come from elsewhere, and ids are names of folders.
+    let plain = |part: &str| {
+        let mut bytes = part.bytes();
+        !part.starts_with('.') && bytes.all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    for planned in &plan.cells {
+        let cell = &planned.cell;
+        let own = cell.parts().join(&SEPARATOR.to_string());
+        if cell.id != own || !cell.parts().into_iter().all(plain) {
+            let what = format!("{} names a cell {:?}", path.display(), cell.id);
+            return Err(Error::input(what).mend("use a folder that ktwin made"));
+        }
+    }
+    Ok(plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        judge::verdict::Outcome,
+        matrix::{attempt::Ended, plan::tests::of},
+    };
+
+    const TEXT: &str = "\
+name: m
+kernels: [locked]
+patches: [a, b]
+configs: [kasan]
+scenarios: [race]
+";
+
+    fn end(folder: &Folder, at: usize) {
+        let cell = &folder.plan.cells[at].cell;
+        let mut claim = folder.try_take(cell).unwrap().unwrap();
+        claim.begin(&|number| folder.seed(cell, number)).unwrap();
+        let ended = Ended {
+            at: rfc3339(SystemTime::now()),
+            how: How::Outcome(Outcome::Pass),
+            seconds: 1.0,
+            reasons: Vec::new(),
+            for_good: false,
+        };
+        claim.end(ended).unwrap();
+    }
+
+    #[test]
+    fn the_same_command_goes_on_until_all_has_ended() {
+        let root = tempfile::tempdir().unwrap();
+        let to_run = |wanted: &[usize], fresh| {
+            Folder::to_run(of(TEXT).unwrap(), None, root.path(), wanted, fresh).unwrap()
+        };
+        let first = to_run(&[0, 1], false);
+        end(&first, 0);
+        let again = to_run(&[0, 1], false);
+        assert_eq!(again.dir(), first.dir());
+        assert!(
+            Folder::begun(first.plan(), None, root.path(), &[1])
+                .unwrap()
+                .is_some()
+        );
+        // The other shard's cells go on in the same folder; those that have ended begin anew.
+        assert_eq!(to_run(&[1], false).dir(), first.dir());
+        let newer = to_run(&[0], false);
+        assert_ne!(newer.dir(), first.dir());
+        assert_eq!(Folder::newest("m", root.path()).unwrap().dir(), newer.dir());
+        end(&newer, 0);
+        end(&newer, 1);
+        assert!(
+            Folder::begun(first.plan(), None, root.path(), &[0, 1])
+                .unwrap()
+                .is_none()
+        );
+        assert_ne!(to_run(&[0, 1], false).dir(), newer.dir());
+        let fresh = to_run(&[0, 1], true);
+        assert_ne!(to_run(&[0, 1], true).dir(), fresh.dir());
+        // Another file of the same name begins anew, too.
+        let other = of(&TEXT.replace("[kasan]", "[kcsan]")).unwrap();
+        let other = Folder::to_run(other, None, root.path(), &[0], false).unwrap();
+        assert!(
+            other
+                .summary()
+                .unwrap()
+                .cells
+                .iter()
+                .all(|cell| cell.attempts == 0)
+        );
+    }
+
+    #[test]
+    fn a_folder_that_is_named_must_fit() {
+        let temp = tempfile::tempdir().unwrap();
+        let at = |text: &str, name: &str| {
+            let out = temp.path().join(name);
+            Folder::to_run(of(text).unwrap(), Some(&out), temp.path(), &[0], false)
+        };
+        let folder = at(TEXT, "a").unwrap();
+        end(&folder, 0);
+        let summary = at(TEXT, "a").unwrap().summary().unwrap();
+        assert_eq!(
+            (summary.cells[0].state, summary.cells[1].state),
+            (State::Done, State::Planned)
+        );
+        assert!(summary.started.is_some() && summary.ended.is_none());
+        folder.keep(&summary).unwrap();
+        assert_eq!(
+            read_json::<Summary>(&folder.dir().join(summary::FILE)).unwrap(),
+            summary
+        );
+        // Expectations may change, cells may not.
+        let more =
+            format!("{TEXT}expected: [{{outcome: regression, reason: r, until: 2099-01-01}}]\n");
+        assert_eq!(at(&more, "a").unwrap().plan().expected.len(), 1);
+        let error = at(&TEXT.replace("[a, b]", "[a]"), "a").unwrap_err();
+        assert!(error.chain().contains("another plan"), "{error:?}");
+        fs::create_dir(temp.path().join("b")).unwrap();
+        fs::write(temp.path().join("b/notes"), "mine").unwrap();
+        assert!(at(TEXT, "b").unwrap_err().chain().contains("other files"));
+        let error = Folder::open(&temp.path().join("b")).unwrap_err();
+        assert!(error.chain().contains("no matrix's folder"), "{error:?}");
+    }
+
+    #[test]
+    fn a_plan_from_elsewhere_leads_nowhere_else() {
+        let temp = tempfile::tempdir().unwrap();
+        let write = |change: &dyn Fn(&mut Plan)| {
+            let mut plan = of(TEXT).unwrap();
+            change(&mut plan);
+            write_json(&temp.path().join(PLAN), &plan).unwrap();
+            Folder::open(temp.path())
+        };
+        assert!(write(&|_| {}).is_ok());
+        let up = write(&|plan| plan.cells[0].cell.id = "../../x".into());
+        assert!(up.unwrap_err().chain().contains("names a cell"));
+        let up = write(&|plan| {
+            let cell = &mut plan.cells[0].cell;
+            cell.config = "../../x".into();
+            cell.id = cell.parts().join("+");
+        });
+        assert!(up.unwrap_err().chain().contains("names a cell"));
+        let old = write(&|plan| plan.schema = 9);
+        assert!(old.unwrap_err().chain().contains("is 9, not 1"));
+    }
+}

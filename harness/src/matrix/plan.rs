@@ -1,0 +1,284 @@
+//! A matrix's cells, in the order in which they run.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    estimate::{Durations, guess},
+    types::{Budget, Cell, Content, Expectation, Matrix, PatchFrom, SEPARATOR},
+};
+use crate::{Error, Result, hash::hex_sha256, scenario};
+
+/// The `schema` of `plan.json`.
+pub(super) const SCHEMA: u32 = 1;
+/// So many cells are more than anybody runs.
+const MOST_CELLS: usize = 10_000;
+
+/// What a matrix runs: the shape of `plan.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The matrix's name.
+    pub name: String,
+    /// Its file.
+    pub file: PathBuf,
+    /// How long, and how often.
+    pub budget: Budget,
+    /// Failures that are known.
+    pub expected: Vec<Expectation>,
+    /// The cells; those that share a base kernel follow each other, and among them those that share a
+    /// patch, so that builds are incremental.
+    pub cells: Vec<Planned>,
+}
+
+/// A cell, and how long it takes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Planned {
+    /// The cell.
+    #[serde(flatten)]
+    pub cell: Cell,
+    /// How long it takes in seconds by the matrix file alone, its kernels being there.
+    pub expected_s: f64,
+}
+
+/// What the project's files say about a cell before it runs.
+pub struct Known {
+    /// Its scenario.
+    pub scenario: scenario::Scenario,
+    /// SHA-256 of its patch series; empty without.
+    pub patch: String,
+}
+
+/// Every cell that is not excluded. `look` reads a cell's files, and fails where a run of it would be
+/// refused.
+///
+/// # Errors
+/// Bad input: a cell that cannot be run, none at all, or too many.
+pub fn plan(matrix: &Matrix, look: &mut dyn FnMut(&Cell) -> Result<Known>) -> Result<Plan> {
+    let axes = [
+        matrix.kernels.len(),
+        matrix.configs.len(),
+        matrix.patches.len(),
+        matrix.scenarios.len(),
+        matrix.profiles.len(),
+    ];
+    if axes
+        .iter()
+        .try_fold(1, |all: usize, n| all.checked_mul(*n))
+        .is_none_or(|n| n > MOST_CELLS)
+    {
+        let error = Error::input(format!("{} has too many cells", matrix.name));
+        return Err(error.mend(format!("keep to {MOST_CELLS}")));
+    }
+    let mut cells = Vec::new();
+    for mut cell in product(matrix) {
+        if matrix.exclude.iter().any(|filter| filter.holds(&cell)) {
+            continue;
+        }
+        let known = look(&cell).map_err(|error| {
+            let text = format!("cell {}: {}", cell.id, error.chain());
+            let mend = error.mending().map(str::to_owned);
+            let error = Error::new(error.fault(), text);
+            error.mend(mend.unwrap_or_else(|| "mend it, or exclude the cell".to_owned()))
+        })?;
+        cell.content = content(&known);
+        let profile = cell.profile.parse()?;
+        let alone = cell.patch.from == PatchFrom::None;
+        let guess = guess(&known.scenario, profile, &cell.config, alone);
+        let expected_s = matrix.seconds(&cell).unwrap_or(guess);
+        cells.push(Planned { cell, expected_s });
+    }
+    if cells.is_empty() {
+        let error = Error::input(format!("{} excludes every cell", matrix.file.display()));
+        return Err(error.mend("take something out of `exclude`"));
+    }
+    order(&mut cells);
+    Ok(Plan {
+        schema: SCHEMA,
+        name: matrix.name.clone(),
+        file: matrix.file.clone(),
+        budget: matrix.budget.clone(),
+        expected: matrix.expected.clone(),
+        cells,
+    })
+}
+
+/// Kernel by kernel, config by config, patch by patch.
+fn product(matrix: &Matrix) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    for kernel in &matrix.kernels {
+        for config in &matrix.configs {
+            for patch in &matrix.patches {
+                for scenario in &matrix.scenarios {
+                    for profile in &matrix.profiles {
+                        let mut cell = Cell {
+                            id: String::new(),
+                            kernel: kernel.clone(),
+                            patch: patch.clone(),
+                            config: config.clone(),
+                            scenario: scenario.clone(),
+                            profile: profile.name().to_owned(),
+                            content: Content::default(),
+                        };
+                        cell.id = cell.parts().join(&SEPARATOR.to_string());
+                        cells.push(cell);
+                    }
+                }
+            }
+        }
+    }
+    cells
+}
+
+fn content(known: &Known) -> Content {
+    let lines = &known.scenario.kconfig;
+    let fields: Vec<&[u8]> = lines.iter().map(String::as_bytes).collect();
+    Content {
+        patch: known.patch.clone(),
+        kconfig: match lines.is_empty() {
+            true => String::new(),
+            false => hex_sha256(&fields),
+        },
+    }
+}
+
+/// Cells of one base kernel together, the order otherwise as it was.
+fn order(cells: &mut Vec<Planned>) {
+    let mut groups: Vec<Vec<Planned>> = Vec::new();
+    for planned in cells.drain(..) {
+        let base = planned.cell.base();
+        match groups.iter_mut().find(|group| group[0].cell.base() == base) {
+            Some(group) => group.push(planned),
+            None => groups.push(vec![planned]),
+        }
+    }
+    cells.extend(groups.into_iter().flatten());
+}
+
+impl Plan {
+    /// The places of the cells that share a base kernel, group by group.
+    pub fn groups(&self) -> Vec<Vec<usize>> {
+        let mut groups: Vec<Vec<usize>> = Vec::new();
+        for (at, planned) in self.cells.iter().enumerate() {
+            let base = planned.cell.base();
+            match groups.last_mut() {
+                Some(group) if self.cells[group[0]].cell.base() == base => group.push(at),
+                _ => groups.push(vec![at]),
+            }
+        }
+        groups
+    }
+
+    /// Whether another plan runs the same cells.
+    pub fn runs_the_same(&self, other: &Self) -> bool {
+        let cells = |plan: &Self| {
+            plan.cells
+                .iter()
+                .map(|p| p.cell.clone())
+                .collect::<Vec<_>>()
+        };
+        self.name == other.name && cells(self) == cells(other)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::matrix::parse::parse;
+
+    /// A plan of a file's text, without a look at the project's files.
+    pub(in crate::matrix) fn of(text: &str) -> Result<Plan> {
+        plan(&parse(text, Path::new("/m/m.yaml"))?, &mut |cell| {
+            let mut scenario = scenario::Scenario::of_command(vec!["true".into()]);
+            if cell.scenario.name == "failing" {
+                scenario.kconfig = vec!["CONFIG_FAILSLAB=y".into()];
+            }
+            Ok(Known {
+                scenario,
+                patch: cell.patch.name.clone(),
+            })
+        })
+    }
+
+    const TEXT: &str = "\
+name: m
+kernels: [locked, newest]
+patches: [a, b, none]
+configs: [kasan, plain]
+scenarios: [race, failing]
+exclude: [{config: [plain], scenario: [failing]}, {kernel: [newest], patch: [none]}]
+";
+
+    #[test]
+    fn cells_that_share_kernels_follow_each_other() {
+        let plan = of(TEXT).unwrap();
+        let ids: Vec<&str> = plan.cells.iter().map(|p| p.cell.id.as_str()).collect();
+        assert_eq!(
+            ids,
+            [
+                "locked+a+kasan+race+quick",
+                "locked+b+kasan+race+quick",
+                "locked+none+kasan+race+quick",
+                "locked+a+kasan+failing+quick",
+                "locked+b+kasan+failing+quick",
+                "locked+none+kasan+failing+quick",
+                "locked+a+plain+race+quick",
+                "locked+b+plain+race+quick",
+                "locked+none+plain+race+quick",
+                "newest+a+kasan+race+quick",
+                "newest+b+kasan+race+quick",
+                "newest+a+kasan+failing+quick",
+                "newest+b+kasan+failing+quick",
+                "newest+a+plain+race+quick",
+                "newest+b+plain+race+quick",
+            ]
+        );
+        let sizes: Vec<usize> = plan.groups().iter().map(Vec::len).collect();
+        assert_eq!(sizes, [3, 3, 3, 2, 2, 2]);
+        // Without base's side a cell takes less.
+        assert!(plan.cells[2].expected_s < plan.cells[1].expected_s);
+    }
+
+    #[test]
+    fn a_plan_comes_back_from_disk() {
+        let plan = of(TEXT).unwrap();
+        let text = serde_json::to_string(&plan).unwrap();
+        assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
+        let fewer = of(&TEXT.replace("patches: [a, b, none]", "patches: [a, none]")).unwrap();
+        assert!(plan.runs_the_same(&plan) && !plan.runs_the_same(&fewer));
+    }
+
+    #[test]
+    fn what_cannot_be_planned() {
+        let all = format!("{TEXT}  - {{}}\n")
+            .replace("exclude: [", "exclude:\n  - ")
+            .replace("}, {", "}\n  - {")
+            .replace("}]", "}");
+        assert!(
+            of(&all)
+                .unwrap_err()
+                .chain()
+                .contains("excludes every cell")
+        );
+        let many: Vec<String> = (0..30).map(|n| format!("p{n}")).collect();
+        let scenarios: Vec<String> = (0..100).map(|n| format!("s{n}")).collect();
+        let text = format!(
+            "name: m\nkernels: [locked, newest]\npatches: [{}]\nconfigs: [a, b]\nscenarios: [{}]\n",
+            many.join(", "),
+            scenarios.join(", ")
+        );
+        assert!(of(&text).unwrap_err().chain().contains("too many cells"));
+    }
+
+    #[test]
+    fn durations_of_the_file_count() {
+        let text = format!("{TEXT}durations: [{{cells: {{patch: [a]}}, takes: 7m}}]\n");
+        let plan = of(&text).unwrap();
+        assert_eq!(plan.cells[0].expected_s, 420.0);
+        assert_ne!(plan.cells[1].expected_s, 420.0);
+    }
+}

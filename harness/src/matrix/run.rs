@@ -1,0 +1,479 @@
+//! Running a matrix's cells, one after the other, each to its end.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{
+    attempt::{Claim, Ended, How},
+    fold::{Next, next},
+    folder::Folder,
+    limit::Limit,
+    runner::Runner,
+    types::Cell,
+};
+use crate::{
+    Error, Fault, Result,
+    cancel::Cancel,
+    engine::date::rfc3339,
+    event::{Event, Watcher},
+    exit,
+    judge::verdict::{Outcome, Verdict},
+};
+
+/// What one command does in a matrix's folder.
+pub struct Work<'a> {
+    /// The folder.
+    pub folder: &'a Folder,
+    /// The cells, by their places in the plan, in the order in which they run.
+    pub wanted: &'a [usize],
+    /// Run those that have ended once more; what they said before stays.
+    pub again: bool,
+    /// The user's wish to stop.
+    pub cancel: &'a Cancel,
+    /// Who watches.
+    pub watcher: &'a dyn Watcher,
+}
+
+/// Why a command stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// Every cell has ended.
+    Ended,
+    /// The budget of one command is spent; the same command goes on.
+    Budget,
+    /// The user stopped it; the same command goes on.
+    Interrupted,
+}
+
+/// Runs the cells that have not ended. `told` hears of every attempt that said something, and how long it
+/// took.
+///
+/// # Errors
+/// The host's; what ends a single cell is in its record.
+pub fn run(
+    work: &Work<'_>,
+    runner: &mut dyn Runner,
+    told: &mut dyn FnMut(&Cell, f64) -> Result<()>,
+) -> Result<Stopped> {
+    let began = Instant::now();
+    let total = work.folder.plan().budget.total_s.map(Duration::from_secs);
+    let is_spent = || total.is_some_and(|total| began.elapsed() >= total);
+    let mut held = Vec::new();
+    for (number, at) in work.wanted.iter().enumerate() {
+        if work.cancel.is_cancelled() {
+            return Ok(Stopped::Interrupted);
+        }
+        let cell = &work.folder.plan().cells[*at].cell;
+        let Some(mut claim) = work.folder.try_take(cell)? else {
+            held.push(*at);
+            continue;
+        };
+        if !work.again && next(claim.attempts(), &work.folder.plan().budget) == Next::Ended {
+            continue;
+        }
+        if is_spent() {
+            work.note("the budget of one command is spent: the same command goes on".to_owned());
+            return Ok(Stopped::Budget);
+        }
+        work.note(format!(
+            "cell {} of {}: {}",
+            number + 1,
+            work.wanted.len(),
+            cell.id
+        ));
+        if work.cell(cell, &mut claim, runner, told)? == Stopped::Interrupted {
+            return Ok(Stopped::Interrupted);
+        }
+    }
+    // What somebody else ran when its turn came: it has ended by now, or was cut off.
+    for at in held {
+        let cell = &work.folder.plan().cells[at].cell;
+        work.note(format!("waiting for {}, which somebody else runs", cell.id));
+        let mut claim = match work.folder.take(cell, work.cancel) {
+            Ok(claim) => claim,
+            Err(error) if error.fault() == Fault::Interrupted => return Ok(Stopped::Interrupted),
+            Err(error) => return Err(error),
+        };
+        if is_spent() {
+            return Ok(Stopped::Budget);
+        }
+        let ended = next(claim.attempts(), &work.folder.plan().budget) == Next::Ended;
+        if !ended && work.cell(cell, &mut claim, runner, told)? == Stopped::Interrupted {
+            return Ok(Stopped::Interrupted);
+        }
+    }
+    Ok(Stopped::Ended)
+}
+
+impl Work<'_> {
+    fn note(&self, text: String) {
+        self.watcher.event(&Event::Note(text));
+    }
+
+    /// Attempts of one cell until it has ended.
+    fn cell(
+        &self,
+        cell: &Cell,
+        claim: &mut Claim,
+        runner: &mut dyn Runner,
+        told: &mut dyn FnMut(&Cell, f64) -> Result<()>,
+    ) -> Result<Stopped> {
+        let budget = &self.folder.plan().budget;
+        let mut once_more = self.again;
+        while once_more || next(claim.attempts(), budget) == Next::Run {
+            once_more = false;
+            let dir = claim.begin(&|number| self.folder.seed(cell, number))?;
+            let seed = claim.attempts().last().map_or(0, |attempt| attempt.seed);
+            let limit = Limit::new(self.cancel, Duration::from_secs(budget.cell_s));
+            let began = Instant::now();
+            let ran = runner.run(cell, seed, &dir, limit.cancel());
+            let seconds = began.elapsed().as_secs_f64();
+            let ended = ended(ran, seconds, limit.ran_out().then_some(budget.cell_s));
+            drop(limit);
+            let How::Outcome(outcome) = ended.how else {
+                continue;
+            };
+            self.watcher.event(&Event::Judged {
+                what: cell.id.clone(),
+                outcome,
+            });
+            for reason in &ended.reasons {
+                self.watcher
+                    .event(&Event::Warning(format!("{}: {reason}", cell.id)));
+            }
+            claim.end(ended)?;
+            if !matches!(outcome, Outcome::Interrupted | Outcome::Infrastructure) {
+                told(cell, seconds)?;
+            }
+            self.folder.keep(&self.folder.summary()?)?;
+            if outcome == Outcome::Interrupted {
+                return Ok(Stopped::Interrupted);
+            }
+        }
+        Ok(Stopped::Ended)
+    }
+}
+
+/// Ends a cell that cannot be run, for infrastructure's sake and for good, unless it has ended.
+///
+/// # Errors
+/// The host's, or an interruption.
+pub fn give_up(folder: &Folder, at: usize, reason: &str, cancel: &Cancel) -> Result<()> {
+    let cell = &folder.plan().cells[at].cell;
+    let mut claim = folder.take(cell, cancel)?;
+    if next(claim.attempts(), &folder.plan().budget) == Next::Ended {
+        return Ok(());
+    }
+    claim.begin(&|number| folder.seed(cell, number))?;
+    claim.end(Ended {
+        at: rfc3339(SystemTime::now()),
+        how: How::Outcome(Outcome::Infrastructure),
+        seconds: 0.0,
+        reasons: vec![reason.to_owned()],
+        for_good: true,
+    })
+}
+
+/// How an attempt ended; `limit` is its budget in seconds, where it was stopped for it.
+fn ended(ran: Result<Verdict>, seconds: f64, limit: Option<u64>) -> Ended {
+    let spent = |seconds| format!("stopped after the {seconds} s that its budget allows");
+    let (outcome, reasons, for_good) = match (ran, limit) {
+        (Ok(verdict), None) => (verdict.outcome, Vec::new(), false),
+        (Ok(verdict), Some(limit)) => {
+            // What had been judged by then stands.
+            let judged = verdict.comparisons.iter().map(|one| one.outcome);
+            let judged: Vec<Outcome> = judged.filter(|o| *o != Outcome::Interrupted).collect();
+            let with = judged.iter().copied().chain([Outcome::Inconclusive]);
+            (
+                exit::combine(with.collect::<Vec<_>>().iter().copied()),
+                vec![spent(limit)],
+                true,
+            )
+        }
+        (Err(error), Some(limit)) if error.fault() == Fault::Interrupted => {
+            (Outcome::Inconclusive, vec![spent(limit)], true)
+        }
+        (Err(error), _) => of_error(&error),
+    };
+    Ended {
+        at: rfc3339(SystemTime::now()),
+        how: How::Outcome(outcome),
+        seconds,
+        reasons,
+        for_good,
+    }
+}
+
+/// Whose fault it was, in words, and whether another attempt would end the same.
+fn of_error(error: &Error) -> (Outcome, Vec<String>, bool) {
+    let mend = error.mending().map(|mend| format!("; mend: {mend}"));
+    let reason = error.chain() + &mend.unwrap_or_default();
+    match error.fault() {
+        Fault::Interrupted => (Outcome::Interrupted, Vec::new(), false),
+        Fault::Untestable => (Outcome::Untestable, vec![reason], true),
+        Fault::Infrastructure => (Outcome::Infrastructure, vec![reason], false),
+        // Nothing says anything about the patch; the next attempt would be refused as well.
+        Fault::Input => (Outcome::Infrastructure, vec![reason], true),
+    }
+}
+
+/// Where a command's budget, or the user, stopped it: the code of what had ended, unless that is a pass.
+pub fn exit_code(stopped: Stopped, outcomes: &[Option<Outcome>]) -> u8 {
+    let ended = outcomes.iter().flatten().copied();
+    let missing = outcomes
+        .iter()
+        .any(Option::is_none)
+        .then_some(Outcome::Inconclusive);
+    let stopped = (stopped == Stopped::Interrupted).then_some(Outcome::Interrupted);
+    let all: Vec<Outcome> = ended.chain(missing).chain(stopped).collect();
+    exit::of_outcome(exit::combine(all.iter().copied()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path, thread};
+
+    use super::*;
+    use crate::{
+        event::Unwatched,
+        matrix::{plan::tests::of, summary::State},
+        report::{self, tests::sample},
+    };
+
+    const TEXT: &str = "\
+name: m
+kernels: [locked]
+patches: [a, b, c]
+configs: [kasan]
+scenarios: [race]
+budget: {cell: 1s, attempts: 2, confirm: 1}
+";
+
+    /// Ends each patch's cells as it is told, the last for ever.
+    #[derive(Default)]
+    struct Script {
+        ends: BTreeMap<String, Vec<Result<Outcome, Fault>>>,
+        ran: Vec<(String, u64)>,
+        cancels: Option<&'static str>,
+    }
+
+    impl Runner for Script {
+        fn run(&mut self, cell: &Cell, seed: u64, dir: &Path, cancel: &Cancel) -> Result<Verdict> {
+            assert!(!dir.exists());
+            self.ran.push((cell.patch.name.clone(), seed));
+            if self.cancels == Some(cell.patch.name.as_str()) {
+                while !cancel.is_cancelled() {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                cancel.check()?;
+            }
+            let ends = self.ends.entry(cell.patch.name.clone()).or_default();
+            let end = match ends.len() {
+                0 => Ok(Outcome::Pass),
+                1 => ends[0],
+                _ => ends.remove(0),
+            };
+            let outcome = end.map_err(|fault| Error::new(fault, "no luck"))?;
+            let verdict = Verdict {
+                outcome,
+                ..sample()
+            };
+            std::fs::create_dir_all(dir).unwrap();
+            report::write(&verdict, dir)?;
+            Ok(verdict)
+        }
+    }
+
+    fn go(folder: &Folder, script: &mut Script, again: bool, cancel: &Cancel) -> Stopped {
+        let work = Work {
+            folder,
+            wanted: &[0, 1, 2],
+            again,
+            cancel,
+            watcher: &Unwatched,
+        };
+        run(&work, script, &mut |_, _| Ok(())).unwrap()
+    }
+
+    fn folder(dir: &Path, text: &str) -> Folder {
+        let out = dir.join("m");
+        Folder::to_run(of(text).unwrap(), Some(&out), dir, &[0, 1, 2], false).unwrap()
+    }
+
+    #[test]
+    fn infrastructure_is_tried_again_and_failures_are_not_rolled_into_passes() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path(), TEXT);
+        let mut script = Script::default();
+        script.ends.insert(
+            "a".into(),
+            vec![Err(Fault::Infrastructure), Ok(Outcome::Pass)],
+        );
+        script
+            .ends
+            .insert("b".into(), vec![Ok(Outcome::Regression), Ok(Outcome::Pass)]);
+        script.ends.insert("c".into(), vec![Err(Fault::Input)]);
+        assert_eq!(
+            go(&folder, &mut script, false, &Cancel::new()),
+            Stopped::Ended
+        );
+        let summary = folder.summary().unwrap();
+        let brief: Vec<_> = summary
+            .cells
+            .iter()
+            .map(|c| (c.outcome.unwrap(), c.attempts, c.infrastructure, c.flaky))
+            .collect();
+        assert_eq!(
+            brief,
+            [
+                (Outcome::Pass, 2, 1, false),
+                (Outcome::Regression, 2, 0, true),
+                // Bad input is not tried again.
+                (Outcome::Infrastructure, 1, 1, false),
+            ]
+        );
+        assert!(summary.cells[2].reasons[0].contains("no luck"));
+        assert!(summary.ended.is_some());
+        let seeds: std::collections::BTreeSet<u64> = script.ran.iter().map(|r| r.1).collect();
+        assert_eq!(seeds.len(), 5, "{:?}", script.ran);
+        // What has ended is not run again, unless that is asked for; what it said stays.
+        go(&folder, &mut script, false, &Cancel::new());
+        assert_eq!(script.ran.len(), 5);
+        go(&folder, &mut script, true, &Cancel::new());
+        assert_eq!(script.ran.len(), 8);
+        let summary = folder.summary().unwrap();
+        assert_eq!(summary.cells[1].outcome, Some(Outcome::Regression));
+        assert_eq!(summary.cells[1].attempts, 3);
+    }
+
+    #[test]
+    fn a_cell_is_stopped_after_its_budget_and_a_command_by_its_user() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path(), TEXT);
+        let mut script = Script {
+            cancels: Some("b"),
+            ..Script::default()
+        };
+        assert_eq!(
+            go(&folder, &mut script, false, &Cancel::new()),
+            Stopped::Ended
+        );
+        let summary = folder.summary().unwrap();
+        assert_eq!(summary.cells[1].outcome, Some(Outcome::Inconclusive));
+        assert!(
+            summary.cells[1].reasons[0].contains("budget"),
+            "{summary:?}"
+        );
+        // Once is enough, though its budget would confirm.
+        assert_eq!(summary.cells[1].attempts, 1);
+
+        let dir = tempfile::tempdir().unwrap();
+        let folder = self::folder(dir.path(), &TEXT.replace("cell: 1s", "cell: 1h"));
+        let cancel = Cancel::new();
+        let user = cancel.clone();
+        let stop = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            user.cancel();
+        });
+        assert_eq!(
+            go(&folder, &mut script, false, &cancel),
+            Stopped::Interrupted
+        );
+        stop.join().unwrap();
+        let states: Vec<State> = folder
+            .summary()
+            .unwrap()
+            .cells
+            .iter()
+            .map(|c| c.state)
+            .collect();
+        assert_eq!(states, [State::Done, State::Planned, State::Planned]);
+        script.cancels = None;
+        assert_eq!(
+            go(&folder, &mut script, false, &Cancel::new()),
+            Stopped::Ended
+        );
+        let summary = folder.summary().unwrap();
+        assert_eq!(summary.outcome, Some(Outcome::Pass));
+        assert_eq!(
+            (summary.cells[1].attempts, summary.cells[1].cut_off),
+            (2, 1)
+        );
+    }
+
+    #[test]
+    fn a_spent_budget_leaves_the_rest_for_the_same_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path(), &TEXT.replace("cell: 1s", "cell: 3s, total: 1s"));
+        let mut script = Script {
+            cancels: Some("a"),
+            ..Script::default()
+        };
+        // The first takes its three seconds, and the command's one is over.
+        assert_eq!(
+            go(&folder, &mut script, false, &Cancel::new()),
+            Stopped::Budget
+        );
+        assert_eq!(script.ran.len(), 1);
+        assert_eq!(
+            go(&folder, &mut script, false, &Cancel::new()),
+            Stopped::Ended
+        );
+        assert_eq!(script.ran.len(), 3);
+    }
+
+    #[test]
+    fn what_somebody_else_runs_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path(), TEXT);
+        let cell = &folder.plan().cells[1].cell;
+        let claim = folder.try_take(cell).unwrap().unwrap();
+        let release = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            drop(claim);
+        });
+        let mut script = Script::default();
+        assert_eq!(
+            go(&folder, &mut script, false, &Cancel::new()),
+            Stopped::Ended
+        );
+        release.join().unwrap();
+        let order: Vec<&str> = script.ran.iter().map(|(patch, _)| patch.as_str()).collect();
+        assert_eq!(order, ["a", "c", "b"]);
+    }
+
+    #[test]
+    fn a_cell_that_is_given_up_has_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = folder(dir.path(), TEXT);
+        let cancel = Cancel::new();
+        for _ in 0..2 {
+            give_up(&folder, 0, "it ends its nodes", &cancel).unwrap();
+        }
+        let mut script = Script::default();
+        go(&folder, &mut script, false, &cancel);
+        assert_eq!(script.ran.len(), 2, "{:?}", script.ran);
+        let summary = folder.summary().unwrap();
+        let cell = &summary.cells[0];
+        assert_eq!(
+            (cell.outcome, cell.attempts),
+            (Some(Outcome::Infrastructure), 1)
+        );
+        assert_eq!(cell.reasons, ["it ends its nodes"]);
+    }
+
+    #[test]
+    fn codes() {
+        use Outcome::*;
+        let table: [(Stopped, &[Option<Outcome>], u8); 6] = [
+            (Stopped::Ended, &[Some(Pass), Some(Pass)], 0),
+            (Stopped::Ended, &[Some(Pass), Some(Regression)], 1),
+            (Stopped::Budget, &[Some(Pass), None], 3),
+            (Stopped::Budget, &[Some(Regression), None], 1),
+            (Stopped::Interrupted, &[Some(Pass), None], 130),
+            (Stopped::Budget, &[], 4),
+        ];
+        for (stopped, outcomes, code) in table {
+            assert_eq!(exit_code(stopped, outcomes), code, "{outcomes:?}");
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! `matrix status` and `matrix report`: how far it is, and what became of it.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, ValueEnum};
+use harness::{
+    cache::Cache,
+    exit,
+    matrix::{self, Remembered, Stopped},
+    report::{self, Format},
+};
+
+use super::{github, run::code, select};
+use crate::ui;
+
+/// How far it is.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask matrix status nightly.yaml\n  cargo xtask matrix status /shared/tonight --json"
+)]
+pub(super) struct Status {
+    /// A matrix file, for its newest folder, or a matrix's folder.
+    #[arg(value_name = "FILE|DIR")]
+    named: PathBuf,
+
+    /// The file's folder, where it is not one under target/ktwin/matrices.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Print one JSON object, and nothing else, on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What became of it.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask matrix report nightly.yaml\n  cargo xtask matrix report /shared/tonight --format md"
+)]
+pub(super) struct Report {
+    /// A matrix file, for its newest folder, or a matrix's folder.
+    #[arg(value_name = "FILE|DIR")]
+    named: PathBuf,
+
+    /// The file's folder, where it is not one under target/ktwin/matrices.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// How to show it.
+    #[arg(long, value_enum, default_value_t = FormatName::Term)]
+    format: FormatName,
+
+    /// The same as `--format json`.
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatName {
+    Term,
+    Md,
+    Json,
+}
+
+pub(super) fn status(options: Status) -> Result<u8> {
+    let folder = select::folder(&options.named, options.out.as_ref())?;
+    let summary = folder.summary()?;
+    if options.json {
+        let before = Remembered::read(&Cache::open()?);
+        let all: Vec<usize> = (0..folder.plan().cells.len()).collect();
+        let forecast = matrix::forecast(folder.plan(), &all, Some(&summary), &before, &[]);
+        ui::out(&serde_json::to_string(&forecast)?);
+    } else {
+        ui::say(&format!("in {}", folder.dir().display()));
+        let colour = ui::Paint::stdout().is_on();
+        ui::out(report::render_status(&summary, colour).trim_end());
+    }
+    Ok(exit::PASS)
+}
+
+pub(super) fn report(options: Report) -> Result<u8> {
+    let folder = select::folder(&options.named, options.out.as_ref())?;
+    let summary = folder.summary()?;
+    folder.keep(&summary)?;
+    let format = match options.format {
+        _ if options.json => Format::Json,
+        FormatName::Term => Format::Term {
+            colour: ui::Paint::stdout().is_on(),
+        },
+        FormatName::Md => Format::Markdown,
+        FormatName::Json => Format::Json,
+    };
+    ui::out(report::render_matrix(format, &summary)?.trim_end());
+    github::summarize(&summary)?;
+    Ok(code(Stopped::Ended, &summary))
+}
