@@ -1,8 +1,7 @@
 //! Reports in a run directory: written whole, read back with suspicion.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::Read,
+    fs::{self, OpenOptions},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -12,6 +11,7 @@ use serde_json::Value;
 
 use super::{
     format::{Format, render},
+    inside::bounded,
     lcov,
     plots::{self, plots},
 };
@@ -23,12 +23,13 @@ use crate::{
 
 const VERDICT: &str = "verdict.json";
 const REPORT: &str = "report.md";
+const PAGE: &str = "report.html";
 /// No verdict is longer.
 const MAX_BYTES: u64 = 64 << 20;
 /// Entries of a run directory that are looked at to say how far it came.
 const MAX_ENTRIES: usize = 10_000;
 
-/// Writes `verdict.json`, `report.md` and its plots, and for each comparison that watched which lines of its patch
+/// Writes `verdict.json`, `report.md` and its plots, `report.html`, and for each comparison that watched which lines of its patch
 /// ran a `coverage-N.info` in lcov's format; each whole or not at all.
 ///
 /// # Errors
@@ -48,6 +49,7 @@ pub fn write(verdict: &Verdict, dir: &Path) -> Result<()> {
         REPORT,
         &render(Format::Markdown, verdict, Path::new("."))?,
     )?;
+    replace(dir, PAGE, &render(Format::Html, verdict, dir)?)?;
     for (at, comparison) in verdict.comparisons.iter().enumerate() {
         if let Some(coverage) = &comparison.coverage {
             let test = format!("{}-{}", comparison.config, comparison.variant);
@@ -86,7 +88,8 @@ pub fn read_verdict(run: &Path) -> Result<Verdict> {
         }
         file => file.input(|| format!("failed to open {}", path.display()))?,
     };
-    let text = bounded(file, &path)?;
+    let failed = || format!("failed to read {}", path.display());
+    let text = bounded(file, MAX_BYTES).map_err(|what| Error::input(failed()).because(what))?;
     let doing = || format!("{} is no verdict", path.display());
     let value: Value = serde_json::from_slice(&text).input(doing)?;
     match value.get("schema").and_then(Value::as_u64) {
@@ -98,26 +101,6 @@ pub fn read_verdict(run: &Path) -> Result<Verdict> {
         }
     }
     serde_json::from_value(value).input(doing)
-}
-
-fn bounded(file: File, path: &Path) -> Result<Vec<u8>> {
-    let doing = || format!("failed to read {}", path.display());
-    let about = file.metadata().input(doing)?;
-    if !about.is_file() {
-        return Err(Error::input(format!(
-            "{} is no regular file",
-            path.display()
-        )));
-    }
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut text)
-        .input(doing)?;
-    if text.len() as u64 > MAX_BYTES {
-        let what = format!("{} is longer than any verdict", path.display());
-        return Err(Error::input(what));
-    }
-    Ok(text)
 }
 
 /// No verdict: what there is instead.
@@ -156,7 +139,7 @@ mod tests {
             .unwrap()
             .map(|e| e.unwrap().file_name())
             .collect();
-        assert_eq!(names.len(), 4, "{names:?}");
+        assert_eq!(names.len(), 5, "{names:?}");
         assert!(
             fs::read_to_string(dir.path().join(REPORT))
                 .unwrap()
