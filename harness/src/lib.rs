@@ -17,6 +17,7 @@
 //! | report | [`report`] | files |
 //! | bisect | [`bisect`] | nothing (pure): which commit to try next, and when to stop |
 //! | claims | [`claims`] | nothing (pure): verdicts against what a patch claims |
+//! | matrix | [`matrix`] | a matrix's folder; many runs, each made by [`engine`] |
 //!
 //! [`engine`] runs the steps in this order; whoever watches implements
 //! [`event::Watcher`]. Nothing in here prints.
@@ -36,6 +37,7 @@ pub mod exit;
 pub mod hash;
 pub mod host;
 pub mod judge;
+pub mod matrix;
 pub mod patch;
 pub mod plan;
 pub mod plugin;
