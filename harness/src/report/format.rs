@@ -7,7 +7,9 @@ use super::{
     mail::{self, Identity},
     md, term,
 };
-use crate::{Error, Result, claims::Claimed, error::Context, judge::verdict::Verdict};
+use crate::{
+    Error, Result, claims::Claimed, error::Context, judge::verdict::Verdict, matrix::Summary,
+};
 
 /// How to show a verdict.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +59,14 @@ pub fn render(format: Format, verdict: &Verdict, dir: &Path) -> Result<String> {
             serde_json::to_string(verdict).host(doing)? + "\n"
         }
     })
+}
+
+/// What became of a matrix, as a page whose links begin in the matrix's folder.
+///
+/// # Errors
+/// The host's.
+pub fn render_matrix(summary: &Summary) -> Result<String> {
+    html::matrix(summary)
 }
 
 /// What came of a patch's claims, in a format.

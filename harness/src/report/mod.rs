@@ -40,8 +40,8 @@ mod words;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use format::{Format, render, render_claims};
+pub use format::{Format, render, render_claims, render_matrix};
 pub use mail::Identity;
-pub use store::{read_verdict, write};
+pub use store::{read_matrix, read_verdict, write};
 pub(crate) use words::figure;
 pub use words::outcome_word;

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::{
     format::{Format, render},
-    inside::bounded,
+    inside::{Folder, bounded},
     lcov,
     plots::{self, plots},
 };
@@ -19,6 +19,10 @@ use crate::{
     Error, Result,
     error::Context,
     judge::verdict::{SCHEMA, Verdict},
+    matrix::{
+        self,
+        summary::{FILE, Summary},
+    },
 };
 
 const VERDICT: &str = "verdict.json";
@@ -103,6 +107,28 @@ pub fn read_verdict(run: &Path) -> Result<Verdict> {
     serde_json::from_value(value).input(doing)
 }
 
+/// What became of the matrix in a folder; none where the folder is no matrix's.
+///
+/// # Errors
+/// Bad input: its summary is none.
+pub fn read_matrix(dir: &Path) -> Result<Option<Summary>> {
+    let Ok(folder) = Folder::open(dir) else {
+        return Ok(None);
+    };
+    if !folder.has(FILE) {
+        return Ok(None);
+    }
+    let doing = || format!("{} is no matrix's summary", dir.join(FILE).display());
+    let summary: Summary = serde_json::from_slice(&folder.read(FILE, MAX_BYTES)?).input(doing)?;
+    match summary.schema {
+        matrix::summary::SCHEMA => Ok(Some(summary)),
+        schema => {
+            let error = Error::input(format!("{}: its schema is {schema}", doing()));
+            Err(error.mend("use the ktwin that wrote it"))
+        }
+    }
+}
+
 /// No verdict: what there is instead.
 fn cut_off(run: &Path) -> Error {
     let cells = fs::read_dir(run).map_or(0, |entries| {
@@ -127,7 +153,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::report::tests::{costs, sample};
+    use crate::report::tests::{costs, matrix, sample};
 
     #[test]
     fn what_is_written_is_read() {
@@ -145,6 +171,17 @@ mod tests {
                 .unwrap()
                 .starts_with("# regression")
         );
+    }
+
+    #[test]
+    fn a_matrix_is_told_from_a_run() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read_matrix(dir.path()).unwrap(), None);
+        let summary = matrix(2, "");
+        fs::write(dir.path().join(FILE), serde_json::to_vec(&summary).unwrap()).unwrap();
+        assert_eq!(read_matrix(dir.path()).unwrap(), Some(summary));
+        fs::write(dir.path().join(FILE), "{}").unwrap();
+        assert!(read_matrix(dir.path()).is_err());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 
 use protocol::DetectorState;
 
-use super::{Format, Identity, render, render_claims};
+use super::{Format, Identity, render, render_claims, render_matrix};
 use crate::claims::{Checked, Claimed};
 use crate::judge::verdict::{
     Comparison, Finding, Host, Judgement, Kernel, Kind, Measure, Outcome, Patch, SCHEMA, Sample,
@@ -16,6 +16,7 @@ use crate::judge::verdict::{
 use crate::{
     collect::record::TimedSplat,
     judge::fixtures::good,
+    matrix::summary::{CellSummary, Expected, FindingSummary, MeasureSummary, State, Summary},
     patch::MailHead,
     plugin::{Coverage, Line},
     splat::Splat,
@@ -545,6 +546,74 @@ fn ktap_has_only_our_results() {
             assert!(known.iter().any(|begin| line.starts_with(begin)), "{line}");
         }
     }
+}
+
+/// A matrix of so many cells, one in seven of which is worth a look.
+pub(crate) fn matrix(cells: u32, evil: &str) -> Summary {
+    let verdict = sample();
+    let cell = |n: u32| {
+        let bad = n.is_multiple_of(7);
+        CellSummary {
+            id: format!("cell{n}{evil}"),
+            kernel: format!("v7.{}{evil}", n % 5),
+            patch: format!("patch-{}{evil}", n / 20),
+            config: ["kasan", "kcsan", "lockdep", "plain"][n as usize / 5 % 4].into(),
+            scenario: format!("race{evil}"),
+            profile: "quick".into(),
+            state: State::Done,
+            outcome: Some(if bad {
+                Outcome::Regression
+            } else {
+                Outcome::Pass
+            }),
+            attempts: 1,
+            infrastructure: n % 2,
+            cut_off: 0,
+            flaky: n.is_multiple_of(14),
+            expected: (n % 21 == 0).then(|| Expected {
+                reason: format!("known{evil}"),
+                until: "2027-01-31".into(),
+            }),
+            duration_s: Some(60.0 + f64::from(n)),
+            run: Some(format!("runs/{n}{evil}")),
+            kernel_version: Some(format!("7.{}.1{evil}", n % 5)),
+            findings: match bad {
+                true => FindingSummary::of(&verdict),
+                false => Vec::new(),
+            },
+            measures: MeasureSummary::of(&costs()),
+            reasons: vec![format!("a reason{evil}")],
+        }
+    };
+    Summary {
+        schema: 1,
+        name: format!("nightly{evil}"),
+        outcome: Some(Outcome::Regression),
+        started: Some("2026-11-24T22:00:00Z".into()),
+        ended: None,
+        cells: (0..cells).map(cell).collect(),
+    }
+}
+
+#[test]
+fn a_matrix_of_500_cells_is_no_large_page() {
+    let page = render_matrix(&matrix(500, "")).unwrap();
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
+    assert_eq!(page.matches("id=\"cell-").count(), 500);
+    assert!(page.contains("./runs/7/report.html#kasan-ida-1.0001-kasan"));
+    if let Some(to) = std::env::var_os("KTWIN_MATRIX_PAGE") {
+        fs::write(to, page).unwrap();
+    }
+}
+
+#[test]
+fn golden_matrices() {
+    golden_is("matrix.html", &render_matrix(&matrix(8, "")).unwrap());
+    let evil = "\u{1b}[1m</td><script>x</script>\u{202e}\"' onclick=x/../..";
+    golden_is(
+        "matrix-hostile.html",
+        &render_matrix(&matrix(1, evil)).unwrap(),
+    );
 }
 
 /// Claims of each outcome, one with a hostile text.

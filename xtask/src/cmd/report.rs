@@ -17,7 +17,7 @@ use crate::ui;
     after_help = "Example:\n  cargo xtask report target/ktwin/runs/20260102-030405-kasan-1a2b3c4d --format md"
 )]
 pub(crate) struct Options {
-    /// A run directory.
+    /// A run directory; with `--format html`, a matrix's folder too.
     #[arg(value_name = "RUN")]
     run: PathBuf,
 
@@ -55,6 +55,12 @@ enum FormatName {
 }
 
 pub(crate) fn run(options: Options) -> Result<u8> {
+    if let FormatName::Html = options.format
+        && let Some(summary) = report::read_matrix(&options.run)?
+    {
+        ui::out(report::render_matrix(&summary)?.trim_end());
+        return Ok(summary.outcome.map_or(exit::PASS, exit::of_outcome));
+    }
     let verdict = report::read_verdict(&options.run)?;
     let format = match options.format {
         FormatName::Term => Format::Term {

@@ -13,5 +13,6 @@ mod default_variant;
 mod ends;
 mod full;
 mod lkdtm;
+mod pages;
 mod planted;
 mod stall;

@@ -34,7 +34,13 @@
   // Filtering: by words, and by the outcomes or statuses whose buttons are pressed.
   const box = document.getElementById("sift");
   const told = document.getElementById("sifted");
-  const rows = $("[data-of]").map((row) => [row, row.textContent.toLowerCase()]);
+  const rows = $("[data-of]");
+  // Gathered when first asked for: a page opens without it.
+  const texts = new Map();
+  const textOf = (row) => {
+    if (!texts.has(row)) texts.set(row, row.textContent.toLowerCase());
+    return texts.get(row);
+  };
   const buttons = $("button[data-only]");
   const sift = () => {
     const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -42,9 +48,9 @@
       .filter((button) => button.getAttribute("aria-pressed") === "true")
       .map((button) => button.dataset.only);
     let shown = 0;
-    for (const [row, text] of rows) {
+    for (const row of rows) {
       const fits =
-        words.every((word) => text.includes(word)) &&
+        words.every((word) => textOf(row).includes(word)) &&
         (only.length === 0 || only.includes(row.dataset.of));
       row.hidden = !fits;
       shown += fits;
