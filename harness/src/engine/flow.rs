@@ -249,6 +249,7 @@ impl Run<'_> {
                 version: self.kernels.source().version.clone(),
                 source: self.kernels.source().origin.clone(),
                 tree_hash: self.kernels.source().hash.clone(),
+                commit: self.kernels.source().commit.clone(),
             },
             patch: self
                 .subject
@@ -264,6 +265,7 @@ impl Run<'_> {
             seed: self.request.seed,
             started: date::rfc3339(self.clock.started),
             elapsed_s: self.clock.began.elapsed().as_secs_f64(),
+            command: self.request.command.clone(),
         };
         judge::verdict(facts, comparisons)
     }

@@ -41,6 +41,8 @@ pub struct Request {
     pub out: Option<PathBuf>,
     /// Go on after a config that did not pass.
     pub keep_going: bool,
+    /// The command line that asks for all this, to be shown to readers; empty where there is none.
+    pub command: Vec<String>,
 }
 
 impl Default for Request {
@@ -63,6 +65,7 @@ impl Default for Request {
             stalls: Stalls::Auto,
             out: None,
             keep_going: false,
+            command: Vec::new(),
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct RunFacts {
     pub started: String,
     /// How long it took, in seconds.
     pub elapsed_s: f64,
+    /// The command line that asked for it.
+    pub command: Vec<String>,
 }
 
 /// The verdict.
@@ -29,6 +31,7 @@ pub fn verdict(facts: RunFacts, comparisons: Vec<Comparison>) -> Verdict {
         seed,
         started,
         elapsed_s,
+        command,
     } = facts;
     Verdict {
         schema: SCHEMA,
@@ -39,6 +42,7 @@ pub fn verdict(facts: RunFacts, comparisons: Vec<Comparison>) -> Verdict {
         seed,
         started,
         elapsed_s,
+        command,
         comparisons,
     }
 }
@@ -55,6 +59,7 @@ impl Patch {
         Self {
             files,
             sha256: series.sha256.clone(),
+            mails: series.mails(),
         }
     }
 }

@@ -277,8 +277,9 @@ pub(super) fn patch() -> Touched {
                 new: path,
                 hunks: vec![],
             }],
+            mail: None,
         }],
-        sha256: String::new(),
+        ..Series::default()
     };
     Touched::of(&series, &|_| Some(before.to_owned()), &move |_| {
         Some(after.clone())

@@ -19,11 +19,12 @@ fn series(files: &[(Option<&str>, Option<&str>)]) -> Series {
             origin: String::new(),
             diff: Vec::new(),
             files: vec![file(pair)],
+            mail: None,
         })
         .collect();
     Series {
         patches,
-        sha256: String::new(),
+        ..Series::default()
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use protocol::DetectorState;
 use serde::{Deserialize, Serialize};
 
-use crate::plugin::Coverage;
+use crate::{patch::MailHead, plugin::Coverage};
 
 /// The `schema` of this shape.
 pub const SCHEMA: u32 = 1;
@@ -47,6 +47,9 @@ pub struct Verdict {
     pub started: String,
     /// How long it took, in seconds.
     pub elapsed_s: f64,
+    /// The command line, as the user gave it; empty where there was none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub command: Vec<String>,
     /// One for each variant, config and scenario.
     pub comparisons: Vec<Comparison>,
 }
@@ -60,6 +63,9 @@ pub struct Kernel {
     pub source: String,
     /// The content hash that keys the cache.
     pub tree_hash: String,
+    /// The git commit that it is, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
 }
 
 /// The patch under test.
@@ -69,6 +75,9 @@ pub struct Patch {
     pub files: Vec<String>,
     /// SHA-256 of the series, in hex; empty without a patch.
     pub sha256: String,
+    /// The mails that it came in, the cover letter's first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mails: Vec<MailHead>,
 }
 
 /// Where it ran.
@@ -187,6 +196,13 @@ pub struct Finding {
     /// Why it does not count: the scenario's reason, and until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
+}
+
+impl Finding {
+    /// Whether it speaks against the variant, or may.
+    pub fn counts(&self) -> bool {
+        self.accepted.is_none() && matches!(self.status, Status::New | Status::Unconfirmed)
+    }
 }
 
 /// A cost, base and variant side by side.

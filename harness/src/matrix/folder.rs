@@ -32,8 +32,11 @@ use crate::{
 const PLAN: &str = "plan.json";
 /// Where cells are.
 pub(super) const CELLS: &str = "cells";
-/// The report that is kept beside the summary.
-const REPORT: &str = "report.md";
+/// The reports that are kept beside the summary.
+const REPORTS: [(&str, Format); 2] = [
+    ("report.md", Format::Markdown),
+    ("report.html", Format::Html),
+];
 
 /// A matrix's folder.
 #[derive(Debug)]
@@ -238,15 +241,17 @@ impl Folder {
         })
     }
 
-    /// Writes the summary and its report beside the cells.
+    /// Writes the summary and its reports beside the cells.
     ///
     /// # Errors
     /// The host's.
     pub fn keep(&self, summary: &Summary) -> Result<()> {
         write_json(&self.dir.join(summary::FILE), summary)?;
-        let path = self.dir.join(REPORT);
-        let text = report::render_matrix(Format::Markdown, summary)?;
-        crate::collect::write_whole(&path, text.as_bytes())
+        for (name, format) in REPORTS {
+            let text = report::render_matrix(format, summary)?;
+            crate::collect::write_whole(&self.dir.join(name), text.as_bytes())?;
+        }
+        Ok(())
     }
 }
 

@@ -105,6 +105,7 @@ impl Scratch {
         let fitted = Series {
             patches: fitted,
             sha256: series.sha256.clone(),
+            cover: series.cover.clone(),
         };
         Ok(Self {
             dir,

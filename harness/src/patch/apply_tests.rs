@@ -44,6 +44,7 @@ fn series(diffs: &[&str]) -> Series {
             origin: format!("{}.patch", n + 1),
             diff: diff::emit(&files),
             files: files.iter().map(FileDiff::change).collect(),
+            mail: None,
         }
     };
     Series::new(diffs.iter().enumerate().map(patch).collect())

@@ -2,6 +2,7 @@
 
 use super::{
     diff::{self, FileDiff},
+    head::MailHead,
     html,
     hunk::Malformed,
     mail::{self, Mail},
@@ -19,6 +20,8 @@ pub(super) struct Candidate {
     pub(super) origin: String,
     /// Stands in its series' own order already.
     pub(super) ordered: bool,
+    /// The headers of the mail that it came in.
+    head: Option<MailHead>,
     files: std::result::Result<Vec<FileDiff>, Malformed>,
     /// What to add to a line's number to find it in the file; none where the text was decoded.
     before: Option<usize>,
@@ -30,6 +33,8 @@ pub(super) struct Found {
     pub(super) candidates: Vec<Candidate>,
     /// A cover letter was seen, and passed over.
     pub(super) cover: bool,
+    /// The headers of cover letters that can be answered.
+    pub(super) letters: Vec<MailHead>,
 }
 
 /// Compressed files, by their first bytes, and what unpacks them.
@@ -134,6 +139,7 @@ fn gather_page(name: &str, text: &[u8], before: Option<usize>, depth: usize, fou
             None => {
                 let mail = Mail {
                     subject: piece.subject.clone(),
+                    head: MailHead::read(piece.head),
                     readings: vec![piece.body.to_vec()],
                     ..Mail::default()
                 };
@@ -165,6 +171,7 @@ fn take_mail(found: &mut Found, mail: Mail, place: Place) {
     let subject = Subject::parse(&mail.subject);
     if subject.is_cover() && !subject.reply {
         found.cover = true;
+        found.letters.extend(mail.head);
         return;
     }
     let parsed: Vec<_> = mail
@@ -184,6 +191,7 @@ fn take_mail(found: &mut Found, mail: Mail, place: Place) {
             subject,
             origin: place.origin.clone(),
             ordered: place.ordered,
+            head: mail.head.clone(),
             files,
             before,
         });
@@ -244,6 +252,7 @@ impl Candidate {
             origin: self.origin.clone(),
             diff: diff::emit(files),
             files: files.iter().map(FileDiff::change).collect(),
+            mail: self.head.clone(),
         })
     }
 }

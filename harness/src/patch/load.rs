@@ -7,9 +7,10 @@ use std::{
 };
 
 use super::{
-    candidate::{Candidate, gather},
+    candidate::{Found, gather},
     choose::{Chooser, Gathered, pick},
-    series::Series,
+    head::MailHead,
+    series::{Patch, Series},
 };
 use crate::{Error, Result, error::Context};
 
@@ -35,23 +36,43 @@ pub fn load(inputs: &[PathBuf]) -> Result<Series> {
 /// As [`load`].
 pub fn load_choosing(inputs: &[PathBuf], choose: &mut Chooser<'_>) -> Result<Series> {
     let mut patches = Vec::new();
+    let mut letters = Vec::new();
     for input in inputs {
         let shown = input.display().to_string();
-        let (candidates, gathered) = if input.is_dir() {
+        let (found, gathered) = if input.is_dir() {
             read_folder(input)?
         } else {
             (read_file(input)?, Gathered::File)
         };
-        patches.extend(pick(&shown, candidates, gathered, choose)?);
+        patches.extend(pick(&shown, found.candidates, gathered, choose)?);
+        letters.extend(found.letters);
     }
     if patches.is_empty() {
         return Err(Error::input("no patch was named"));
     }
-    Ok(Series::new(patches))
+    let cover = cover(&patches, letters);
+    Ok(Series {
+        cover,
+        ..Series::new(patches)
+    })
+}
+
+/// The cover letter of these patches: the one that they are answers to, or the only one.
+fn cover(patches: &[Patch], mut letters: Vec<MailHead>) -> Option<MailHead> {
+    let mails = patches.iter().filter_map(|patch| patch.mail.as_ref());
+    let before: Vec<&String> = mails.flat_map(|mail| &mail.references).collect();
+    match letters
+        .iter()
+        .position(|one| before.contains(&&one.message_id))
+    {
+        Some(at) => Some(letters.swap_remove(at)),
+        None if letters.len() == 1 && before.is_empty() => letters.pop(),
+        None => None,
+    }
 }
 
 /// A file's diffs; a file without any is an error, a lone cover letter among others is not.
-fn read_file(path: &Path) -> Result<Vec<Candidate>> {
+fn read_file(path: &Path) -> Result<Found> {
     let found = read(path)?;
     if found.candidates.is_empty() {
         let why = if found.cover {
@@ -63,31 +84,32 @@ fn read_file(path: &Path) -> Result<Vec<Candidate>> {
             "--patch takes a diff, a `git format-patch` file, a folder of them, an mbox or a saved thread",
         ));
     }
-    Ok(found.candidates)
+    Ok(found)
 }
 
-fn read_folder(folder: &Path) -> Result<(Vec<Candidate>, Gathered)> {
+fn read_folder(folder: &Path) -> Result<(Found, Gathered)> {
     let list = folder.join("series");
     let (files, gathered) = if list.is_file() {
         (quilt(folder, &list)?, Gathered::Listed)
     } else {
         (patch_files(folder)?, Gathered::Folder)
     };
-    let mut candidates = Vec::new();
+    let mut all = Found::default();
     for file in &files {
         let found = read(file)?;
         if found.candidates.is_empty() && !found.cover {
             return Err(Error::input(format!("{} holds no diff", file.display())));
         }
-        candidates.extend(found.candidates);
+        all.candidates.extend(found.candidates);
+        all.letters.extend(found.letters);
     }
-    if candidates.is_empty() {
+    if all.candidates.is_empty() {
         let message = format!("the folder {} holds no patch", folder.display());
         return Err(
             Error::input(message).mend(format!("its files must end in .{}", ENDINGS.join(", .")))
         );
     }
-    Ok((candidates, gathered))
+    Ok((all, gathered))
 }
 
 fn patch_files(folder: &Path) -> Result<Vec<PathBuf>> {
@@ -134,7 +156,7 @@ fn quilt(folder: &Path, list: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-fn read(path: &Path) -> Result<super::candidate::Found> {
+fn read(path: &Path) -> Result<Found> {
     let shown = path.display().to_string();
     let failed = || format!("failed to read {shown}");
     let mut bytes = Vec::new();

@@ -182,6 +182,37 @@ fn encoded_mails() {
 }
 
 #[test]
+fn the_mails_that_a_series_came_in_are_known() {
+    let sent = |id: &str, before: &str, subject: &str, body: &str| {
+        boxed(subject, body)
+            .replace("<x@example.org>", &format!("<{id}@example.org>"))
+            .replace("Subject:", &format!("References: {before}\nSubject:"))
+    };
+    let old = sent("0", "", "[PATCH 0/1] c", "cover");
+    let cover = sent("c", "<0@example.org>", "[PATCH v2 0/2] c", "cover");
+    let a = sent("a", "<c@example.org>", "[PATCH v2 1/2] x", &diff("a"));
+    let b = sent("b", "<c@example.org>", "[PATCH v2 2/2] y", &diff("b"));
+    let plain = diff("a");
+    let table = [
+        (format!("{old}{cover}{b}{a}"), vec!["c", "a", "b"]),
+        (format!("{b}{a}"), vec!["a", "b"]),
+        (shown("[PATCH] x", &plain), vec![]),
+        (format!("nav\n\n{}", mail("[PATCH] x", &plain)), vec!["x"]),
+        (plain, vec![]),
+    ];
+    for (text, expected) in table {
+        let series = load_files(&[("x", &text)], &mut |_| None).unwrap();
+        let mails = series.mails();
+        let ids: Vec<&str> = mails.iter().map(|mail| mail.message_id.as_str()).collect();
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|id| format!("<{id}@example.org>"))
+            .collect();
+        assert_eq!(ids, expected, "{text}");
+    }
+}
+
+#[test]
 fn folders() {
     let (a, b) = (
         formatted("[PATCH 1/2] x", "a"),

@@ -2,13 +2,15 @@
 
 use mailparse::{DispositionType, MailHeaderMap, ParsedMail, parse_mail};
 
-use super::{flowed::unflow, html};
+use super::{flowed::unflow, head::MailHead, html};
 
 /// A mail, decoded.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Mail {
     /// The subject line, decoded; empty without one.
     pub(super) subject: String,
+    /// What an answer to it needs; none where it cannot be answered.
+    pub(super) head: Option<MailHead>,
     /// The body: readings of the same text, the likeliest first.
     pub(super) readings: Vec<Vec<u8>>,
     /// Attached texts with their file names.
@@ -34,6 +36,7 @@ pub(super) fn read(raw: &[u8]) -> Mail {
             .headers
             .get_first_value("Subject")
             .unwrap_or_default(),
+        head: MailHead::of(&parsed.headers),
         ..Mail::default()
     };
     let mut texts: Vec<Vec<Vec<u8>>> = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! | step | module |
 //! |---|---|
-//! | bytes to mails | `mbox`, `mail`, `flowed`, `html`, `page`, `subject` |
+//! | bytes to mails | `mbox`, `mail`, `head`, `flowed`, `html`, `page`, `subject` |
 //! | mails to one series | `candidate`, `choose`, `load` |
 //! | text to changes | `reader`, `hunk`, `name`, `diff` |
 //! | changes to a tree | `apply`, `farm`, `reject` |
@@ -13,6 +13,7 @@ mod choose;
 mod diff;
 mod farm;
 mod flowed;
+mod head;
 mod html;
 mod hunk;
 mod load;
@@ -28,6 +29,7 @@ mod subject;
 pub use apply::{apply, check};
 pub use choose::{Ambiguous, Choice, Chooser};
 pub(crate) use farm::link as link_farm;
+pub use head::MailHead;
 pub use load::{load, load_choosing};
 pub use reject::{Misfit, Rejection};
 pub use series::{FileChange, Hunk, Patch, Series};

@@ -15,6 +15,8 @@ use super::hunk;
 pub(super) struct Piece<'a> {
     /// The subject line.
     pub(super) subject: String,
+    /// The headers, and what stands among them.
+    pub(super) head: &'a [u8],
     /// What stands below the headers.
     pub(super) body: &'a [u8],
     /// The headers too, where they tell how the body is encoded.
@@ -98,6 +100,7 @@ pub(super) fn split(text: &[u8]) -> Vec<Piece<'_>> {
         .zip(ends)
         .map(|(head, end)| Piece {
             subject: head.subject.clone(),
+            head: &text[lines.start(head.first)..lines.start(head.body)],
             body: &text[lines.start(head.body)..lines.start(end)],
             whole: head
                 .encoded

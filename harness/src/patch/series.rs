@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::head::MailHead;
 use crate::hash::hex_sha256;
 
 /// One variant's patches, in order.
@@ -11,6 +12,9 @@ pub struct Series {
     pub patches: Vec<Patch>,
     /// SHA-256 over the diffs, in hex.
     pub sha256: String,
+    /// The mail of its cover letter.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cover: Option<MailHead>,
 }
 
 /// One patch of a series.
@@ -24,6 +28,9 @@ pub struct Patch {
     pub diff: Vec<u8>,
     /// What it changes.
     pub files: Vec<FileChange>,
+    /// The mail that it came in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mail: Option<MailHead>,
 }
 
 /// What a patch does to one file.
@@ -61,7 +68,11 @@ impl Series {
     pub fn new(patches: Vec<Patch>) -> Self {
         let diffs: Vec<&[u8]> = patches.iter().map(|p| p.diff.as_slice()).collect();
         let sha256 = hex_sha256(&diffs);
-        Self { patches, sha256 }
+        Self {
+            patches,
+            sha256,
+            cover: None,
+        }
     }
 
     /// Every path that the series touches, before or after, sorted and once each.
@@ -74,6 +85,13 @@ impl Series {
         paths.sort_unstable();
         paths.dedup();
         paths
+    }
+
+    /// The mails that it came in: the cover letter's first, then the patches' in their order.
+    pub fn mails(&self) -> Vec<MailHead> {
+        let mails = self.patches.iter().map(|patch| &patch.mail);
+        let mails = [&self.cover].into_iter().chain(mails);
+        mails.flatten().cloned().collect()
     }
 
     /// Does everything that it touches lie under one of these paths of the kernel tree?
@@ -109,6 +127,7 @@ mod tests {
             origin: String::new(),
             diff: vec![],
             files: files.collect(),
+            mail: None,
         }])
     }
 

@@ -54,11 +54,13 @@ pub(super) fn page(verdict: &Verdict, dir: &Path) -> Page {
     page
 }
 
-fn outcome(outcome: Outcome) -> Text {
+/// An outcome's word in its tone.
+pub(super) fn outcome(outcome: Outcome) -> Text {
     Text::toned(words::outcome_word(outcome), words::outcome_tone(outcome))
 }
 
-fn facts(verdict: &Verdict) -> Vec<(String, Text)> {
+/// What a run was of: kernel, patch, host, and when.
+pub(super) fn facts(verdict: &Verdict) -> Vec<(String, Text)> {
     let Verdict {
         kernel,
         patch,
@@ -76,7 +78,12 @@ fn facts(verdict: &Verdict) -> Vec<(String, Text)> {
             facts.push((name.to_owned(), Text::from(parts.join(", "))));
         }
     };
-    add("kernel", &[kernel.version.clone(), kernel.source.clone()]);
+    let commit = kernel.commit.as_ref();
+    let commit = commit.map_or(String::new(), |id| format!("commit {}", short(id)));
+    add(
+        "kernel",
+        &[kernel.version.clone(), kernel.source.clone(), commit],
+    );
     add("patch", &[patched(&patch.files), short(&patch.sha256)]);
     let qemu = match host.qemu.as_str() {
         "" => String::new(),
@@ -113,23 +120,34 @@ fn short(hash: &str) -> String {
     hash.chars().take(HASH).collect()
 }
 
-fn of_comparison(comparison: &Comparison, accel: &str) -> Page {
+/// A comparison whole.
+pub(super) fn of_comparison(comparison: &Comparison, accel: &str) -> Page {
+    let mut page = vec![Block::Heading(
+        outcome(comparison.outcome),
+        about(comparison).into(),
+    )];
+    page.extend(findings(comparison));
+    page.extend(figures(comparison, accel));
+    page.extend(reasons(comparison));
+    page
+}
+
+/// What a comparison is of.
+pub(super) fn about(comparison: &Comparison) -> String {
     let sides = match comparison.base.as_str() {
         "" => format!("{} alone", comparison.variant),
         base => format!("{} against {base}", comparison.variant),
     };
-    let about = format!(
+    format!(
         "{}: {sides}, scenario {}",
         comparison.config, comparison.scenario
-    );
-    let mut page = vec![Block::Heading(outcome(comparison.outcome), about.into())];
-    let mut table = |columns: Vec<Column>, rows: Vec<Row>| {
-        if !rows.is_empty() {
-            page.push(Block::Table { columns, rows });
-        }
-    };
-    table(
-        vec![
+    )
+}
+
+fn findings(comparison: &Comparison) -> Option<Block> {
+    let rows: Vec<Row> = comparison.findings.iter().map(finding).collect();
+    (!rows.is_empty()).then(|| Block::Table {
+        columns: vec![
             Column::left("status"),
             Column::left("kind"),
             Column::left("class"),
@@ -137,8 +155,18 @@ fn of_comparison(comparison: &Comparison, accel: &str) -> Page {
             Column::right("first"),
             Column::left("title"),
         ],
-        comparison.findings.iter().map(finding).collect(),
-    );
+        rows,
+    })
+}
+
+/// What both sides did, and what it costs.
+pub(super) fn figures(comparison: &Comparison, accel: &str) -> Page {
+    let mut page = Page::new();
+    let mut table = |columns: Vec<Column>, rows: Vec<Row>| {
+        if !rows.is_empty() {
+            page.push(Block::Table { columns, rows });
+        }
+    };
     table(
         side_columns("exercised", comparison, None),
         exercise(comparison),
@@ -167,20 +195,18 @@ fn of_comparison(comparison: &Comparison, accel: &str) -> Page {
     if !facts.is_empty() {
         page.push(Block::Facts(facts));
     }
-    if !comparison.reasons.is_empty() {
-        let reasons = comparison.reasons.iter().map(|r| Text::from(r.as_str()));
-        page.push(Block::List("why".into(), reasons.collect()));
-    }
     page
 }
 
+/// Why it ended as it did, where that is not in its findings.
+pub(super) fn reasons(comparison: &Comparison) -> Option<Block> {
+    let reasons = comparison.reasons.iter().map(|r| Text::from(r.as_str()));
+    (!comparison.reasons.is_empty()).then(|| Block::List("why".into(), reasons.collect()))
+}
+
 fn finding(finding: &Finding) -> Row {
-    let (mut status, mut tone) = words::status(finding.status);
-    if finding.accepted.is_some() {
-        (status, tone) = ("accepted", Tone::Quiet);
-    }
-    let vital =
-        finding.accepted.is_none() && matches!(finding.status, Status::New | Status::Unconfirmed);
+    let (status, tone) = words::counted(finding.status, finding.accepted.is_some());
+    let vital = finding.counts();
     let note = |text: &str| Text::toned(text, Tone::Quiet);
     let mut notes = Vec::new();
     let accepted = finding
@@ -333,6 +359,7 @@ fn missing(coverage: &Coverage) -> String {
 }
 
 fn files(dir: &Path) -> Block {
-    let files = ["report.md", "verdict.json"].map(|name| dir.join(name).display().to_string());
+    let files = ["report.html", "report.md", "verdict.json"]
+        .map(|name| dir.join(name).display().to_string());
     Block::List("files".into(), files.map(Text::from).into())
 }

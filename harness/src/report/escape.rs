@@ -4,7 +4,11 @@
 //! bytes and with them every escape sequence, marks that turn the direction of writing, characters
 //! that cannot be seen) is shown by its number instead.
 
-use std::fmt::Write as _;
+mod mail;
+
+use std::fmt::{self, Write as _};
+
+pub use mail::{mail_header, mail_line};
 
 /// For one line on a terminal: no line ends either.
 pub fn terminal_line(text: &str) -> String {
@@ -50,8 +54,9 @@ pub fn markdown(text: &str) -> String {
     out
 }
 
-/// For where a link or an image of Markdown's leads, within parentheses.
-pub fn markdown_target(path: &str) -> String {
+/// For where a link leads, within Markdown's parentheses or an attribute's quotes: a path, never an
+/// address of its own.
+pub fn target(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {
@@ -90,6 +95,32 @@ pub fn annotation(text: &str) -> String {
 /// For a property of such a command.
 pub fn annotation_property(text: &str) -> String {
     annotation(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+/// [`xml`] for templates.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Html;
+
+impl askama::filters::Escaper for Html {
+    fn write_escaped_str<W: fmt::Write>(&self, mut to: W, text: &str) -> fmt::Result {
+        to.write_str(&xml(text))
+    }
+}
+
+/// For JUnit, line ends kept: what may stand in no XML is gone, and the writer of XML escapes markup.
+pub fn junit(text: &str) -> String {
+    terminal(text)
+}
+
+/// For a line of KTAP, behind its own beginning: without the `#` that begins a directive.
+pub fn ktap(text: &str) -> String {
+    visible(text, |_| false).replace('#', "\\u{23}")
+}
+
+/// For KCIDB's strings, line ends kept: JSON could hold zero bytes and escape sequences, and who
+/// shows them may not expect any.
+pub fn kcidb(text: &str) -> String {
+    terminal(text)
 }
 
 fn visible(text: &str, keep: impl Fn(char) -> bool) -> String {
@@ -182,7 +213,7 @@ mod tests {
             ("a b)<>\n#?%:", "a%20b%29%3C%3E%0A%23%3F%25%3A"),
             ("ü", "%C3%BC"),
         ] {
-            assert_eq!(markdown_target(path), shown, "{path:?}");
+            assert_eq!(target(path), shown, "{path:?}");
         }
     }
 

@@ -2,9 +2,13 @@
 
 use std::path::Path;
 
-use super::{claims, content, matrix, md, term};
+use super::{
+    boots, claims, content, html, junit, kcidb, ktap,
+    mail::{self, Identity},
+    matrix, md, term,
+};
 use crate::{
-    Result,
+    Error, Result,
     claims::Claimed,
     error::Context,
     judge::verdict::Verdict,
@@ -12,7 +16,7 @@ use crate::{
 };
 
 /// How to show a verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Format {
     /// One screen of text.
     Term {
@@ -21,18 +25,39 @@ pub enum Format {
     },
     /// Markdown, as in `report.md`.
     Markdown,
+    /// A page for browsers, as in `report.html`.
+    Html,
     /// The verdict itself, on one line.
     Json,
+    /// Test cases, for CI systems.
+    Junit,
+    /// The kernel's own test format.
+    Ktap,
+    /// What KernelCI's common database takes.
+    Kcidb {
+        /// Who reports: lower-case letters, digits and `_`.
+        origin: String,
+    },
+    /// An answer to the patch's mail.
+    Mail {
+        /// Who answers.
+        from: Identity,
+    },
 }
 
 /// The verdict of the run in `dir`, in a format.
 ///
 /// # Errors
-/// Where a figure has no JSON.
+/// Where a figure has no JSON, or what is asked for makes no sense.
 pub fn render(format: Format, verdict: &Verdict, dir: &Path) -> Result<String> {
     Ok(match format {
         Format::Term { colour } => term::render(&content::page(verdict, dir), colour),
         Format::Markdown => md::render(&content::page(verdict, dir)),
+        Format::Html => html::run(verdict, dir)?,
+        Format::Junit => junit::render(verdict, &boots::read(dir))?,
+        Format::Ktap => ktap::render(verdict, &boots::read(dir)),
+        Format::Kcidb { origin } => kcidb::render(verdict, &boots::read(dir), &origin)?,
+        Format::Mail { from } => mail::render(verdict, &boots::read(dir), &from)?,
         Format::Json => {
             let doing = || "failed to write the verdict as JSON".to_owned();
             serde_json::to_string(verdict).host(doing)? + "\n"
@@ -48,6 +73,13 @@ pub fn render_claims(format: Format, claimed: &[Claimed]) -> Result<String> {
     Ok(match format {
         Format::Term { colour } => term::render(&claims::page(claimed), colour),
         Format::Markdown => md::render(&claims::page(claimed)),
+        Format::Html
+        | Format::Junit
+        | Format::Ktap
+        | Format::Kcidb { .. }
+        | Format::Mail { .. } => {
+            return Err(Error::input("claims are shown as text, Markdown or JSON"));
+        }
         Format::Json => {
             let doing = || "failed to write the claims as JSON".to_owned();
             let all = serde_json::json!({ "claims": claimed });
@@ -56,14 +88,20 @@ pub fn render_claims(format: Format, claimed: &[Claimed]) -> Result<String> {
     })
 }
 
-/// What became of a matrix, in a format.
+/// What became of a matrix, in a format; a page of HTML has links that begin in its folder.
 ///
 /// # Errors
-/// Where a figure has no JSON.
+/// Where a figure has no JSON, or what is asked for makes no sense.
 pub fn render_matrix(format: Format, summary: &Summary) -> Result<String> {
     Ok(match format {
         Format::Term { colour } => term::render(&matrix::page(summary, false), colour),
         Format::Markdown => md::render(&matrix::page(summary, true)),
+        Format::Html => html::matrix(summary)?,
+        Format::Junit | Format::Ktap | Format::Kcidb { .. } | Format::Mail { .. } => {
+            return Err(Error::input(
+                "a matrix is shown as text, Markdown, HTML or JSON; ask for another format of one of its runs",
+            ));
+        }
         Format::Json => {
             let doing = || "failed to write the summary as JSON".to_owned();
             serde_json::to_string(summary).host(doing)? + "\n"

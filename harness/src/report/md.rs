@@ -1,7 +1,7 @@
 //! A page as Markdown.
 
 use super::{
-    escape::{markdown, markdown_target},
+    escape::{markdown, target},
     page::{Block, Column, Page, Row, Text},
 };
 
@@ -23,7 +23,7 @@ fn block(block: &Block) -> String {
             .collect(),
         Block::Table { columns, rows } => table(columns, rows),
         Block::Plot(about, file) => {
-            format!("![{}]({})\n", text(about), markdown_target(file))
+            format!("![{}]({})\n", text(about), target(file))
         }
         Block::List(name, items) => {
             let items: String = items

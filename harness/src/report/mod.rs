@@ -1,4 +1,4 @@
-//! Reports: a verdict for the terminal, as Markdown, as JSON.
+//! Reports: a verdict for the terminal, as Markdown, HTML, JSON, and what CI systems and lists read.
 //!
 //! | file | job |
 //! |---|---|
@@ -7,6 +7,10 @@
 //! | `claims.rs` | what came of a patch's claims as a page |
 //! | `matrix.rs`, `actions.rs` | what became of a matrix as a page, and as GitHub's annotations |
 //! | `term.rs`, `md.rs` | a page in one format each |
+//! | `boots.rs`, `inside.rs` | what a run's boots left, read with suspicion |
+//! | `html/` | a run as a page of HTML |
+//! | `junit.rs`, `ktap.rs`, `kcidb.rs` | a verdict as tests, for programs |
+//! | `mail.rs` | a verdict as an answer to the patch's mail |
 //! | `plots.rs`, `plot/` | what there is to plot, and plots as SVG |
 //! | `escape.rs` | the one way of foreign text into each |
 //! | `format.rs` | the table of formats |
@@ -14,12 +18,19 @@
 //! | `store.rs` | reports in a run directory, written and read back |
 
 mod actions;
+mod boots;
 mod claims;
 mod content;
 mod costs;
 pub mod escape;
 mod format;
+mod html;
+mod inside;
+mod junit;
+mod kcidb;
+mod ktap;
 mod lcov;
+mod mail;
 mod matrix;
 mod md;
 mod page;
@@ -34,6 +45,7 @@ pub(crate) mod tests;
 
 pub use actions::annotations;
 pub use format::{Format, render, render_claims, render_forecast, render_matrix, render_status};
-pub use store::{read_verdict, write};
+pub use mail::Identity;
+pub use store::{read_matrix, read_verdict, write};
 pub(crate) use words::figure;
 pub use words::outcome_word;

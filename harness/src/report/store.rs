@@ -1,8 +1,7 @@
 //! Reports in a run directory: written whole, read back with suspicion.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::Read,
+    fs::{self, OpenOptions},
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -12,6 +11,7 @@ use serde_json::Value;
 
 use super::{
     format::{Format, render},
+    inside::{Folder, bounded},
     lcov,
     plots::{self, plots},
 };
@@ -19,16 +19,21 @@ use crate::{
     Error, Result,
     error::Context,
     judge::verdict::{SCHEMA, Verdict},
+    matrix::{
+        self,
+        summary::{FILE, Summary},
+    },
 };
 
 const VERDICT: &str = "verdict.json";
 const REPORT: &str = "report.md";
+const PAGE: &str = "report.html";
 /// No verdict is longer.
 const MAX_BYTES: u64 = 64 << 20;
 /// Entries of a run directory that are looked at to say how far it came.
 const MAX_ENTRIES: usize = 10_000;
 
-/// Writes `verdict.json`, `report.md` and its plots, and for each comparison that watched which lines of its patch
+/// Writes `verdict.json`, `report.md` and its plots, `report.html`, and for each comparison that watched which lines of its patch
 /// ran a `coverage-N.info` in lcov's format; each whole or not at all.
 ///
 /// # Errors
@@ -48,6 +53,7 @@ pub fn write(verdict: &Verdict, dir: &Path) -> Result<()> {
         REPORT,
         &render(Format::Markdown, verdict, Path::new("."))?,
     )?;
+    replace(dir, PAGE, &render(Format::Html, verdict, dir)?)?;
     for (at, comparison) in verdict.comparisons.iter().enumerate() {
         if let Some(coverage) = &comparison.coverage {
             let test = format!("{}-{}", comparison.config, comparison.variant);
@@ -86,7 +92,8 @@ pub fn read_verdict(run: &Path) -> Result<Verdict> {
         }
         file => file.input(|| format!("failed to open {}", path.display()))?,
     };
-    let text = bounded(file, &path)?;
+    let failed = || format!("failed to read {}", path.display());
+    let text = bounded(file, MAX_BYTES).map_err(|what| Error::input(failed()).because(what))?;
     let doing = || format!("{} is no verdict", path.display());
     let value: Value = serde_json::from_slice(&text).input(doing)?;
     match value.get("schema").and_then(Value::as_u64) {
@@ -100,24 +107,26 @@ pub fn read_verdict(run: &Path) -> Result<Verdict> {
     serde_json::from_value(value).input(doing)
 }
 
-fn bounded(file: File, path: &Path) -> Result<Vec<u8>> {
-    let doing = || format!("failed to read {}", path.display());
-    let about = file.metadata().input(doing)?;
-    if !about.is_file() {
-        return Err(Error::input(format!(
-            "{} is no regular file",
-            path.display()
-        )));
+/// What became of the matrix in a folder; none where the folder is no matrix's.
+///
+/// # Errors
+/// Bad input: its summary is none.
+pub fn read_matrix(dir: &Path) -> Result<Option<Summary>> {
+    let Ok(folder) = Folder::open(dir) else {
+        return Ok(None);
+    };
+    if !folder.has(FILE) {
+        return Ok(None);
     }
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut text)
-        .input(doing)?;
-    if text.len() as u64 > MAX_BYTES {
-        let what = format!("{} is longer than any verdict", path.display());
-        return Err(Error::input(what));
+    let doing = || format!("{} is no matrix's summary", dir.join(FILE).display());
+    let summary: Summary = serde_json::from_slice(&folder.read(FILE, MAX_BYTES)?).input(doing)?;
+    match summary.schema {
+        matrix::summary::SCHEMA => Ok(Some(summary)),
+        schema => {
+            let error = Error::input(format!("{}: its schema is {schema}", doing()));
+            Err(error.mend("use the ktwin that wrote it"))
+        }
     }
-    Ok(text)
 }
 
 /// No verdict: what there is instead.
@@ -144,7 +153,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::report::tests::{costs, sample};
+    use crate::report::tests::{costs, matrix, sample};
 
     #[test]
     fn what_is_written_is_read() {
@@ -156,12 +165,23 @@ mod tests {
             .unwrap()
             .map(|e| e.unwrap().file_name())
             .collect();
-        assert_eq!(names.len(), 4, "{names:?}");
+        assert_eq!(names.len(), 5, "{names:?}");
         assert!(
             fs::read_to_string(dir.path().join(REPORT))
                 .unwrap()
                 .starts_with("# regression")
         );
+    }
+
+    #[test]
+    fn a_matrix_is_told_from_a_run() {
+        let dir = tempfile::tempdir().unwrap();
+        assert_eq!(read_matrix(dir.path()).unwrap(), None);
+        let summary = matrix(2, "");
+        fs::write(dir.path().join(FILE), serde_json::to_vec(&summary).unwrap()).unwrap();
+        assert_eq!(read_matrix(dir.path()).unwrap(), Some(summary));
+        fs::write(dir.path().join(FILE), "{}").unwrap();
+        assert!(read_matrix(dir.path()).is_err());
     }
 
     #[test]

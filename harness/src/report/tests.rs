@@ -1,16 +1,26 @@
 //! Whole reports against golden files; `UPDATE_GOLDEN=1` writes them anew.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use protocol::DetectorState;
 
-use super::{Format, render, render_claims};
+use super::{Format, Identity, render, render_claims, render_matrix};
 use crate::claims::{Checked, Claimed};
 use crate::judge::verdict::{
     Comparison, Finding, Host, Judgement, Kernel, Kind, Measure, Outcome, Patch, SCHEMA, Sample,
     Shape, Status, Structure, Verdict,
 };
-use crate::plugin::{Coverage, Line};
+use crate::{
+    collect::record::TimedSplat,
+    judge::fixtures::good,
+    matrix::summary::{CellSummary, Expected, FindingSummary, MeasureSummary, State, Summary},
+    patch::MailHead,
+    plugin::{Coverage, Line},
+    splat::Splat,
+};
 
 fn finding(kind: Kind, class: &str, title: &str, status: Status) -> Finding {
     Finding {
@@ -118,12 +128,14 @@ pub(crate) fn sample() -> Verdict {
             version: "7.3.4".into(),
             source: "linux-source-7.3 7.3.4-1~bpo13+1".into(),
             tree_hash: "ab".repeat(32),
+            commit: None,
         },
         patch: Patch {
             files: ["a.c", "b.c", "fs/fuse/backing.c", "fs/fuse/fuse_i.h", "z.h"]
                 .map(str::to_owned)
                 .into(),
             sha256: "0123456789abcdef".repeat(4),
+            mails: vec![],
         },
         host: Host {
             cpus: 2,
@@ -133,6 +145,9 @@ pub(crate) fn sample() -> Verdict {
         seed: 4711,
         started: "2026-11-23T12:00:00Z".into(),
         elapsed_s: 252.4,
+        command: ["cargo", "xtask", "run", "kasan", "plain", "--keep-going"]
+            .map(str::to_owned)
+            .into(),
         comparisons: vec![
             comparison(
                 "kasan",
@@ -276,10 +291,12 @@ fn hostile() -> Verdict {
             version: evil.into(),
             source: evil.into(),
             tree_hash: evil.into(),
+            commit: Some(evil.into()),
         },
         patch: Patch {
             files: vec![evil.into()],
             sha256: evil.into(),
+            mails: vec![evil_mail(evil)],
         },
         host: Host {
             cpus: u32::MAX,
@@ -288,9 +305,315 @@ fn hostile() -> Verdict {
         },
         started: evil.into(),
         elapsed_s: 1e300,
+        command: vec![evil.into()],
         comparisons: vec![comparison],
         ..sample()
     }
+}
+
+/// A mail's headers, hostile in each.
+fn evil_mail(evil: &str) -> MailHead {
+    MailHead {
+        message_id: "<1@example.org>".into(),
+        subject: format!("[PATCH] x\r\nBcc: v@example.org\r\n\r\nbody {evil}"),
+        from: format!("\"{evil}\r\nBcc: v@example.org\" <a@example.org>"),
+        to: vec![
+            "b@example.org".into(),
+            "c@example.org, x\r\nBcc: <v w@example.org>".into(),
+            evil.into(),
+        ],
+        references: vec!["<0@example.org>".into()],
+    }
+}
+
+/// Text that each sink would have to keep from acting.
+const EVIL_LINES: &str = "ok 1 - all is well\nnot ok 2 x\n# Subtest: x\nKTAP version 1\n1..9\n\
+    Tested-by: Evil <e@example.org>\n]]><script>alert(1)</script>\n</div><img src=x onerror=alert(1)>\n\
+    \u{1b}[2J\u{202e}\u{0}\n# SKIP\n";
+
+/// What boots leave: each with one splat of this title, decoded to these lines.
+fn leave(dir: &Path, title: &str, lines: &str) {
+    for (id, variant) in [("kasan-base-1", "base"), ("kasan-ida-1", "ida-hashtable")] {
+        let folder = dir.join(id);
+        fs::create_dir_all(folder.join("splats")).unwrap();
+        let mut record = good(id);
+        record.cell.config = "kasan".into();
+        record.cell.variant = variant.into();
+        record.cell.scenario = "race".into();
+        record.splats = vec![TimedSplat {
+            at_s: 12.34,
+            file: "splats/0001-kasan.txt".into(),
+            count: 1,
+            splat: Splat {
+                title: title.into(),
+                class: "kasan".into(),
+                text: lines.as_bytes().to_vec(),
+                ..Splat::default()
+            },
+        }];
+        fs::write(
+            folder.join("record.json"),
+            serde_json::to_vec(&record).unwrap(),
+        )
+        .unwrap();
+        fs::write(folder.join("console.log"), lines).unwrap();
+        fs::write(
+            folder.join("splats/0001-kasan.decoded.txt"),
+            format!("{title}\n\n{lines}"),
+        )
+        .unwrap();
+    }
+}
+
+/// The formats that programs and browsers read, of a run whose boots are there.
+#[test]
+fn golden_of_runs() {
+    let me = || Identity::parse("A Tester <t@example.org>").unwrap();
+    let decoded = "stack:\n  fuse_backing_lookup+0x10\n    + fs/fuse/backing.c:94 fuse_backing_lookup\n      fs/fuse/passthrough.c:9 g\n";
+    let mut evil = hostile();
+    evil.comparisons[0].config = "kasan".into();
+    evil.comparisons[0].scenario = "race".into();
+    evil.comparisons[0].variant = "ida-hashtable".into();
+    evil.comparisons[0].findings[0].evidence = "kasan-ida-1/splats/0001-kasan.txt".into();
+    evil.comparisons[0].findings[0].accepted = None;
+    let evil_title = evil.comparisons[0].findings[0].title.clone();
+    let title = "KASAN: slab-use-after-free Read in fuse_backing_lookup";
+    for (name, verdict, title, lines) in [
+        ("sample", sample(), title, decoded.to_owned()),
+        (
+            "hostile",
+            evil,
+            &evil_title,
+            format!("{decoded}  {}", EVIL_LINES.replace('\n', "\n  ")),
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        leave(dir.path(), title, &lines);
+        for (ending, format) in [
+            ("html", Format::Html),
+            ("junit.xml", Format::Junit),
+            ("ktap", Format::Ktap),
+            (
+                "kcidb.json",
+                Format::Kcidb {
+                    origin: "ktwin".into(),
+                },
+            ),
+            ("eml", Format::Mail { from: me() }),
+        ] {
+            let got = render(format, &verdict, dir.path()).unwrap();
+            let acts = |c: char| c.is_control() && c != '\n' || "\u{202e}\u{feff}".contains(c);
+            assert!(!got.chars().any(acts), "{name}.{ending}");
+            golden_is(&format!("{name}.{ending}"), &got);
+        }
+    }
+}
+
+#[test]
+fn nothing_foreign_is_markup() {
+    let page = fs::read_to_string(golden_path("hostile.html")).unwrap();
+    let main = page
+        .split("<main>")
+        .nth(1)
+        .unwrap()
+        .split("</main>")
+        .next()
+        .unwrap();
+    assert!(
+        !main.contains("<script") && !main.contains("<img"),
+        "{main}"
+    );
+    for part in main.split("href=\"").skip(1) {
+        assert!(
+            part.starts_with("./") || part.starts_with('#'),
+            "{part:.60}"
+        );
+    }
+    let xml = fs::read_to_string(golden_path("hostile.junit.xml")).unwrap();
+    assert!(!xml.contains("<script") && !xml.contains("]]>"), "{xml}");
+}
+
+#[test]
+fn a_mails_headers_are_only_ours() {
+    let mail = fs::read(golden_path("hostile.eml")).unwrap();
+    let mail = mailparse::parse_mail(&mail).unwrap();
+    let names: Vec<String> = mail.headers.iter().map(|header| header.get_key()).collect();
+    assert_eq!(
+        names,
+        [
+            "From",
+            "To",
+            "Cc",
+            "Subject",
+            "In-Reply-To",
+            "References",
+            "MIME-Version",
+            "Content-Type",
+            "Content-Transfer-Encoding"
+        ]
+    );
+    let body = mail.get_body().unwrap();
+    assert!(
+        !body
+            .lines()
+            .any(|line| line.trim_start().starts_with("Tested-by:")),
+        "{body}"
+    );
+}
+
+#[test]
+fn only_a_pass_is_tested_by() {
+    let from = Identity::parse("A Tester <t@example.org>").unwrap();
+    let mail = |verdict: &Verdict| {
+        render(
+            Format::Mail { from: from.clone() },
+            verdict,
+            Path::new("nowhere"),
+        )
+        .unwrap()
+    };
+    let pass = Verdict {
+        outcome: Outcome::Pass,
+        comparisons: vec![comparison("plain", Outcome::Pass, vec![])],
+        ..sample()
+    };
+    let line = "\nTested-by: A Tester <t@example.org>\n";
+    assert!(mail(&pass).ends_with(line));
+    for outcome in [
+        Outcome::Inconclusive,
+        Outcome::Regression,
+        Outcome::Infrastructure,
+    ] {
+        let other = Verdict {
+            outcome,
+            ..pass.clone()
+        };
+        assert!(!mail(&other).contains("Tested-by"), "{outcome:?}");
+        let mut mixed = pass.clone();
+        mixed.comparisons.push(comparison("kasan", outcome, vec![]));
+        assert!(!mail(&mixed).contains("Tested-by"), "{outcome:?}");
+    }
+    let mut several = pass.clone();
+    several.comparisons.push(Comparison {
+        variant: "other".into(),
+        ..pass.comparisons[0].clone()
+    });
+    assert!(!mail(&several).contains("Tested-by"), "whose?");
+    let mut none = pass;
+    none.patch.sha256.clear();
+    let alone = render(
+        Format::Mail { from: from.clone() },
+        &none,
+        Path::new("nowhere"),
+    );
+    assert!(alone.is_err());
+    for text in ["", "x", "a@b", "N <a>", "N <a@b>\nBcc: x", "N <a b@c>"] {
+        assert!(Identity::parse(text).is_err(), "{text:?}");
+    }
+}
+
+/// The parser that the kernel has for its own tests says of each line what we mean by it: no foreign
+/// line is a result, a plan, a version or a heading.
+#[test]
+fn ktap_has_only_our_results() {
+    for name in ["sample", "hostile"] {
+        let text = fs::read_to_string(golden_path(&format!("{name}.ktap"))).unwrap();
+        let results = |indent: &str| {
+            let lines = text.lines().filter_map(|line| line.strip_prefix(indent));
+            lines
+                .filter(|line| line.starts_with("ok ") || line.starts_with("not ok "))
+                .map(|line| {
+                    line.trim_start_matches("not ")
+                        .split(' ')
+                        .nth(1)
+                        .unwrap()
+                        .to_owned()
+                })
+                .collect::<Vec<String>>()
+        };
+        let comparisons = results("");
+        let counted: Vec<String> = (1..=comparisons.len()).map(|n| n.to_string()).collect();
+        assert_eq!(comparisons, counted, "{text}");
+        let lines = |begin: &str| {
+            let lines = text.lines().map(str::trim_start);
+            lines.filter(|line| line.starts_with(begin)).count()
+        };
+        assert_eq!(lines("KTAP version"), 1 + comparisons.len());
+        assert_eq!(lines("# Subtest: "), comparisons.len());
+        for line in text.lines() {
+            let line = line.trim_start();
+            let known = ["ok ", "not ok ", "# ", "1..", "KTAP version 1"];
+            assert!(known.iter().any(|begin| line.starts_with(begin)), "{line}");
+        }
+    }
+}
+
+/// A matrix of so many cells, one in seven of which is worth a look.
+pub(crate) fn matrix(cells: u32, evil: &str) -> Summary {
+    let verdict = sample();
+    let cell = |n: u32| {
+        let bad = n.is_multiple_of(7);
+        CellSummary {
+            id: format!("cell{n}{evil}"),
+            kernel: format!("v7.{}{evil}", n % 5),
+            patch: format!("patch-{}{evil}", n / 20),
+            config: ["kasan", "kcsan", "lockdep", "plain"][n as usize / 5 % 4].into(),
+            scenario: format!("race{evil}"),
+            profile: "quick".into(),
+            state: State::Done,
+            outcome: Some(if bad {
+                Outcome::Regression
+            } else {
+                Outcome::Pass
+            }),
+            attempts: 1,
+            infrastructure: n % 2,
+            cut_off: 0,
+            flaky: n.is_multiple_of(14),
+            expected: n.is_multiple_of(21).then(|| Expected {
+                reason: format!("known{evil}"),
+                until: "2027-01-31".into(),
+            }),
+            duration_s: Some(60.0 + f64::from(n)),
+            run: Some(format!("runs/{n}{evil}")),
+            kernel_version: Some(format!("7.{}.1{evil}", n % 5)),
+            findings: match bad {
+                true => FindingSummary::of(&verdict),
+                false => Vec::new(),
+            },
+            measures: MeasureSummary::of(&costs()),
+            reasons: vec![format!("a reason{evil}")],
+        }
+    };
+    Summary {
+        schema: 1,
+        name: format!("nightly{evil}"),
+        outcome: Some(Outcome::Regression),
+        started: Some("2026-11-24T22:00:00Z".into()),
+        ended: None,
+        cells: (0..cells).map(cell).collect(),
+    }
+}
+
+#[test]
+fn a_matrix_of_500_cells_is_no_large_page() {
+    let page = render_matrix(Format::Html, &matrix(500, "")).unwrap();
+    assert!(page.len() < 5_000_000, "{} bytes", page.len());
+    assert_eq!(page.matches("id=\"cell-").count(), 500);
+    assert!(page.contains("./runs/7/report.html#kasan-ida-1.0001-kasan"));
+    if let Some(to) = std::env::var_os("KTWIN_MATRIX_PAGE") {
+        fs::write(to, page).unwrap();
+    }
+}
+
+#[test]
+fn golden_matrices() {
+    golden_is("matrix.html", &render_matrix(Format::Html, &matrix(8, "")).unwrap());
+    let evil = "\u{1b}[1m</td><script>x</script>\u{202e}\"' onclick=x/../..";
+    golden_is(
+        "matrix-hostile.html",
+        &render_matrix(Format::Html, &matrix(1, evil)).unwrap(),
+    );
 }
 
 /// Claims of each outcome, one with a hostile text.
@@ -344,11 +667,14 @@ fn golden_claims() {
     }
 }
 
-pub(super) fn golden_is(name: &str, got: &str) {
+fn golden_path(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/report");
-    let path = folder.join(name);
+    folder.join(name)
+}
+
+pub(super) fn golden_is(name: &str, got: &str) {
+    let path = golden_path(name);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::create_dir_all(&folder).unwrap();
         fs::write(&path, got).unwrap();
     }
     let expected = fs::read_to_string(&path).unwrap_or_default();
@@ -360,15 +686,15 @@ pub(super) fn golden_is(name: &str, got: &str) {
 
 #[test]
 fn golden() {
-    let plain = Format::Term { colour: false };
+    let plain = || Format::Term { colour: false };
     for (name, verdict, format) in [
-        ("sample.txt", sample(), plain),
+        ("sample.txt", sample(), plain()),
         ("sample-colour.txt", sample(), Format::Term { colour: true }),
         ("sample.md", sample(), Format::Markdown),
         ("sample.json", sample(), Format::Json),
-        ("costs.txt", costs(), plain),
+        ("costs.txt", costs(), plain()),
         ("costs.md", costs(), Format::Markdown),
-        ("hostile.txt", hostile(), plain),
+        ("hostile.txt", hostile(), plain()),
         ("hostile.md", hostile(), Format::Markdown),
     ] {
         let got = render(format, &verdict, Path::new("runs/1")).unwrap();

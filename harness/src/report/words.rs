@@ -35,6 +35,14 @@ pub(super) fn outcome_tone(outcome: Outcome) -> Tone {
     }
 }
 
+/// A finding's status, as readers are to take it: what is accepted is of less weight.
+pub(super) fn counted(one: Status, accepted: bool) -> (&'static str, Tone) {
+    match accepted {
+        true => ("accepted", Tone::Quiet),
+        false => status(one),
+    }
+}
+
 pub(super) fn status(status: Status) -> (&'static str, Tone) {
     match status {
         Status::New => ("new", Tone::Bad),

@@ -26,7 +26,13 @@ pub(super) fn export(tree: &Path, ways: Ways<'_>) -> Result<SourceTree> {
     let shadow = Shadow::new(tree, ways)?;
     ways.step(&tree.display().to_string(), || {
         let id = shadow.work_tree()?;
-        shadow.export(&id, tree.display().to_string())
+        let head = shadow.resolve("HEAD")?;
+        // Only what is committed as it stands is a commit.
+        let is_head = shadow.id(&format!("{head}^{{tree}}"))? == id;
+        Ok(SourceTree {
+            commit: is_head.then_some(head),
+            ..shadow.export(&id, tree.display().to_string())?
+        })
     })
 }
 

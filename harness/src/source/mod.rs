@@ -61,6 +61,8 @@ pub struct SourceTree {
     pub origin: String,
     /// What keys everything made from it, in hex.
     pub hash: String,
+    /// The git commit whose tree it is; none for what is not committed, or comes from elsewhere.
+    pub commit: Option<String>,
     // Keeps the entry from being cleared while it is in use.
     _entry: Entry,
 }
@@ -122,6 +124,7 @@ impl SourceTree {
             version,
             origin,
             hash,
+            commit: None,
             _entry: entry,
         })
     }

@@ -274,9 +274,20 @@ pub(crate) fn request(options: &Options) -> Result<Request> {
         seed: options.seed.unwrap_or_else(fresh_seed),
         out: options.out.clone(),
         keep_going: options.keep_going,
+        command: command_line(),
         stalls: stalls(&options.stall),
         ..options.what.request()
     })
+}
+
+/// The command line, for reports: `cargo xtask run ...`.
+fn command_line() -> Vec<String> {
+    let words = std::env::args_os().skip(1);
+    let words = words.map(|word| word.to_string_lossy().into_owned());
+    ["cargo".to_owned(), "xtask".to_owned()]
+        .into_iter()
+        .chain(words)
+        .collect()
 }
 
 impl What {

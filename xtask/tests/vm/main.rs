@@ -15,5 +15,6 @@ mod ends;
 mod full;
 mod lkdtm;
 mod matrix;
+mod pages;
 mod planted;
 mod stall;

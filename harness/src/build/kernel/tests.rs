@@ -131,10 +131,12 @@ impl Toy {
             origin: name.into(),
             diff: Vec::new(),
             files: files.iter().map(change).collect(),
+            mail: None,
         };
         let series = Series {
             patches: vec![patch],
             sha256: name.into(),
+            ..Series::default()
         };
         let tree = self.dir.path().join(name);
         let patched = Patched {

@@ -60,6 +60,7 @@ pub(super) struct Report {
 enum FormatName {
     Term,
     Md,
+    Html,
     Json,
 }
 
@@ -89,6 +90,7 @@ pub(super) fn report(options: Report) -> Result<u8> {
             colour: ui::Paint::stdout().is_on(),
         },
         FormatName::Md => Format::Markdown,
+        FormatName::Html => Format::Html,
         FormatName::Json => Format::Json,
     };
     ui::out(report::render_matrix(format, &summary)?.trim_end());
