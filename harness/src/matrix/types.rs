@@ -265,6 +265,11 @@ impl Cell {
             workload: Workload::Scenario(self.scenario.given.clone()),
             profile: self.profile.parse().unwrap_or(Profile::Quick),
             keep_going: true,
+            command: ["cargo", "xtask"]
+                .map(str::to_owned)
+                .into_iter()
+                .chain(self.words())
+                .collect(),
             ..Request::default()
         }
     }

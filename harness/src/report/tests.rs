@@ -608,7 +608,10 @@ fn a_matrix_of_500_cells_is_no_large_page() {
 
 #[test]
 fn golden_matrices() {
-    golden_is("matrix.html", &render_matrix(Format::Html, &matrix(8, "")).unwrap());
+    golden_is(
+        "matrix.html",
+        &render_matrix(Format::Html, &matrix(8, "")).unwrap(),
+    );
     let evil = "\u{1b}[1m</td><script>x</script>\u{202e}\"' onclick=x/../..";
     golden_is(
         "matrix-hostile.html",
