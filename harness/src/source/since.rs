@@ -26,6 +26,7 @@ pub(super) fn since(tree: &Path, rev: &str, ways: Ways<'_>) -> Result<Since> {
         let now = shadow.work_tree()?;
         let base = shadow.export(
             &format!("{commit}^{{tree}}"),
+            Some(commit.clone()),
             format!("{} at {rev}", tree.display()),
         )?;
         let left_out = no_patch(&shadow, &commit, &now, ways)?;
