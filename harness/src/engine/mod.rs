@@ -30,8 +30,8 @@ mod watching;
 
 pub use bisect::{Asked, Commit, Ended, Found, Tried, bisect};
 pub use build::build;
-pub use check::{Foreseen, foresee};
 pub use bundle::{Bundled, bundle};
+pub use check::{Foreseen, foresee};
 pub use claims::measure_claims;
 pub use flow::{Done, run};
 pub use home::Home;
