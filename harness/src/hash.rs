@@ -33,6 +33,11 @@ pub fn file_sha256(path: &Path) -> Result<String> {
     }
 }
 
+/// Whether a text is such a hash, as we write it.
+pub fn is_hex_sha256(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes
         .iter()

@@ -15,6 +15,7 @@
 //! | collect | [`collect`], [`splat`] | the run directory |
 //! | judge | [`judge`] | nothing (pure) |
 //! | report | [`report`] | files |
+//! | bundle | [`bundle`] | a file that goes elsewhere, and one that comes from there |
 //! | bisect | [`bisect`] | nothing (pure): which commit to try next, and when to stop |
 //! | claims | [`claims`] | nothing (pure): verdicts against what a patch claims |
 //! | matrix | [`matrix`] | a matrix's folder; many runs, each made by [`engine`] |
@@ -25,6 +26,7 @@
 pub mod bisect;
 pub mod boot;
 pub mod build;
+pub mod bundle;
 pub mod cache;
 pub mod cancel;
 pub mod claims;

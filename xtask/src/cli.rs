@@ -41,8 +41,10 @@ pub(crate) enum Command {
     Splats(cmd::splats::Options),
     /// A past run's verdict once more.
     Report(cmd::report::Options),
-    /// One boot of a past run, once more.
+    /// One boot of a past run, or of a bundle, once more.
     Replay(cmd::replay::Options),
+    /// One file that repeats a boot elsewhere.
+    Bundle(cmd::bundle::Options),
     /// A patch's claims, measured.
     Claims(cmd::claims::Options),
     /// The commit that brought a finding, however rarely it shows.

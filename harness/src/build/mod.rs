@@ -10,6 +10,7 @@ pub mod sandbox;
 pub use artifacts::KernelImage;
 pub use guest::{GuestImages, Tools};
 pub use kconfig::{ConfigText, Enabled, Fragment, Lost, Request, Symbols, Value, lost};
+pub(crate) use kernel::bootable;
 pub use kernel::{Builder, Following, Patched, Source, would_compile};
 pub use plugin::plugin;
 pub use sandbox::{Sandbox, Toolchain};

@@ -227,10 +227,15 @@ impl CellDir {
     }
 }
 
+/// Whether a boot's id can be its folder's name.
+pub(crate) fn is_folder_name(id: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
+    !id.is_empty() && !id.starts_with('.') && id.len() <= 128 && id.chars().all(plain)
+}
+
 /// A boot's id as a folder's name.
 fn folder_name(id: &str) -> Result<&str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
-    if id.is_empty() || id.starts_with('.') || id.len() > 128 || !id.chars().all(plain) {
+    if !is_folder_name(id) {
         return Err(Error::infrastructure(format!(
             "{id:?} cannot be the name of a boot"
         )));

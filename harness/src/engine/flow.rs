@@ -249,7 +249,7 @@ impl Run<'_> {
                 version: self.kernels.source().version.clone(),
                 source: self.kernels.source().origin.clone(),
                 tree_hash: self.kernels.source().hash.clone(),
-                commit: self.kernels.source().commit.clone(),
+                commit: self.kernels.source().identity.commit().map(str::to_owned),
             },
             patch: self
                 .subject

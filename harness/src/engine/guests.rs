@@ -63,8 +63,40 @@ pub(super) struct Guests<'a> {
 }
 
 impl<'a> Guests<'a> {
-    /// Builds what does not depend on a kernel, for these phases; `stalls` are the scenario's.
+    /// Builds what does not depend on a kernel, for these phases; `stalls` are the scenario's. The
+    /// programs of the phases' commands are this host's.
     pub(super) fn prepare(
+        request: &'a Request,
+        phases: &[Phase],
+        stalls: &[Spec],
+        ways: Ways<'a>,
+    ) -> Result<Self> {
+        let mut guests = Self::without_tools(request, phases, stalls, ways)?;
+        let commands: Vec<_> = phases.iter().filter_map(|p| command(&p.load)).collect();
+        if !commands.is_empty() {
+            guests.tools = Some(guests.images.tools(&commands)?);
+        }
+        Ok(guests)
+    }
+
+    /// The same with the programs on this disk, by which the phases name them already; no program
+    /// of this host's is looked at.
+    pub(super) fn with_disk(
+        request: &'a Request,
+        phases: &[Phase],
+        disk: PathBuf,
+        ways: Ways<'a>,
+    ) -> Result<Self> {
+        Ok(Self {
+            tools: Some(Tools {
+                image: disk,
+                commands: phases.iter().filter_map(|p| command(&p.load)).collect(),
+            }),
+            ..Self::without_tools(request, phases, &[], ways)?
+        })
+    }
+
+    fn without_tools(
         request: &'a Request,
         phases: &[Phase],
         stalls: &[Spec],
@@ -77,16 +109,10 @@ impl<'a> Guests<'a> {
         }
         let images = GuestImages::new(ways.cache, ways.cancel, ways.watcher);
         let initramfs = images.initramfs()?;
-        let commands: Vec<_> = phases.iter().filter_map(|p| command(&p.load)).collect();
         let watching = Watching::new(&request.stalls, stalls);
         if let Some(watching) = &watching {
             watching.beside_counting(phases, ways)?;
         }
-        let tools = if commands.is_empty() {
-            None
-        } else {
-            Some(images.tools(&commands)?)
-        };
         let accel = OnceCell::new();
         Ok(Self {
             request,
@@ -95,7 +121,7 @@ impl<'a> Guests<'a> {
             confinement,
             images,
             initramfs,
-            tools,
+            tools: None,
             accel,
             library: match watching.is_some() || phases.iter().any(|p| is_counted(&p.load)) {
                 true => Some(Library::build(ways)?),
@@ -421,6 +447,11 @@ impl<'a> Guests<'a> {
     /// Changes with what makes guests on this host as quick as they are.
     pub(super) fn host(&self) -> String {
         accel::host_key(&self.qemu)
+    }
+
+    /// The archive with the agent.
+    pub(super) fn initramfs(&self) -> &Path {
+        &self.initramfs
     }
 
     /// QEMU's own version line.

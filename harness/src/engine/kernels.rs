@@ -12,6 +12,7 @@ use crate::{
     build::{Builder, ConfigText, KernelImage, Patched, Source},
     cache::{Entry, Kind as CacheKind},
     cancel::Cancel,
+    collect::Recipe,
     engine::{
         Home, Kernel, Request, Variants, configs,
         subject::{Subject, Variant},
@@ -190,7 +191,7 @@ impl<'a> Kernels<'a> {
 
     /// Base's image for a config, or why it does not build.
     pub(super) fn base(&self, config: &str) -> Result<Image> {
-        self.image(config, BASE, &self.base_source(), None)
+        self.image(config, BASE, &self.base_source(), None, None)
     }
 
     /// Base's image as it is compared: with the overlay that is for it.
@@ -225,7 +226,8 @@ impl<'a> Kernels<'a> {
             path: &tree,
             series,
         };
-        let image = self.image(config, name, &self.base_source(), Some(&patched))?;
+        let base = self.base_source();
+        let image = self.image(config, name, &base, Some(&patched), Some(series))?;
         Ok(image.map(|image| (image, touched(variant, &self.source.path, &tree))))
     }
 
@@ -237,9 +239,10 @@ impl<'a> Kernels<'a> {
         };
         let source = Source {
             path: &tree,
-            hash: &self.tree_key(variant),
+            hash: &tree_key(&self.source, &variant.series),
         };
-        let image = self.image(config, &variant.name, &source, None)?;
+        let series = Some(&variant.series);
+        let image = self.image(config, &variant.name, &source, None, series)?;
         Ok(image.map(|image| (image, touched(variant, &self.source.path, &tree))))
     }
 
@@ -320,16 +323,22 @@ impl<'a> Kernels<'a> {
         configs::stack(self.home, config, *machine, &self.scenario, kconfig)
     }
 
+    /// A kernel, and in the run's directory what it is made of.
     fn image(
         &self,
         config: &str,
         side: &str,
         source: &Source<'_>,
         patched: Option<&Patched<'_>>,
+        series: Option<&Series>,
     ) -> Result<Image> {
         let stack = self.stack(config)?;
         match self.builder.kernel(source, patched, &stack) {
-            Ok(image) => Ok(Ok(image)),
+            Ok(image) => {
+                let recipe = Recipe::new(&self.source, &stack, series);
+                recipe.write(&Recipe::folder(&self.dir, &image.key))?;
+                Ok(Ok(image))
+            }
             Err(error) => {
                 let broken = self.broken(Kind::BuildFailed, config, side, &error)?;
                 Ok(Err(broken))
@@ -347,15 +356,7 @@ impl<'a> Kernels<'a> {
         if let Some(entry) = self.trees.get(&variant.name) {
             return Ok(Ok(entry.path.clone()));
         }
-        let key = self.tree_key(variant);
-        let entry = self
-            .ways
-            .cache
-            .entry(CacheKind::Tree, &key, self.ways.cancel, |to| {
-                patch::apply(&variant.series, &self.source.path, to, self.ways.cancel)?;
-                Ok(())
-            });
-        match entry {
+        match patched_tree(&self.source, &variant.series, self.ways) {
             Ok(entry) => {
                 let path = entry.path.clone();
                 self.trees.insert(variant.name.clone(), entry);
@@ -366,13 +367,6 @@ impl<'a> Kernels<'a> {
                 Ok(Err(broken))
             }
         }
-    }
-
-    fn tree_key(&self, variant: &Variant) -> String {
-        hex_sha256(&[
-            self.source.hash.as_bytes(),
-            variant.series.sha256.as_bytes(),
-        ])
     }
 
     fn base_source(&self) -> Source<'_> {
@@ -420,6 +414,24 @@ impl<'a> Kernels<'a> {
             detail,
         })
     }
+}
+
+/// What keys a source with a series applied.
+fn tree_key(source: &SourceTree, series: &Series) -> String {
+    hex_sha256(&[source.hash.as_bytes(), series.sha256.as_bytes()])
+}
+
+/// A source with a series applied, hard-linked to it but for what the series touches.
+///
+/// # Errors
+/// The series does not apply: untestable; the host's.
+pub(super) fn patched_tree(source: &SourceTree, series: &Series, ways: Ways<'_>) -> Result<Entry> {
+    let key = tree_key(source, series);
+    let fill = |to: &Path| {
+        patch::apply(series, &source.path, to, ways.cancel)?;
+        Ok(())
+    };
+    ways.cache.entry(CacheKind::Tree, &key, ways.cancel, fill)
 }
 
 /// The line that tells most: the compiler's first error, or the rejection's first line.

@@ -2,6 +2,7 @@
 
 mod bisect;
 mod build;
+mod bundle;
 pub mod catalogue;
 mod check;
 mod claims;
@@ -15,6 +16,7 @@ mod home;
 mod kernels;
 mod lab;
 mod library;
+mod opened;
 mod overlay;
 mod proof;
 mod replay;
@@ -28,6 +30,7 @@ mod watching;
 
 pub use bisect::{Asked, Commit, Ended, Found, Tried, bisect};
 pub use build::build;
+pub use bundle::{Bundled, bundle};
 pub use check::{Foreseen, foresee};
 pub use claims::measure_claims;
 pub use flow::{Done, run};

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Lock, SourceTree, Ways,
+    Identity, Lock, SourceTree, Ways,
     apt::{Apt, FETCH_LIMIT},
     folder,
 };
@@ -84,7 +84,8 @@ pub fn is_package(name: &str) -> bool {
     number(name).is_some()
 }
 
-fn locked(lock: &Lock, ways: Ways<'_>) -> Result<Option<SourceTree>> {
+/// The locked package, where it is in the cache or a mirror has it.
+pub(super) fn locked(lock: &Lock, ways: Ways<'_>) -> Result<Option<SourceTree>> {
     if let Some(tree) = cached(lock, ways)? {
         return Ok(Some(tree));
     }
@@ -99,7 +100,7 @@ fn locked(lock: &Lock, ways: Ways<'_>) -> Result<Option<SourceTree>> {
     }
 }
 
-fn key(package: &Lock) -> String {
+pub(super) fn key(package: &Lock) -> String {
     // Of the characters that versions have, a cache key lacks the epoch's colon.
     format!("{}_{}", package.package, package.version.replace(':', "+"))
 }
@@ -107,7 +108,7 @@ fn key(package: &Lock) -> String {
 fn cached(package: &Lock, ways: Ways<'_>) -> Result<Option<SourceTree>> {
     let entry = ways.cache.get(Kind::Source, &key(package))?;
     entry
-        .map(|entry| SourceTree::new(entry, origin(package), hash(package)))
+        .map(|entry| SourceTree::new(entry, origin(package), Identity::Debian(package.clone())))
         .transpose()
 }
 
@@ -115,7 +116,8 @@ fn origin(package: &Lock) -> String {
     format!("{} {}", package.package, package.version)
 }
 
-fn hash(package: &Lock) -> String {
+/// What keys everything made from a package.
+pub(super) fn hash(package: &Lock) -> String {
     hex_sha256(&[
         RECIPE.as_bytes(),
         package.package.as_bytes(),
@@ -167,7 +169,7 @@ fn tree(apt: &Apt<'_>, package: &Lock, ways: Ways<'_>) -> Result<SourceTree> {
         let entry = ways
             .cache
             .entry(Kind::Source, &key(package), ways.cancel, fill)?;
-        SourceTree::new(entry, origin(package), hash(package))
+        SourceTree::new(entry, origin(package), Identity::Debian(package.clone()))
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{SourceTree, Ways, kernel, products};
+use super::{Identity, SourceTree, Ways, kernel, products};
 use crate::{
     Error, Result,
     cache::Kind,
@@ -43,16 +43,23 @@ pub(super) fn export(tree: &Path, ways: Ways<'_>) -> Result<SourceTree> {
     let what = tree.display().to_string();
     ways.step(&what, || {
         let items = walk(&tree)?;
-        let hash = hash(&tree, &items, ways)?;
+        let identity = Identity::Folder {
+            hash: hash(&tree, &items, ways)?,
+        };
         let entry = ways
             .cache
-            .entry(Kind::Source, &format!("tree-{hash}"), ways.cancel, |to| {
+            .entry(Kind::Source, &identity.key(), ways.cancel, |to| {
                 place(&tree, &items, to, ways)?;
                 // What is no kernel any more must not stay in the cache.
                 kernel::check(to)
             })?;
-        SourceTree::new(entry, what.clone(), hash)
+        SourceTree::new(entry, what.clone(), identity)
     })
+}
+
+/// What keys everything made from a tarball.
+pub(super) fn tarball_hash(sha256: &str) -> String {
+    hex_sha256(&[RECIPE.as_bytes(), sha256.as_bytes()])
 }
 
 pub(super) fn unpack(tarball: &Path, ways: Ways<'_>) -> Result<SourceTree> {
@@ -63,11 +70,12 @@ pub(super) fn unpack(tarball: &Path, ways: Ways<'_>) -> Result<SourceTree> {
             .mend("give a kernel tree's folder, or a .tar, .tar.gz, .tar.xz or .tar.zst of one"));
     }
     ways.step(&what, || {
-        let sum = file_sha256(tarball)?;
-        let hash = hex_sha256(&[RECIPE.as_bytes(), sum.as_bytes()]);
+        let identity = Identity::Tarball {
+            sha256: file_sha256(tarball)?,
+        };
         let entry = ways
             .cache
-            .entry(Kind::Source, &format!("tar-{hash}"), ways.cancel, |to| {
+            .entry(Kind::Source, &identity.key(), ways.cancel, |to| {
                 let temp = ways.cache.temp()?;
                 extract(tarball, temp.path(), ways, true)?;
                 let top = only_folder(temp.path())?;
@@ -75,7 +83,7 @@ pub(super) fn unpack(tarball: &Path, ways: Ways<'_>) -> Result<SourceTree> {
                 place(&top, &walk(&top)?, to, ways)?;
                 kernel::check(to)
             })?;
-        SourceTree::new(entry, what.clone(), hash)
+        SourceTree::new(entry, what.clone(), identity)
     })
 }
 

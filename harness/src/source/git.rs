@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{SourceTree, Ways, folder};
+use super::{Identity, SourceTree, Ways, folder};
 use crate::{
     Error, Result, cache::Kind, error::Context, event::Event, hash::hex_sha256, host::Cmd,
 };
@@ -22,17 +22,17 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// Files of a git folder that name revisions.
 const REFS: [&str; 4] = ["HEAD", "packed-refs", "refs", "shallow"];
 
+/// What keys everything made from a tree.
+pub(super) fn tree_hash(id: &str) -> String {
+    hex_sha256(&[RECIPE.as_bytes(), id.as_bytes()])
+}
+
 pub(super) fn export(tree: &Path, ways: Ways<'_>) -> Result<SourceTree> {
     let shadow = Shadow::new(tree, ways)?;
     ways.step(&tree.display().to_string(), || {
         let id = shadow.work_tree()?;
-        let head = shadow.resolve("HEAD")?;
-        // Only what is committed as it stands is a commit.
-        let is_head = shadow.id(&format!("{head}^{{tree}}"))? == id;
-        Ok(SourceTree {
-            commit: is_head.then_some(head),
-            ..shadow.export(&id, tree.display().to_string())?
-        })
+        let commit = shadow.commit_of(&id)?;
+        shadow.export(&id, commit, tree.display().to_string())
     })
 }
 
@@ -155,21 +155,39 @@ impl<'a> Shadow<'a> {
         Ok(parse.run_ok(self.ways.cancel)?.text())
     }
 
-    /// What keys everything made from a tree.
-    pub(super) fn tree_hash(&self, id: &str) -> String {
-        hex_sha256(&[RECIPE.as_bytes(), id.as_bytes()])
+    /// The commit that is checked out, where its files are this tree's.
+    fn commit_of(&self, tree: &str) -> Result<Option<String>> {
+        let same = self.id("HEAD^{tree}")? == tree;
+        same.then(|| self.resolve("HEAD")).transpose()
     }
 
-    pub(super) fn export(&self, treeish: &str, origin: String) -> Result<SourceTree> {
-        let id = self.id(treeish)?;
-        let hash = self.tree_hash(&id);
-        let entry = self.ways.cache.entry(
-            Kind::Source,
-            &format!("git-{hash}"),
-            self.ways.cancel,
-            |to| self.check_out(&id, to, None),
-        )?;
-        SourceTree::new(entry, origin, hash)
+    /// Whether it has this tree.
+    pub(super) fn has(&self, tree: &str) -> Result<bool> {
+        let look = self
+            .git()
+            .args(["cat-file", "-e", &format!("{tree}^{{tree}}")]);
+        Ok(look.run(self.ways.cancel)?.success())
+    }
+
+    /// A tree's files, in the cache; of a commit, where it is one's.
+    pub(super) fn export(
+        &self,
+        treeish: &str,
+        commit: Option<String>,
+        origin: String,
+    ) -> Result<SourceTree> {
+        let tree = self.id(treeish)?;
+        let identity = Identity::Git {
+            tree: tree.clone(),
+            commit,
+        };
+        let entry =
+            self.ways
+                .cache
+                .entry(Kind::Source, &identity.key(), self.ways.cancel, |to| {
+                    self.check_out(&tree, to, None)
+                })?;
+        SourceTree::new(entry, origin, identity)
     }
 
     /// Writes a tree's files into a folder: all, or those named.

@@ -26,21 +26,27 @@ impl Lock {
             fs::read_to_string(path).input(|| format!("failed to read {}", path.display()))?;
         let lock: Self = serde_yaml::from_str(&text)
             .input(|| format!("{} is no kernel.lock", path.display()))?;
+        match lock.names_a_kernel() {
+            true => Ok(lock),
+            false => {
+                let message = format!(
+                    "{} names no package linux-source-N and version",
+                    path.display()
+                );
+                Err(Error::input(message)
+                    .mend("write `package: linux-source-7.3` and `version: ...`"))
+            }
+        }
+    }
+
+    /// Whether package and version are what a source package's are, and hold nothing else.
+    pub(super) fn names_a_kernel(&self) -> bool {
         let plain = |s: &str| {
             !s.is_empty()
                 && s.chars()
                     .all(|c| c.is_ascii_alphanumeric() || "-_.+~:".contains(c))
         };
-        if lock.package.starts_with("linux-source-") && plain(&lock.package) && plain(&lock.version)
-        {
-            Ok(lock)
-        } else {
-            let message = format!(
-                "{} names no package linux-source-N and version",
-                path.display()
-            );
-            Err(Error::input(message).mend("write `package: linux-source-7.3` and `version: ...`"))
-        }
+        self.package.starts_with("linux-source-") && plain(&self.package) && plain(&self.version)
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `since.rs` | what leads from a revision to what is checked out |
 //! | `range.rs` | the commits between two revisions, and their trees |
 //! | `folder.rs` | an unpacked tree or tarball |
+//! | `identity.rs` | what a source is known by elsewhere, and how that very one is had again |
 //! | `products.rs` | what a build left behind in it |
 //! | `kernel.rs` | what a kernel tree says of itself: version, Kconfig symbols |
 
@@ -16,6 +17,7 @@ mod apt;
 mod debian;
 mod folder;
 mod git;
+mod identity;
 mod kernel;
 mod lock;
 mod products;
@@ -32,6 +34,7 @@ use crate::{
 };
 
 pub use debian::{Fit, is_package};
+pub use identity::Identity;
 pub use kernel::missing_symbols;
 pub use lock::Lock;
 pub use range::{About, Between, CommitTree, Commits, Range};
@@ -61,8 +64,8 @@ pub struct SourceTree {
     pub origin: String,
     /// What keys everything made from it, in hex.
     pub hash: String,
-    /// The git commit whose tree it is; none for what is not committed, or comes from elsewhere.
-    pub commit: Option<String>,
+    /// What it is known by elsewhere.
+    pub identity: Identity,
     // Keeps the entry from being cleared while it is in use.
     _entry: Entry,
 }
@@ -117,14 +120,14 @@ pub fn since(tree: &Path, rev: &str, ways: Ways<'_>) -> Result<Since> {
 }
 
 impl SourceTree {
-    fn new(entry: Entry, origin: String, hash: String) -> Result<Self> {
+    fn new(entry: Entry, origin: String, identity: Identity) -> Result<Self> {
         let version = kernel::version(&entry.path)?;
         Ok(Self {
             path: entry.path.clone(),
             version,
             origin,
-            hash,
-            commit: None,
+            hash: identity.hash(),
+            identity,
             _entry: entry,
         })
     }

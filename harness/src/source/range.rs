@@ -7,7 +7,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{SourceTree, Ways, git::Shadow, kernel};
+use super::{
+    SourceTree, Ways,
+    git::{Shadow, tree_hash},
+    kernel,
+};
 use crate::{
     Error, Result,
     cache::{Entry, Kind},
@@ -186,7 +190,7 @@ impl<'a> Commits<'a> {
     /// git's.
     pub fn tree_hash(&self, commit: &str) -> Result<String> {
         let id = self.shadow.id(&format!("{commit}^{{tree}}"))?;
-        Ok(self.shadow.tree_hash(&id))
+        Ok(tree_hash(&id))
     }
 
     /// The files that differ between two commits.
@@ -249,8 +253,9 @@ impl<'a> Commits<'a> {
     pub fn export(&self, commit: &str) -> Result<SourceTree> {
         let what = format!("{} at {commit:.12}", self.tree.display());
         self.ways.step(&what, || {
+            let treeish = format!("{commit}^{{tree}}");
             self.shadow
-                .export(&format!("{commit}^{{tree}}"), what.clone())
+                .export(&treeish, Some(commit.to_owned()), what.clone())
         })
     }
 
@@ -291,7 +296,7 @@ impl<'a> Commits<'a> {
             .entry(Kind::Tree, &key, self.ways.cancel, fill)?;
         Ok(CommitTree {
             path: entry.path.clone(),
-            hash: self.shadow.tree_hash(&id),
+            hash: tree_hash(&id),
             changed: changed.into_iter().collect(),
             _entries: vec![entry],
         })

@@ -24,13 +24,11 @@ pub(super) fn since(tree: &Path, rev: &str, ways: Ways<'_>) -> Result<Since> {
     ways.step(&format!("{} since {rev}", tree.display()), || {
         let commit = shadow.resolve(rev)?;
         let now = shadow.work_tree()?;
-        let base = SourceTree {
-            commit: Some(commit.clone()),
-            ..shadow.export(
-                &format!("{commit}^{{tree}}"),
-                format!("{} at {rev}", tree.display()),
-            )?
-        };
+        let base = shadow.export(
+            &format!("{commit}^{{tree}}"),
+            Some(commit.clone()),
+            format!("{} at {rev}", tree.display()),
+        )?;
         let left_out = no_patch(&shadow, &commit, &now, ways)?;
         if !left_out.is_empty() {
             ways.watcher.event(&Event::Warning(told(&left_out, rev)));

@@ -2,6 +2,7 @@
 
 pub(crate) mod bench;
 pub(crate) mod bisect;
+pub(crate) mod bundle;
 pub(crate) mod cache;
 pub(crate) mod claims;
 pub(crate) mod doctor;

@@ -1,4 +1,4 @@
-//! `replay`: one boot of a past run, once more.
+//! `replay`: one boot of a past run, or of a bundle, once more.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -13,19 +13,25 @@ use harness::{
 
 use crate::{host, ui};
 
-/// One boot of a past run, once more: the same kernel, machine, load plan, seed and stall points.
+/// One boot of a past run, or of a bundle, once more: the same kernel, machine, load plan, seed and
+/// stall points. Nothing in a bundle is run on the host.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Example:\n  cargo xtask replay target/ktwin/runs/20260102-030405-kasan-1a2b3c4d --cell kasan-my-1\n\nExit codes: 0 nothing went wrong this time, 1 something did, 4 the host's fault."
+    after_help = "Examples:\n  cargo xtask replay target/ktwin/runs/20260102-030405-kasan-1a2b3c4d --cell kasan-my-1\n  cargo xtask replay kasan-my-1.ktwin.tar.zst\n\nExit codes: 0 nothing went wrong this time, 1 something did, 4 the host's fault."
 )]
 pub(crate) struct Options {
-    /// A run directory, or a boot's folder in one.
-    #[arg(value_name = "RUN")]
+    /// A run directory, a boot's folder in one, or a bundle.
+    #[arg(value_name = "RUN|BUNDLE")]
     run: PathBuf,
 
     /// Which boot, where the run has several.
     #[arg(long, value_name = "ID")]
     cell: Option<String>,
+
+    /// A kernel tree or tarball that has the source of a bundle's kernel, where neither the cache nor
+    /// a mirror has it.
+    #[arg(long, value_name = "TREE|TARBALL")]
+    kernel: Option<PathBuf>,
 
     /// The new run directory, instead of one under target/ktwin/runs.
     #[arg(long, value_name = "DIR")]
@@ -42,7 +48,8 @@ pub(crate) fn run(options: Options) -> Result<u8> {
     host::prepare(&cache, &cancel, options.yes)?;
     let progress = ui::Progress::new();
     let (cell, out) = (options.cell.as_deref(), options.out.as_deref());
-    let done = engine::replay(&options.run, cell, out, &cache, &cancel, &progress);
+    let (run, kernel) = (&options.run, options.kernel.as_deref());
+    let done = engine::replay(run, cell, kernel, out, &cache, &cancel, &progress);
     progress.finish();
     let done = done?;
     if let Some(then) = &done.then {

@@ -15,6 +15,7 @@ mod structures;
 
 pub use builder::{Builder, Following, Patched, Source};
 pub use gates::would_compile;
+pub(crate) use pvh::bootable;
 
 #[cfg(test)]
 mod tests;

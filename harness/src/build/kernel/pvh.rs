@@ -14,7 +14,7 @@ use crate::{Result, error::Context};
 const PHYS32_ENTRY: NoteType = NoteType(18);
 
 /// Can QEMU start it?
-pub(super) fn bootable(image: &Path) -> Result<bool> {
+pub(crate) fn bootable(image: &Path) -> Result<bool> {
     let bytes = fs::read(image).host(|| format!("failed to read {}", image.display()))?;
     Ok(has_note(&bytes).unwrap_or(false))
 }

@@ -56,6 +56,27 @@ impl Asked {
         }
     }
 
+    /// Whether the commits can be tried as they are.
+    ///
+    /// # Errors
+    /// Debug overlays are asked for: the commits in between need not take them, and what they show
+    /// with one is not what they bring.
+    pub(super) fn without_overlays(&self, scenario: &Scenario) -> Result<()> {
+        if !scenario.overlays.is_empty() {
+            let error = format!(
+                "scenario {} puts debug overlays on its kernels, and bisect tries commits as they are",
+                scenario.name
+            );
+            return Err(Error::input(error).mend(
+                "name a scenario without `overlays:`, or try single commits with run --overlay",
+            ));
+        }
+        match self.request.overlays.is_empty() {
+            true => Ok(()),
+            false => Err(Error::input("bisect takes no debug overlay").mend("leave --overlay out")),
+        }
+    }
+
     /// What keys the trials: whatever decides how a trial of a commit ends. How sure the answer must
     /// be does not, so a bisect that ended goes on where more is asked.
     ///
@@ -99,5 +120,41 @@ impl Asked {
         let mut fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
         fields.push(&file);
         Ok(hex_sha256(&fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{engine::Overlay, judge::verdict::Kind};
+
+    fn asked(overlays: &[&str]) -> Asked {
+        Asked {
+            request: Request {
+                overlays: overlays.iter().map(|text| Overlay::parse(text)).collect(),
+                ..Request::default()
+            },
+            between: Between {
+                good: "v1".into(),
+                bad: "v2".into(),
+                first_parent: false,
+                paths: Vec::new(),
+            },
+            followed: Followed::Kind(Kind::Hang),
+            aim: Aim::default(),
+            seconds: None,
+        }
+    }
+
+    #[test]
+    fn overlays_are_refused() {
+        let mut scenario = Scenario::of_command(vec!["true".into()]);
+        asked(&[]).without_overlays(&scenario).unwrap();
+        let given = asked(&["d.patch"]).without_overlays(&scenario).unwrap_err();
+        assert!(given.to_string().contains("takes no debug overlay"));
+        scenario.overlays = [("base".into(), "a.patch".into())].into();
+        let own = asked(&[]).without_overlays(&scenario).unwrap_err();
+        assert!(own.to_string().contains("puts debug overlays"), "{own}");
+        assert_eq!(own.fault(), crate::Fault::Input);
     }
 }

@@ -56,6 +56,7 @@ pub fn bisect(
     configs::resolve(&home, &[config.to_owned()])?;
     let request = &asked.request;
     let subject = subject::resolve(&home, request, &mut |_| None)?;
+    asked.without_overlays(&subject.scenario)?;
     let (machine, own) = (request.machine, &request.kconfig);
     let stack = configs::stack(&home, config, machine, &subject.scenario, own)?;
     stack.requests()?;
