@@ -186,7 +186,7 @@ mod tests {
     use super::*;
     use crate::{
         judge::verdict::Verdict,
-        report::tests::{costs, sample},
+        report::fixtures::{costs, sample},
     };
 
     const IOPS: &str = "fio read iops";

@@ -249,7 +249,7 @@ pub(super) fn run_dir(dir: &Path, number: u32) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{collect::RunDir, report::tests::sample};
+    use crate::{collect::RunDir, report::fixtures::sample};
 
     fn begin(claim: &mut Claim) -> PathBuf {
         claim.begin(&u64::from).unwrap()

@@ -222,7 +222,7 @@ mod tests {
     use Outcome::*;
 
     use super::*;
-    use crate::{judge::verdict::Kind, matrix::plan::tests::of, report::tests::sample};
+    use crate::{judge::verdict::Kind, matrix::plan::tests::of, report::fixtures::sample};
 
     const TEXT: &str = "\
 name: m

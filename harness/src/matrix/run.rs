@@ -236,7 +236,7 @@ mod tests {
     use crate::{
         event::Unwatched,
         matrix::{plan::tests::of, summary::State},
-        report::{self, tests::sample},
+        report::{self, fixtures::sample},
     };
 
     const TEXT: &str = "\

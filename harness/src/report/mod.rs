@@ -41,6 +41,8 @@ mod term;
 mod words;
 
 #[cfg(test)]
+pub(crate) mod fixtures;
+#[cfg(test)]
 pub(crate) mod tests;
 
 pub use actions::annotations;

@@ -199,7 +199,7 @@ fn slug(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::tests::{costs, sample};
+    use crate::report::fixtures::{costs, sample};
 
     #[test]
     fn each_curve_and_each_throughput_has_a_plot_with_all_kernels() {

@@ -153,7 +153,7 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::report::tests::{costs, matrix, sample};
+    use crate::report::fixtures::{costs, matrix, sample};
 
     #[test]
     fn what_is_written_is_read() {

@@ -15,3 +15,5 @@ mod view;
 
 pub(super) use matrix::render as matrix;
 pub(super) use run::render as run;
+#[cfg(test)]
+pub(super) use shell::{SCRIPT, STYLE};

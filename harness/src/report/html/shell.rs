@@ -7,8 +7,8 @@ use sha2::{Digest, Sha256};
 
 use crate::report::page::Text;
 
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+pub(in crate::report) const STYLE: &str = include_str!("page.css");
+pub(in crate::report) const SCRIPT: &str = include_str!("page.js");
 
 /// Only our own script runs, known by its hash; nothing is fetched. Were a text to get through the
 /// escaping, it would still do nothing.
