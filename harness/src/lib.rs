@@ -19,6 +19,7 @@
 //! | bisect | [`bisect`] | nothing (pure): which commit to try next, and when to stop |
 //! | claims | [`claims`] | nothing (pure): verdicts against what a patch claims |
 //! | matrix | [`matrix`] | a matrix's folder; many runs, each made by [`engine`] |
+//! | history | [`history`] | one database: what past runs said |
 //!
 //! [`engine`] runs the steps in this order; whoever watches implements
 //! [`event::Watcher`]. Nothing in here prints.
@@ -37,6 +38,7 @@ pub mod error;
 pub mod event;
 pub mod exit;
 pub mod hash;
+pub mod history;
 pub mod host;
 pub mod judge;
 pub mod matrix;

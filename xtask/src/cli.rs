@@ -51,6 +51,8 @@ pub(crate) enum Command {
     Bisect(cmd::bisect::Options),
     /// Many kernels, patches, configs and scenarios, on one machine or a cluster.
     Matrix(cmd::matrix::Options),
+    /// What past runs said, asked across them.
+    History(cmd::history::Options),
     /// The project's own figures, side by side.
     Bench(cmd::bench::Options),
     /// What lies in the cache, and clearing it.

@@ -25,6 +25,7 @@ fn main() -> ExitCode {
         Command::Bisect(options) => cmd::bisect::run(options),
         Command::Matrix(options) => cmd::matrix::run(options),
         Command::Bench(options) => cmd::bench::run(options),
+        Command::History(options) => cmd::history::run(options),
         Command::Bundle(options) => cmd::bundle::run(options),
         Command::Cache(options) => cmd::cache::run(options),
     };

@@ -15,7 +15,7 @@ use crate::{Error, Result, error::Context};
 const MAX_ENTRIES: usize = 10_000;
 
 /// A folder that is read with suspicion.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
     top: OwnedFd,
 }
@@ -25,7 +25,7 @@ impl Folder {
     ///
     /// # Errors
     /// Bad input: it is no folder.
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let failed = || format!("failed to open {}", path.display());
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let top = nix::fcntl::open(path, flags, nix::sys::stat::Mode::empty());
@@ -39,7 +39,7 @@ impl Folder {
     ///
     /// # Errors
     /// Bad input: it is not there, no regular file, behind a link, or larger than `most` bytes.
-    pub(super) fn read(&self, file: &str, most: u64) -> Result<Vec<u8>> {
+    pub(crate) fn read(&self, file: &str, most: u64) -> Result<Vec<u8>> {
         let failed = || format!("failed to read {}", self.path.join(file).display());
         // Without waiting on a pipe.
         let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
@@ -62,7 +62,7 @@ impl Folder {
 
     /// The names of the folders in it, sorted; those with other characters than a boot's name has
     /// are left out.
-    pub(super) fn folders(&self) -> Vec<String> {
+    pub(crate) fn folders(&self) -> Vec<String> {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-_.+".contains(c);
         let entries = fs::read_dir(&self.path).into_iter().flatten().flatten();
         let mut names: Vec<String> = entries

@@ -6,6 +6,7 @@ pub(crate) mod bundle;
 pub(crate) mod cache;
 pub(crate) mod claims;
 pub(crate) mod doctor;
+pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod matrix;
 pub(crate) mod replay;

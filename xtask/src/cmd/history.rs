@@ -1,0 +1,200 @@
+//! `history`: what past runs said, asked across them.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use harness::{
+    exit,
+    history::{History, Rate, Series, Sighting, Since, runs_below},
+    report::escape::terminal_line,
+};
+use serde::Serialize;
+
+use crate::ui;
+
+/// What past runs said, in one database: history.sqlite in the cache, or the file in KTWIN_HISTORY.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask history import target/ktwin/runs target/ktwin/matrices\n  cargo xtask history since 'use-after-free in fuse_backing_lookup'\n  cargo xtask history rate fuse_backing --json\n  cargo xtask history trend 'fio read iops'"
+)]
+pub(crate) struct Options {
+    #[command(subcommand)]
+    action: Action,
+
+    /// One JSON value instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Take runs in; one that is there already stays as it is.
+    #[command(after_help = "Example:\n  cargo xtask history import target/ktwin/runs")]
+    Import {
+        /// Run directories, or folders of some.
+        #[arg(value_name = "DIR", required = true)]
+        dirs: Vec<PathBuf>,
+    },
+    /// Since when a finding has been seen, and the last run before that.
+    #[command(after_help = "Example:\n  cargo xtask history since 'data-race in fuse'")]
+    Since {
+        /// A part of its title.
+        #[arg(value_name = "TITLE")]
+        title: String,
+    },
+    /// How often a finding is seen, by kernel and patch.
+    #[command(after_help = "Example:\n  cargo xtask history rate 'data-race in fuse' --json")]
+    Rate {
+        /// A part of its title.
+        #[arg(value_name = "TITLE")]
+        title: String,
+    },
+    /// How a measure went over the runs; unlike kernels, hosts and configs are never mixed.
+    #[command(after_help = "Example:\n  cargo xtask history trend 'fio read iops'")]
+    Trend {
+        /// A part of its name.
+        #[arg(value_name = "MEASURE")]
+        measure: String,
+    },
+}
+
+pub(crate) fn run(options: Options) -> Result<u8> {
+    let json = options.json;
+    match options.action {
+        Action::Import { dirs } => return import(&dirs, json),
+        Action::Since { title } => show(json, &History::open()?.since(&title)?, since)?,
+        Action::Rate { title } => show(json, &History::open()?.rate(&title)?, rate)?,
+        Action::Trend { measure } => show(json, &History::open()?.trend(&measure)?, trend)?,
+    }
+    Ok(exit::PASS)
+}
+
+fn show<T: Serialize>(json: bool, answers: &[T], line: fn(&T)) -> Result<()> {
+    if json {
+        ui::out(&serde_json::to_string_pretty(answers)?);
+    } else {
+        answers.iter().for_each(line);
+    }
+    Ok(())
+}
+
+/// What became of an import.
+#[derive(Debug, Default, Serialize)]
+struct Imported {
+    new: usize,
+    known: usize,
+    refused: Vec<Refused>,
+}
+
+#[derive(Debug, Serialize)]
+struct Refused {
+    run: PathBuf,
+    why: String,
+}
+
+/// All that can go in goes in; what cannot is named, and makes it bad input.
+fn import(dirs: &[PathBuf], json: bool) -> Result<u8> {
+    let mut runs = Vec::new();
+    for dir in dirs {
+        runs.extend(runs_below(dir)?);
+    }
+    let mut history = History::open()?;
+    let mut imported = Imported::default();
+    for run in runs {
+        match history.import(&run) {
+            Ok(true) => imported.new += 1,
+            Ok(false) => imported.known += 1,
+            Err(error) if error.fault() == harness::Fault::Input => {
+                let why = error.chain();
+                imported.refused.push(Refused { run, why });
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    if json {
+        ui::out(&serde_json::to_string_pretty(&imported)?);
+    } else {
+        for refused in &imported.refused {
+            ui::say(&terminal_line(&format!("refused: {}", refused.why)));
+        }
+        ui::out(&format!(
+            "{} new, {} already there, {} refused, in {}",
+            imported.new,
+            imported.known,
+            imported.refused.len(),
+            history.path().display()
+        ));
+    }
+    Ok(match imported.refused.is_empty() {
+        true => exit::PASS,
+        false => exit::USAGE,
+    })
+}
+
+fn since(one: &Since) {
+    let row = |word: &str, seen: &Sighting| {
+        let status = seen.status.as_deref().unwrap_or("not seen");
+        line(&format!(
+            "  {word:6}  {}  {}  {} {}  {}: {status}  {}",
+            seen.started, seen.kernel, seen.config, seen.scenario, seen.variant, seen.folder
+        ));
+    };
+    line(&format!(
+        "{}, seen in {} comparison(s)",
+        one.title, one.seen
+    ));
+    if let Some(before) = &one.before {
+        row("before", before);
+    }
+    row("first", &one.first);
+    row("last", &one.last);
+}
+
+fn rate(one: &Rate) {
+    line(&format!(
+        "{:>4} of {:<4}  {}  {} {}  {}  {}  {}",
+        one.seen,
+        one.of,
+        one.kernel,
+        one.config,
+        one.scenario,
+        one.accel,
+        side(&one.variant, &one.patch),
+        one.title
+    ));
+}
+
+fn trend(series: &Series) {
+    line(&format!(
+        "{}, {} {}, {}.*, {}, {} CPUs, {}, QEMU {}",
+        series.measure,
+        series.config,
+        series.scenario,
+        series.line,
+        side(&series.variant, &series.patch),
+        series.cpus,
+        series.accel,
+        series.qemu
+    ));
+    for point in &series.points {
+        line(&format!(
+            "  {}  {:10}  {:>14.3} {}",
+            point.started, point.kernel, point.value, series.unit
+        ));
+    }
+}
+
+/// Which side, with a few letters of its patch's hash.
+fn side(variant: &str, patch: &str) -> String {
+    if variant.is_empty() {
+        return "base".to_owned();
+    }
+    let patch: String = patch.chars().take(8).collect();
+    format!("{variant} ({patch})")
+}
+
+/// Titles and names come from consoles and run directories.
+fn line(text: &str) {
+    ui::out(&terminal_line(text));
+}
