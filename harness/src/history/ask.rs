@@ -169,29 +169,36 @@ impl History {
         Ok(all)
     }
 
-    /// Base is counted once a run, however many variants it was compared with.
+    /// Base is counted once a run, however many variants it was compared with. A kernel that ran
+    /// alone is base, and all that it showed is base's.
     fn rate_one(&self, id: i64, title: &str) -> rusqlite::Result<Vec<Rate>> {
-        let side = |patch: &str, statuses: &str| {
+        let side = |patch: &str, shown: &str, which: &str| {
             format!(
                 "SELECT r.kernel, c.config, c.scenario, r.accel, {patch},
                         count(DISTINCT CASE WHEN shown.comparison IS NOT NULL THEN c.run END),
                         count(DISTINCT c.run)
                  FROM places p JOIN comparisons c ON c.config = p.config AND c.scenario = p.scenario
                      JOIN runs r ON r.id = c.run
-                     LEFT JOIN (SELECT DISTINCT comparison FROM findings
-                                WHERE title = ?1 AND status IN ({statuses})) shown
+                     LEFT JOIN (SELECT DISTINCT f.comparison FROM findings f
+                                JOIN comparisons c ON c.id = f.comparison
+                                WHERE f.title = ?1 AND ({shown})) shown
                          ON shown.comparison = c.id
-                 WHERE {JUDGED} GROUP BY 1, 2, 3, 4, 5, 6"
+                 WHERE {JUDGED} AND {which} GROUP BY 1, 2, 3, 4, 5, 6"
             )
         };
         let query = format!(
             "WITH places AS (SELECT DISTINCT c.config, c.scenario FROM findings f
                              JOIN comparisons c ON c.id = f.comparison WHERE f.title = ?1)
              {} UNION ALL {} ORDER BY 1, 2, 3, 4, 5, 6",
-            side("'', ''", "'common', 'fixed'"),
+            side(
+                "'', ''",
+                "f.status IN ('common', 'fixed') OR c.variant = 'base'",
+                "true"
+            ),
             side(
                 "c.variant, r.patch_sha256",
-                "'new', 'unconfirmed', 'common'"
+                "f.status IN ('new', 'unconfirmed', 'common')",
+                "c.variant <> 'base'"
             )
         );
         let mut query = self.connection.prepare_cached(&query)?;
@@ -235,9 +242,12 @@ impl History {
             )
         };
         let query = format!(
-            "{} UNION ALL {} ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11",
+            "{} UNION {} ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11",
             side("'', ''", "m.base"),
-            side("c.variant, r.patch_sha256", "m.variant")
+            side(
+                "iif(c.variant = 'base', '', c.variant), iif(c.variant = 'base', '', r.patch_sha256)",
+                "m.variant"
+            )
         );
         let mut query = self.connection.prepare_cached(&query)?;
         let mut rows = query.query([id])?;
@@ -329,7 +339,7 @@ mod tests {
     use super::*;
     use crate::{
         judge::verdict::{Outcome, Status, Verdict},
-        report::tests::{costs, sample},
+        report::fixtures::{costs, sample},
     };
 
     /// A night of one comparison, with a title or without.
@@ -391,11 +401,14 @@ mod tests {
 
     #[test]
     fn rates_count_each_side_by_kernel() {
+        let mut alone = night(6, "7.3.6", Some(Status::New));
+        alone.comparisons[0].variant = "base".into();
         let nights = [
             night(2, "7.3.4", None),
             night(3, "7.3.4", Some(Status::New)),
             night(4, "7.3.4", Some(Status::Common)),
             night(5, "7.3.5", Some(Status::Fixed)),
+            alone,
         ];
         let (_temp, history) = history(&nights);
         let rates = history.rate("use-after-free").unwrap();
@@ -408,6 +421,7 @@ mod tests {
             ("7.3.4", false, 2, 3),
             ("7.3.5", true, 1, 1),
             ("7.3.5", false, 0, 1),
+            ("7.3.6", true, 1, 1),
         ];
         assert_eq!(got, expected);
     }

@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use crate::{
         judge::verdict::{Kind, Outcome, Status},
-        report::tests::{costs, sample},
+        report::fixtures::{costs, sample},
     };
 
     fn count(history: &History, table: &str) -> usize {
