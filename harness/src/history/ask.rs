@@ -175,14 +175,13 @@ impl History {
         let side = |patch: &str, shown: &str, which: &str| {
             format!(
                 "SELECT r.kernel, c.config, c.scenario, r.accel, {patch},
-                        count(DISTINCT CASE WHEN shown.comparison IS NOT NULL THEN c.run END),
+                        count(DISTINCT CASE WHEN EXISTS (
+                            SELECT 1 FROM findings f
+                            WHERE f.title = ?1 AND f.comparison = c.id AND ({shown})
+                        ) THEN c.run END),
                         count(DISTINCT c.run)
                  FROM places p JOIN comparisons c ON c.config = p.config AND c.scenario = p.scenario
                      JOIN runs r ON r.id = c.run
-                     LEFT JOIN (SELECT DISTINCT f.comparison FROM findings f
-                                JOIN comparisons c ON c.id = f.comparison
-                                WHERE f.title = ?1 AND ({shown})) shown
-                         ON shown.comparison = c.id
                  WHERE {JUDGED} AND {which} GROUP BY 1, 2, 3, 4, 5, 6"
             )
         };
