@@ -3,13 +3,13 @@
 //!
 //! The file's words have 64 bits in the machine's own order: a header; the starts of the kernel's
 //! functions, in order; points, instructions of the kernel that mark as the agent's own do; for each
-//! operation the number of its samples, and the samples; for each operation and function the sum of
-//! instructions executed in it. The host writes functions and points before QEMU starts.
+//! operation the number of its samples, the samples, and how long each took; for each operation and function
+//! the sum of instructions executed in it. The host writes functions and points before QEMU starts.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// The first word: the file holds counts, of this layout.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"ktwcnt01");
+pub const MAGIC: u64 = u64::from_le_bytes(*b"ktwcnt02");
 /// Operations that can be told apart.
 pub const OPERATIONS: usize = 16;
 /// Samples of an operation that are kept; later ones are only summed up.
@@ -89,7 +89,7 @@ const POINT: usize = 2;
 
 /// The words of a file for so many functions and points.
 pub const fn words(functions: usize, points: usize) -> usize {
-    HEADER + functions + points * POINT + OPERATIONS * (1 + SAMPLES + functions)
+    HEADER + functions + points * POINT + OPERATIONS * (1 + 2 * SAMPLES + functions)
 }
 
 /// A file's words.
@@ -146,14 +146,20 @@ impl<'a> Counts<'a> {
         &self.operation(operation)[1..][..SAMPLES]
     }
 
+    /// How long the samples took, in nanoseconds of the host's clock: what emulating them takes, and
+    /// counting them.
+    pub fn times(&self, operation: usize) -> &'a [AtomicU64] {
+        &self.operation(operation)[1 + SAMPLES..][..SAMPLES]
+    }
+
     /// Its sums by function, in the functions' order.
     pub fn sums(&self, operation: usize) -> &'a [AtomicU64] {
-        &self.operation(operation)[1 + SAMPLES..]
+        &self.operation(operation)[1 + 2 * SAMPLES..]
     }
 
     fn operation(&self, operation: usize) -> &'a [AtomicU64] {
         assert!(operation < OPERATIONS, "no operation {operation}");
-        let size = 1 + SAMPLES + self.functions;
+        let size = 1 + 2 * SAMPLES + self.functions;
         let from = HEADER + self.functions + self.points * POINT;
         &self.words[from + operation * size..][..size]
     }
@@ -200,6 +206,7 @@ mod tests {
         for operation in 0..OPERATIONS {
             all.push(counts.taken(operation));
             all.extend(counts.samples(operation).iter().map(std::ptr::from_ref));
+            all.extend(counts.times(operation).iter().map(std::ptr::from_ref));
             all.extend(counts.sums(operation).iter().map(std::ptr::from_ref));
         }
         let words = all.len();

@@ -1,9 +1,12 @@
-//! Counts the kernel's instructions between marks: in all, and by function.
+//! Counts the kernel's instructions between marks: in all, and by function; and the time between them.
 //!
 //! One thread runs all vCPUs when instructions are counted (QEMU's `-icount`), so nothing here races;
 //! the words are atomic since the host may read them at any time.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Instant,
+};
 
 use protocol::counts::{Counts, Mark, OPERATIONS, SAMPLES};
 
@@ -23,6 +26,9 @@ pub(crate) struct Counter {
     open: AtomicU64,
     /// What `executed` was when each began.
     begun: [AtomicU64; OPERATIONS],
+    /// When each began, in nanoseconds since `created`.
+    begun_ns: [AtomicU64; OPERATIONS],
+    created: Instant,
 }
 
 /// Instructions that are executed together.
@@ -65,6 +71,8 @@ impl Counter {
             executed: AtomicU64::new(0),
             open: AtomicU64::new(0),
             begun: [const { AtomicU64::new(0) }; OPERATIONS],
+            begun_ns: [const { AtomicU64::new(0) }; OPERATIONS],
+            created: Instant::now(),
         }
     }
 
@@ -122,18 +130,26 @@ impl Counter {
         if !end {
             self.begun[operation].store(executed, Relaxed);
             self.open.store(open | bit, Relaxed);
+            self.begun_ns[operation].store(self.now_ns(), Relaxed);
             return;
         }
         if open & bit == 0 {
             return;
         }
+        let now_ns = self.now_ns();
         self.open.store(open & !bit, Relaxed);
         let taken = self.counts.taken(operation).fetch_add(1, Relaxed);
         let place = usize::try_from(taken).unwrap_or(SAMPLES);
         if let Some(sample) = self.counts.samples(operation).get(place) {
             let begun = self.begun[operation].load(Relaxed);
             sample.store(executed - begun, Relaxed);
+            let begun_ns = self.begun_ns[operation].load(Relaxed);
+            self.counts.times(operation)[place].store(now_ns - begun_ns, Relaxed);
         }
+    }
+
+    fn now_ns(&self) -> u64 {
+        u64::try_from(self.created.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 
@@ -144,6 +160,8 @@ fn add(word: &AtomicU64, value: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use protocol::counts::{Header, MAGIC, words};
 
     use super::*;
@@ -212,6 +230,21 @@ mod tests {
         assert_eq!((sample(2, 0), sample(3, 0), sample(2, 1)), (12, 7, 1));
         assert_eq!(counter.counts.taken(2).load(Relaxed), 2);
         assert_eq!((sums(2), sums(3)), (vec![5, 7], vec![0, 7]));
+    }
+
+    #[test]
+    fn what_passes_between_marks_is_a_samples_time() {
+        const SLEPT: Duration = Duration::from_millis(3);
+        let counter = counter();
+        counter.marks(begin(2));
+        counter.marks(begin(3));
+        counter.marks(end(3));
+        std::thread::sleep(SLEPT);
+        counter.marks(end(2));
+        let took = |operation: usize| {
+            Duration::from_nanos(counter.counts.times(operation)[0].load(Relaxed))
+        };
+        assert!(took(2) >= SLEPT && took(2) - took(3) >= SLEPT);
     }
 
     #[test]

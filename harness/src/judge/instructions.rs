@@ -43,12 +43,14 @@ pub(super) fn judge(
         };
         let (base, variant) = (find(&base), find(&variant));
         let measure = measure(key, base.as_ref(), variant.as_ref());
+        let time = time(key, base.as_ref(), variant.as_ref());
         if let (Some(Judgement::Worse), Some(base), Some(variant)) =
             (measure.judgement, base, variant)
         {
             findings.push(finding(&measure, &base, &variant, accepts));
         }
         measures.push(measure);
+        measures.extend(time);
     }
     (measures, findings)
 }
@@ -148,6 +150,26 @@ fn measure((name, ids): &Key, base: Option<&Operation>, variant: Option<&Operati
     }
 }
 
+/// How long a function ran, where it was counted at several numbers of ids; shown only: it holds what
+/// emulating and counting cost, and the host's caches and neighbours.
+fn time(
+    (name, ids): &Key,
+    base: Option<&Operation>,
+    variant: Option<&Operation>,
+) -> Option<Measure> {
+    let sample = |side: Option<&Operation>| {
+        let median = side.and_then(|one| one.emulated_ns);
+        Sample {
+            values: median.into_iter().collect(),
+            median,
+        }
+    };
+    let (base, variant) = (sample(base), sample(variant));
+    base.median.or(variant.median)?;
+    let title = format!("emulated time of {name}");
+    Some(Measure::shown(title, "ns", base, variant).at((*ids)?))
+}
+
 fn finding(
     measure: &Measure,
     base: &Operation,
@@ -207,6 +229,7 @@ mod tests {
             name: name.into(),
             times: 1000,
             median,
+            emulated_ns: None,
             functions: functions
                 .iter()
                 .map(|(name, took)| ((*name).to_owned(), *took))
@@ -300,7 +323,10 @@ mod tests {
         let boot = |ids| {
             let mut boot = good("plain-base+count-1");
             counts(&mut boot, ids);
-            boot.operations = vec![operation("lookup", f64::from(ids), &[])];
+            boot.operations = vec![Operation {
+                emulated_ns: Some(9.0).filter(|_| ids > 1),
+                ..operation("lookup", f64::from(ids), &[])
+            }];
             boot
         };
         let boots = [boot(1), boot(100)];
@@ -310,7 +336,8 @@ mod tests {
             names,
             [
                 "instructions of lookup at 1 ids",
-                "instructions of lookup at 100 ids"
+                "instructions of lookup at 100 ids",
+                "emulated time of lookup at 100 ids",
             ]
         );
     }

@@ -27,6 +27,11 @@ pub struct Operation {
     pub times: u64,
     /// The median.
     pub median: f64,
+    /// How long emulating and counting it took on the host, in nanoseconds: the median. None where it
+    /// is not one of the kernel's functions alone, whose time is also that of others, or where the boot
+    /// was an older ktwin's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub emulated_ns: Option<f64>,
     /// By function, on average.
     pub functions: BTreeMap<String, f64>,
 }
@@ -173,13 +178,8 @@ impl Counting {
     fn operation(&self, counts: &Counts<'_>, at: usize, name: &str) -> Option<Operation> {
         let times = counts.taken(at).load(Relaxed);
         let kept = usize::try_from(times).unwrap_or(usize::MAX);
-        let samples = counts.samples(at).iter().take(kept);
-        let mut samples: Vec<u64> = samples.map(|sample| sample.load(Relaxed)).collect();
-        samples.sort_unstable();
-        let (low, high) = (
-            samples.get((samples.len().checked_sub(1)?) / 2)?,
-            samples.get(samples.len() / 2)?,
-        );
+        let of = |words: &[AtomicU64]| median(words.iter().take(kept));
+        let is_function = at >= MARKED.len();
         let sums = counts.sums(at).iter().map(|sum| sum.load(Relaxed));
         let mut functions: Vec<(u64, &String)> = sums
             .zip(&self.functions)
@@ -194,10 +194,20 @@ impl Counting {
         Some(Operation {
             name: name.to_owned(),
             times,
-            median: f64::midpoint(*low as f64, *high as f64),
+            median: of(counts.samples(at))?,
+            emulated_ns: of(counts.times(at)).filter(|_| is_function),
             functions: by_name,
         })
     }
+}
+
+/// None of nothing.
+fn median<'a>(words: impl Iterator<Item = &'a AtomicU64>) -> Option<f64> {
+    let mut values: Vec<u64> = words.map(|word| word.load(Relaxed)).collect();
+    values.sort_unstable();
+    let low = values.get(values.len().checked_sub(1)? / 2)?;
+    let high = values.get(values.len() / 2)?;
+    Some(f64::midpoint(*low as f64, *high as f64))
 }
 
 #[cfg(test)]
@@ -239,6 +249,7 @@ mod tests {
         counts.header(Header::Loaded).store(1, Relaxed);
         for (at, sample) in [70, 50, 900, 60].into_iter().enumerate() {
             counts.samples(6)[at].store(sample, Relaxed);
+            counts.times(6)[at].store(sample * 3, Relaxed);
         }
         counts.taken(6).store(4, Relaxed);
         counts.sums(6)[1].store(220, Relaxed);
@@ -252,6 +263,7 @@ mod tests {
             name: "lookup".into(),
             times: 4,
             median: 65.0,
+            emulated_ns: Some(195.0),
             functions: BTreeMap::from([("second".to_owned(), 55.0)]),
         };
         assert_eq!(counting.read().unwrap(), Some(vec![expected]));
