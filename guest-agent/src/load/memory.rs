@@ -39,8 +39,6 @@ const LARGE: &str = "large kmalloc";
 const VMALLOC: &str = "vmalloc";
 /// Of so many registrations one is kept, where holes are wanted.
 const KEPT_ONE_IN: u32 = 8;
-/// Holes are made up to this many kept ids: it takes eight registrations each.
-const SPARSE_MOST: u32 = 10_000;
 /// How many ids are churned, and how often each.
 const CHURNED: u32 = 1000;
 const CHURNS: u32 = 10;
@@ -139,8 +137,7 @@ fn grow(
     let remove = |id| sys::backing_close(device, id).context("remove a backing id");
     look(load, state, 0, settled()?, None)?;
     let mut ids = Vec::new();
-    let most = |number: &&u32| state != SlabState::Sparse || **number <= SPARSE_MOST;
-    for number in numbers.iter().filter(most) {
+    for number in numbers {
         while ids.len() < *number as usize {
             if load.stop.is_set() {
                 return Ok(());

@@ -53,6 +53,8 @@ mod followed_tests;
 #[cfg(test)]
 mod known_tests;
 #[cfg(test)]
+mod outcome_tests;
+#[cfg(test)]
 mod touched_tests;
 
 pub use assemble::{RunFacts, verdict};

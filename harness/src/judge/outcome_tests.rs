@@ -1,0 +1,327 @@
+//! What a comparison comes to where something was not met, not judged or not to be counted, by tables.
+
+use protocol::{DetectorState, FindingKind};
+use serde_json::json;
+
+use super::{
+    fixtures::*,
+    touched::Touched,
+    unjudged::{Broken, untestable},
+    verdict::{Kind, Outcome, Status},
+};
+use crate::{
+    collect::record::{End, Limit},
+    scenario::Accepted,
+};
+
+#[test]
+fn unmet_conditions() {
+    let table: Vec<(&str, Change, &str)> = vec![
+        (
+            "no overlap",
+            count("overlaps", 0),
+            "backing-race was not exercised on ida: no overlaps in 1 boot",
+        ),
+        ("no remove", count("removes", 0), "no removes"),
+        (
+            "fio failed",
+            Box::new(|r| r.fio[0].code = 1),
+            "fio was not exercised in lockdep-ida-1: it ended with 1",
+        ),
+        (
+            "fio idle",
+            Box::new(|r| r.fio[0].json = json!({})),
+            "it did no I/O",
+        ),
+        ("fio missing", Box::new(|r| r.fio.clear()), "it did not run"),
+        (
+            "no command",
+            exec_ends(None, Some("no such file")),
+            "the command did not run to its end in lockdep-ida-1: no such file",
+        ),
+        (
+            "a stall point that the kernel lacks",
+            held(0, 0, 0),
+            "no vCPU was held at f:5us in lockdep-ida-1: this kernel has no such place",
+        ),
+        (
+            "a stall point never reached",
+            held(2, 0, 0),
+            "no vCPU was held at f:5us in lockdep-ida-1: it was never reached",
+        ),
+        (
+            "a stall point without a hold",
+            held(2, 9, 0),
+            "it was reached too rarely",
+        ),
+        (
+            "no end",
+            Box::new(|r| r.exec.clear()),
+            "no end of it was seen",
+        ),
+        (
+            "detector off",
+            detector(DetectorState::Off),
+            "lockdep had stopped watching by the variant's end; wrong locking after that would not \
+             show",
+        ),
+        (
+            "detector absent",
+            detector(DetectorState::Absent),
+            "lockdep is not built into the lockdep kernel",
+        ),
+        (
+            "detector unknown",
+            Box::new(|r| r.detectors.clear()),
+            "whether lockdep was on is not known",
+        ),
+    ];
+    for (what, change, reason) in table {
+        let comparison = Setup::new(vec![nothing()], vec![change]).judge();
+        assert_eq!(
+            comparison.outcome,
+            Outcome::Inconclusive,
+            "{what}: {comparison:#?}"
+        );
+        assert!(
+            comparison.reasons.iter().any(|one| one.contains(reason)),
+            "{what}: {:?}",
+            comparison.reasons
+        );
+    }
+    let on_base = Setup::new(vec![count("overlaps", 0)], vec![nothing()]).judge();
+    assert_eq!(on_base.outcome, Outcome::Inconclusive);
+    assert!(
+        on_base.reasons[0].contains("on base"),
+        "{:?}",
+        on_base.reasons
+    );
+}
+
+#[test]
+fn a_command_ended_by_its_limit_did_not_run_to_its_end() {
+    let killed = |seconds: f64| -> Change {
+        Box::new(move |record| {
+            record.exec[0].code = None;
+            record.exec[0].signal = Some(9);
+            record.exec[0].seconds = seconds;
+        })
+    };
+    let both = Setup::new(vec![killed(10.1)], vec![killed(10.1)]).judge();
+    assert_eq!(both.outcome, Outcome::Inconclusive);
+    assert_eq!(
+        both.reasons[0],
+        "the command did not run to its end in lockdep-ida-1: its limit of 10 s ended it"
+    );
+    let crashes = Setup::new(vec![killed(1.0)], vec![killed(1.0)]).judge();
+    assert_eq!(crashes.outcome, Outcome::Pass);
+    assert_eq!(brief(&crashes), [(Kind::CommandFailed, Status::Common)]);
+    assert_eq!(
+        crashes.findings[0].title,
+        "./repro was ended by signal 9, not 0"
+    );
+    let alone = Setup::new(vec![nothing()], vec![killed(10.1)]).judge();
+    assert_eq!(alone.outcome, Outcome::Regression);
+}
+
+#[test]
+fn what_is_told_twice_is_one_finding() {
+    let told: Change = Box::new(|record| {
+        seen(FindingKind::CommandFailed, "repro exited with 1, not 0", "")(record);
+        exec_ends(Some(1), None)(record);
+        let leak = "memory leak in touched_fn";
+        seen(FindingKind::Leak, leak, "touched_fn+0x1/0x2")(record);
+        let notice = splat("memleak", "kmemleak: new suspected memory leaks", &[]);
+        splats(vec![
+            notice,
+            splat("memleak", leak, &[("touched_fn", None)]),
+        ])(record);
+    });
+    let comparison = Setup::new(vec![nothing()], vec![told]).judge();
+    let titles: Vec<&str> = comparison
+        .findings
+        .iter()
+        .map(|one| one.title.as_str())
+        .collect();
+    assert_eq!(
+        titles,
+        ["memory leak in touched_fn", "repro exited with 1, not 0"]
+    );
+    assert_eq!(comparison.findings[0].class, "memleak");
+    assert_eq!(comparison.findings[0].count, 1);
+}
+
+#[test]
+fn a_detector_that_a_common_splat_turned_off() {
+    let change = || -> Change {
+        Box::new(|record| {
+            let report = splat("lockdep", "possible deadlock in x", &[("x", None)]);
+            splats(vec![report])(record);
+            detector(DetectorState::Off)(record);
+        })
+    };
+    let comparison = Setup::new(vec![change()], vec![change()]).judge();
+    assert_eq!(comparison.outcome, Outcome::Inconclusive);
+    assert_eq!(
+        comparison.reasons,
+        [
+            "lockdep had stopped watching by the variant's end, on base as well, after \
+             \"possible deadlock in x\"; wrong locking after that would not show"
+        ]
+    );
+    // A report of the variant's own is a regression, whatever it turned off.
+    let own: Change = Box::new(|record| {
+        let report = splat("lockdep", "possible deadlock in y", &[("touched_fn", None)]);
+        splats(vec![report])(record);
+        detector(DetectorState::Off)(record);
+    });
+    let comparison = Setup::new(vec![nothing()], vec![own]).judge();
+    assert_eq!(comparison.outcome, Outcome::Regression);
+}
+
+#[test]
+fn a_file_that_is_not_compiled() {
+    let mut setup = Setup::new(vec![nothing()], vec![nothing()]);
+    setup.compiled = vec!["fs/fuse/dev.c".into()];
+    setup.symbols = [(
+        "fs/fuse/backing.c".to_owned(),
+        "FUSE_PASSTHROUGH".to_owned(),
+    )]
+    .into();
+    let comparison = setup.judge();
+    assert_eq!(comparison.outcome, Outcome::Inconclusive);
+    assert_eq!(
+        comparison.reasons,
+        [
+            "fs/fuse/backing.c is touched and lockdep does not compile it; CONFIG_FUSE_PASSTHROUGH would"
+        ]
+    );
+}
+
+#[test]
+fn a_patch_of_words_asks_for_nothing_to_have_run() {
+    let mut setup = Setup::new(vec![count("overlaps", 0)], vec![count("overlaps", 0)]);
+    assert_eq!(setup.judge().outcome, Outcome::Inconclusive);
+    setup.touched = Some(Touched::default());
+    setup.compiled.clear();
+    assert_eq!(setup.judge().outcome, Outcome::Pass);
+}
+
+#[test]
+fn accepted_until_a_day() {
+    let title = "KASAN: slab-use-after-free Read in touched_fn";
+    for (variant, until, outcome) in [
+        (None, "2026-11-23", Outcome::Pass),
+        (None, "2027-01-01", Outcome::Pass),
+        (Some("ida"), "2027-01-01", Outcome::Pass),
+        (None, "2026-11-22", Outcome::Regression),
+        (Some("other"), "2027-01-01", Outcome::Regression),
+    ] {
+        let mut setup = Setup::new(vec![nothing()], vec![kasan("touched_fn")]);
+        setup.scenario.accepted = vec![Accepted {
+            variant: variant.map(str::to_owned),
+            title: title.into(),
+            reason: "known".into(),
+            until: until.into(),
+        }];
+        let comparison = setup.judge();
+        assert_eq!(comparison.outcome, outcome, "{until}");
+        let finding = &comparison.findings[0];
+        assert_eq!(finding.status, Status::New);
+        match outcome {
+            Outcome::Pass => assert_eq!(
+                finding.accepted.as_deref(),
+                Some(format!("known (until {until})").as_str())
+            ),
+            _ if variant.is_some() => assert!(!finding.why.contains("accepted")),
+            _ => assert!(finding.why.contains("it was accepted until 2026-11-22")),
+        }
+    }
+}
+
+#[test]
+fn one_kernel_alone() {
+    let alone = |change| {
+        let mut setup = Setup::new(vec![], vec![change]);
+        setup.alone = true;
+        setup.touched = None;
+        setup.judge()
+    };
+    let clean = alone(nothing());
+    assert_eq!((clean.outcome, clean.base.as_str()), (Outcome::Pass, ""));
+    assert_eq!(alone(kasan("other")).outcome, Outcome::Regression);
+    assert_eq!(alone(no_boot()).outcome, Outcome::Untestable);
+    assert_eq!(alone(watchdog(Limit::Cell)).outcome, Outcome::Regression);
+    assert_eq!(alone(count("overlaps", 0)).outcome, Outcome::Inconclusive);
+}
+
+#[test]
+fn ends_that_are_nobodys() {
+    let infra = || {
+        ended(End::Infrastructure {
+            why: "no QEMU".into(),
+        })
+    };
+    let table = [
+        (vec![infra()], vec![nothing()], Outcome::Infrastructure),
+        (vec![nothing()], vec![infra()], Outcome::Infrastructure),
+        (
+            vec![nothing()],
+            vec![ended(End::Interrupted)],
+            Outcome::Interrupted,
+        ),
+        (vec![], vec![nothing()], Outcome::Infrastructure),
+        (vec![nothing()], vec![], Outcome::Infrastructure),
+        (
+            vec![nothing(), infra()],
+            vec![kasan("touched_fn")],
+            Outcome::Regression,
+        ),
+    ];
+    for (base, variant, outcome) in table {
+        let comparison = Setup::new(base, variant).judge();
+        assert_eq!(comparison.outcome, outcome, "{comparison:#?}");
+        if outcome != Outcome::Regression {
+            assert!(!comparison.reasons.is_empty());
+        }
+    }
+}
+
+#[test]
+fn what_never_booted() {
+    let broken = Broken {
+        kind: Kind::BuildFailed,
+        title: "fs/fuse/backing.c:9: no member named 'users'".into(),
+        evidence: "build/ida.log".into(),
+        detail: "make: *** [x] Error 1".into(),
+    };
+    let comparison = untestable("kasan", "race", "ida", &broken);
+    assert_eq!(comparison.outcome, Outcome::Untestable);
+    assert_eq!(brief(&comparison), [(Kind::BuildFailed, Status::New)]);
+    let mut setup = Setup::new(vec![], vec![nothing()]);
+    setup.base_broken = Some(broken);
+    let comparison = setup.judge();
+    assert_eq!(comparison.outcome, Outcome::Pass, "{comparison:#?}");
+    assert_eq!(brief(&comparison), [(Kind::BuildFailed, Status::Fixed)]);
+}
+
+#[test]
+fn guests_may_say_anything() {
+    let long = "\u{1b}[31m\n".repeat(10_000);
+    let change: Change = Box::new(move |record| {
+        seen(FindingKind::WrongData, &long, &long)(record);
+        record.findings[0].finding.count = u64::MAX;
+        record.findings.push(record.findings[0].clone());
+        record.phases[RACE]
+            .counters
+            .insert("lookups".into(), u64::MAX);
+        record.phases[FIO]
+            .counters
+            .insert("lookups".into(), u64::MAX);
+    });
+    let comparison = Setup::new(vec![nothing()], vec![change]).judge();
+    let finding = &comparison.findings[0];
+    assert!(finding.title.chars().count() < 300 && !finding.title.contains(char::is_control));
+    assert_eq!(finding.count, u64::MAX);
+    assert_eq!(comparison.exercise["lookups"], u64::MAX);
+}
