@@ -36,7 +36,7 @@ fn in_pieces(log: &[u8], size: usize) -> Vec<Splat> {
         scanner.feed(piece, &mut |splat| splats.push(splat));
         // Whoever watches may ask at any time; it reads all that is open anew.
         if n % 64 == 0 {
-            let _ = scanner.pending();
+            let _ = scanner.pending(|_, _| true);
         }
     }
     scanner.finish(&mut |splat| splats.push(splat));

@@ -1,6 +1,11 @@
 //! Collects a boot: its events, as they come, onto the disk and into a record.
 
-use std::{collections::HashMap, fs::File, io::Write, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fs::File,
+    io::Write,
+    time::Duration,
+};
 
 use protocol::{Detectors, GuestMessage};
 use serde::Serialize;
@@ -29,6 +34,9 @@ const SPLATS: usize = 2048;
 const KEPT: usize = 4096;
 /// fio's and commands' results, which may be large.
 const RESULTS: usize = 64;
+/// A console that was silent for so long has printed its last report to the end, as far as anybody can
+/// tell who watches. The agent's beats, two a second, are when that is looked at.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// What is kept of a title's splats.
 #[derive(Debug, Clone, Copy, Default)]
@@ -50,6 +58,10 @@ pub struct Collector<'a> {
     times: LineTimes,
     titles: HashMap<String, Seen>,
     splats_seen: u64,
+    /// Splats that look whole and may still grow, by the line that each starts at.
+    glimpsed: BTreeMap<u64, Splat>,
+    /// When the console last said something.
+    console_at: Duration,
     fatal: Option<String>,
     finished: bool,
     record: RunRecord,
@@ -79,6 +91,8 @@ impl<'a> Collector<'a> {
             times: LineTimes::default(),
             titles: HashMap::new(),
             splats_seen: 0,
+            glimpsed: BTreeMap::new(),
+            console_at: Duration::ZERO,
             fatal: None,
             finished: false,
             record: RunRecord {
@@ -109,17 +123,41 @@ impl<'a> Collector<'a> {
     /// The disk's.
     pub fn take(&mut self, at: Duration, event: Driven<'_>) -> Result<()> {
         match event {
-            Driven::Console(bytes) => self.console(at, bytes),
-            Driven::Message(message) => self.message(at, message),
-            Driven::NoMessage(why) => self.log(at, "no-message", &json!({ "why": why })),
-            Driven::Stopped(cause) => self.log(at, "stopped", &json!({ "why": words(cause) })),
+            Driven::Console(bytes) => self.console(at, bytes)?,
+            Driven::Message(message) => self.message(at, message)?,
+            Driven::NoMessage(why) => self.log(at, "no-message", &json!({ "why": why }))?,
+            Driven::Stopped(cause) => self.log(at, "stopped", &json!({ "why": words(cause) }))?,
         }
+        self.glimpse(at);
+        Ok(())
     }
 
     /// Whether a splat came that is one of those wanted.
     pub fn showed(&self, wanted: &dyn Fn(&Splat) -> bool) -> bool {
-        let mut splats = self.record.splats.iter();
-        splats.any(|timed| wanted(&timed.splat))
+        let kept = self.record.splats.iter().map(|timed| &timed.splat);
+        kept.chain(self.glimpsed.values()).any(wanted)
+    }
+
+    /// Looks at what the scanner will only hand over once it is certain that no line is missing: that
+    /// takes seconds of the guest's, or the next splat.
+    fn glimpse(&mut self, at: Duration) {
+        let silent = at.saturating_sub(self.console_at) >= SILENCE;
+        let new =
+            |start: u64, ended: bool| (ended || silent) && !self.glimpsed.contains_key(&start);
+        for splat in self.scanner.pending(new) {
+            self.tell(&splat);
+            self.glimpsed.insert(splat.start_line, splat);
+        }
+    }
+
+    /// Tells whoever watches of a new splat.
+    fn tell(&mut self, splat: &Splat) {
+        self.splats_seen += 1;
+        self.watcher.event(&Event::Splat {
+            cell: self.record.cell.id.clone(),
+            title: splat.title.clone(),
+            total: self.splats_seen,
+        });
     }
 
     fn console(&mut self, at: Duration, bytes: &[u8]) -> Result<()> {
@@ -127,6 +165,7 @@ impl<'a> Collector<'a> {
             .write_all(bytes)
             .host(|| "failed to write console.log".into())?;
         self.record.console_bytes += bytes.len() as u64;
+        self.console_at = at;
         self.last.feed(bytes);
         self.times.feed(at, bytes);
         let mut found = Vec::new();
@@ -137,12 +176,9 @@ impl<'a> Collector<'a> {
     }
 
     fn splat(&mut self, at: Duration, mut splat: Splat) -> Result<()> {
-        self.splats_seen += 1;
-        self.watcher.event(&Event::Splat {
-            cell: self.record.cell.id.clone(),
-            title: splat.title.clone(),
-            total: self.splats_seen,
-        });
+        if self.glimpsed.remove(&splat.start_line).is_none() {
+            self.tell(&splat);
+        }
         let room = self.record.splats.len();
         match self.titles.get(&splat.title) {
             Some(seen) if seen.kept >= SPLATS_A_TITLE || room >= SPLATS / 2 => {
@@ -316,11 +352,8 @@ mod tests {
         )
     }
 
-    #[test]
-    fn a_flood_of_one_title_is_counted_and_hides_nothing() {
-        let temp = tempfile::tempdir().unwrap();
-        let dir = CellDir::create(temp.path(), "c").unwrap();
-        let cell = Cell {
+    fn cell() -> Cell {
+        Cell {
             id: "c".into(),
             config: "kasan".into(),
             variant: BASE.into(),
@@ -331,8 +364,14 @@ mod tests {
             cpus: 1,
             append: vec![],
             purpose: crate::plan::Purpose::Loads,
-        };
-        let mut collector = Collector::new(&dir, &cell, &Unwatched).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_flood_of_one_title_is_counted_and_hides_nothing() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = CellDir::create(temp.path(), "c").unwrap();
+        let mut collector = Collector::new(&dir, &cell(), &Unwatched).unwrap();
         let flood = splat("flood").repeat(SPLATS_A_TITLE + 36) + &splat("other");
         for piece in flood.as_bytes().chunks(1000) {
             collector
@@ -349,5 +388,51 @@ mod tests {
         };
         assert_eq!(of("flood"), (SPLATS_A_TITLE, SPLATS_A_TITLE as u64 + 36));
         assert_eq!(of("other"), (1, 1));
+    }
+
+    /// Titles of splats, as they are told.
+    #[derive(Default)]
+    struct Told(std::sync::Mutex<Vec<String>>);
+
+    impl Watcher for Told {
+        fn event(&self, event: &Event) {
+            if let Event::Splat { title, .. } = event {
+                self.0.lock().unwrap().push(title.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn a_splat_is_told_once_as_soon_as_it_looks_whole() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = CellDir::create(temp.path(), "c").unwrap();
+        let told = Told::default();
+        let mut collector = Collector::new(&dir, &cell(), &told).unwrap();
+        let beat = GuestMessage::Heartbeat {
+            phase: "race".into(),
+            counters: Default::default(),
+        };
+        let mut at = |seconds: f64, event| {
+            let at = Duration::from_secs_f64(seconds);
+            collector.take(at, event).unwrap();
+            let showed =
+                |function| collector.showed(&|splat: &Splat| splat.title.contains(function));
+            (showed("ends"), showed("trails_off"))
+        };
+        let (ends, trails_off) = (splat("ends"), splat("trails_off"));
+        let trails_off = trails_off.trim_end_matches(['=', '\n']).to_owned() + "\n";
+        let console = |text: &'static str| Driven::Console(text.as_bytes());
+        assert_eq!(at(1.0, console(ends.leak())), (true, false));
+        assert_eq!(at(2.0, console(trails_off.leak())), (true, false));
+        assert_eq!(at(2.5, Driven::Message(&beat)), (true, false));
+        assert_eq!(at(3.0, Driven::Message(&beat)), (true, true));
+        let record = collector
+            .finish(Cause::Enough, Duration::from_secs(3))
+            .unwrap();
+        let titles = ["ends", "trails_off"];
+        let titles = titles.map(|f| format!("KASAN: slab-use-after-free Read in {f}"));
+        assert_eq!(*told.0.lock().unwrap(), titles);
+        let kept = record.splats.iter().map(|timed| timed.splat.title.clone());
+        assert_eq!(kept.collect::<Vec<_>>(), titles);
     }
 }

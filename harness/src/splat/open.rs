@@ -47,7 +47,7 @@ pub(super) struct Open {
     time: Option<f64>,
     phase: Option<String>,
     /// It said that it ends.
-    ended: bool,
+    pub(super) ended: bool,
     /// Another report began before this one ended.
     interrupted: bool,
     /// The log ended in the middle of a stack of its.

@@ -90,13 +90,15 @@ impl Scanner {
         self.hand_over(found);
     }
 
-    /// The reports that are not complete yet, as they look so far: for whoever watches a guest.
-    pub fn pending(&self) -> Vec<Splat> {
-        let open = self
-            .open
-            .iter()
-            .filter_map(|open| Some((open.header(), open.close()?)));
-        let mut splats: Vec<(u64, Splat)> = open.chain(self.waiting.iter().cloned()).collect();
+    /// The reports that may still grow, as they look so far: for whoever watches a guest. Those that
+    /// are `wanted` by the line that they start at, and whether they said that they end.
+    pub fn pending(&self, wanted: impl Fn(u64, bool) -> bool) -> Vec<Splat> {
+        let open = self.open.iter();
+        let open = open.filter(|open| wanted(open.start(), open.ended));
+        let open = open.filter_map(|open| Some((open.header(), open.close()?)));
+        let waiting = self.waiting.iter();
+        let waiting = waiting.filter(|(_, splat)| wanted(splat.start_line, true));
+        let mut splats: Vec<(u64, Splat)> = open.chain(waiting.cloned()).collect();
         splats.sort_by_key(|(header, _)| *header);
         splats.into_iter().map(|(_, splat)| splat).collect()
     }
