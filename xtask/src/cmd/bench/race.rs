@@ -55,35 +55,36 @@ struct Trials {
     begins_s: Vec<f64>,
 }
 
-pub(super) fn measure(bench: &Bench<'_>) -> Result<()> {
-    let of = |variants: &Variants, stalls| Request {
+fn request_for(variants: &Variants, stalls: Stalls) -> Request {
+    Request {
         configs: vec![CONFIG.into()],
         workload: Workload::Scenario(SCENARIO.into()),
         variants: variants.clone(),
         stalls,
         ..request()
-    };
-    right(bench, |stalls| of(&Variants::Scenarios, stalls))?;
-    let planted = Variants::Patch(vec![bench.home.top().join(PLANTED)]);
-    planted_race(bench, |stalls| of(&planted, stalls))
+    }
 }
 
 /// What the right patch's kernel shows: nothing, at a rate that watching its lines leaves.
-fn right(bench: &Bench<'_>, of: impl Fn(Stalls) -> Request) -> Result<()> {
+pub(super) fn right(bench: &Bench<'_>) -> Result<Vec<Figure>> {
+    let of = |stalls| request_for(&Variants::Scenarios, stalls);
     let (held, covered, off) = (of(Stalls::Auto), of(Stalls::Nowhere), of(Stalls::Off));
     let mut lab = bench.lab(&held)?;
     let kept = keep(&mut lab)?;
     let (mut on_lab, mut off_lab) = (bench.lab(&covered)?, bench.lab(&off)?);
     let rate = coverage([(&mut on_lab, &covered), (&mut off_lab, &off)], &kept)?;
-    bench.show(&Figure::new("load's rate, coverage on over off", rate, "").at_least(0.7));
     let trials = trials(&mut lab, &held, &kept, Begin::Restore, RIGHT)?;
     let reports = trials.reports as f64;
-    bench.show(&Figure::new("reports on the right patch", reports, "").at_most(0.0));
-    Ok(())
+    Ok(vec![
+        Figure::new("load's rate, coverage on over off", rate, "").at_least(0.7),
+        Figure::new("reports on the right patch", reports, "").at_most(0.0),
+    ])
 }
 
 /// What holds bring on the planted race, and whether restored guests show it as booted ones do.
-fn planted_race(bench: &Bench<'_>, of: impl Fn(Stalls) -> Request) -> Result<()> {
+pub(super) fn planted(bench: &Bench<'_>) -> Result<()> {
+    let variants = Variants::Patch(vec![bench.home.top().join(PLANTED)]);
+    let of = |stalls| request_for(&variants, stalls);
     let (rare, plain) = (of(Stalls::Auto), of(Stalls::Off));
     let mut lab = bench.lab(&rare)?;
     let kept = keep(&mut lab)?;
