@@ -20,9 +20,6 @@ use super::{
 };
 use crate::{findings::Findings, stop::Stop, sys};
 
-/// One turn in so many goes to the slot that a server has just answered with,
-/// if nobody has taken that on.
-const HOT_ONE_IN: u32 = 2;
 /// One removal in so many is offered to another churner too: two removals of
 /// one id, and one of them gets ENOENT.
 const CONTEST_ONE_IN: u32 = 64;
@@ -37,6 +34,8 @@ pub(super) struct Churn {
     pub(super) tally: Arc<Tally>,
     pub(super) findings: Findings,
     pub(super) stop: Stop,
+    /// Turns that churners have begun; it wraps.
+    turns: Apart<AtomicU32>,
     /// The connection's device, once it is mounted.
     device: OnceLock<OwnedFd>,
     /// An id that two are to remove; 0 if there is none.
@@ -60,6 +59,7 @@ impl Churn {
             tally,
             findings,
             stop: Stop::default(),
+            turns: Apart::default(),
             device: OnceLock::new(),
             contested: Apart::default(),
             registering: (0..churners).map(|_| Apart::default()).collect(),
@@ -81,19 +81,24 @@ impl Churn {
                     self.remove(contested);
                 }
             }
-            let hot = if rng.u32(..HOT_ONE_IN) == 0 {
-                self.slots.take_hot()
-            } else {
-                None
-            };
-            let index = hot.unwrap_or_else(|| rng.usize(..self.slots.len()));
+            let turn = self.turns.fetch_add(1, Ordering::Relaxed);
+            let due = self.slots.due(turn);
+            let index = due.unwrap_or_else(|| rng.usize(..self.slots.len()));
             let slot = self.slots.at(index);
+            if slot.aimed.load(Ordering::Relaxed) {
+                continue;
+            }
             // Somebody else at work on it: take another.
             let Ok(mut turn) = slot.turn.try_lock() else {
                 continue;
             };
             self.renew(who, index, slot, &mut turn, rng.u32(..CONTEST_ONE_IN) == 0);
         }
+    }
+
+    /// The turn that the next churner begins.
+    pub(super) fn turn(&self) -> u32 {
+        self.turns.load(Ordering::Relaxed)
     }
 
     /// Removes the id that a server has just answered with, while the opener

@@ -26,6 +26,10 @@ use crate::{
 const FIRST: u64 = 2;
 /// One answer in so many names an id that was removed a moment ago.
 const STALE_ONE_IN: u32 = 12;
+/// The id of an answer is removed within two to the power of this turns of the churners': sooner or
+/// later, evenly over the powers, since how long its opener takes to look it up, and is held there, may
+/// be anything from microseconds to tens of milliseconds.
+const REMOVED_WITHIN: u32 = 7;
 /// One answer in so many is followed by the removal of its id, at once.
 const PULL_ONE_IN: u32 = 16;
 
@@ -54,8 +58,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// An id to answer with, and the slot whose current one it is.
-    fn choose(&self, rng: &mut Rng) -> (u32, Option<usize>) {
+    /// An id to answer this opener with, and the slot whose current one it is.
+    fn choose(&self, opener: usize, rng: &mut Rng) -> (u32, Option<usize>) {
         let slots = &self.churn.slots;
         let stale = rng.u32(..STALE_ONE_IN) == 0;
         for _ in 0..8 {
@@ -66,7 +70,8 @@ impl Server {
                 0 => {}
                 id if stale => return (id, None),
                 id => {
-                    slots.heat(index);
+                    let due = self.churn.turn().wrapping_add(turns(rng));
+                    slots.aim(opener, index, due);
                     return (id, Some(index));
                 }
             }
@@ -85,6 +90,12 @@ impl Server {
         };
         Some(attr::made_up(ino, kind, perm, STAMP_LEN as u64))
     }
+}
+
+/// After how many turns an id is removed.
+fn turns(rng: &mut Rng) -> u32 {
+    let power = 1 << rng.u32(..REMOVED_WITHIN);
+    power + rng.u32(..power) - 1
 }
 
 fn index_of(ino: INodeNo) -> Option<usize> {
@@ -120,11 +131,12 @@ impl Filesystem for Server {
     }
 
     fn open(&self, req: &Request, ino: INodeNo, _flags: OpenFlags, reply: ReplyOpen) {
-        let Some(answer) = index_of(ino).and_then(|index| self.answers.get(index)) else {
+        let file = index_of(ino).filter(|file| *file < self.answers.len());
+        let Some((file, answer)) = file.map(|file| (file, &self.answers[file])) else {
             return reply.error(Errno::ENOENT);
         };
         let mut rng = Rng::with_seed(self.seed ^ req.unique().0);
-        let (id, slot) = self.choose(&mut rng);
+        let (id, slot) = self.choose(file, &mut rng);
         answer.id.store(id, Ordering::Release);
         answer.at.store(self.churn.ledger.tick(), Ordering::Release);
         sys::answer_open(reply, FileHandle(0), FopenFlags::FOPEN_NOFLUSH, id);

@@ -6,7 +6,7 @@ use std::{
     path::Path,
     sync::{
         Mutex,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -21,7 +21,9 @@ use crate::load::stamp::stamped_file;
 /// so many registrations of the same slot.
 const FILES_A_SLOT: u32 = 2;
 
-/// No slot.
+/// Answers whose removals may be aimed at a time: more than there are openers.
+const AIMS: usize = 8;
+/// No aim.
 const NONE: u64 = u64::MAX;
 
 /// One slot.
@@ -32,6 +34,8 @@ pub(super) struct Slot {
     pub(super) current: AtomicU32,
     /// The id before it.
     pub(super) previous: AtomicU32,
+    /// A removal is aimed at it: until that is due, churners leave it alone.
+    pub(super) aimed: AtomicBool,
     /// Held by the churner at work on it: how many registrations it has had.
     pub(super) turn: Mutex<u32>,
 }
@@ -41,8 +45,8 @@ pub(super) struct Slot {
 pub(super) struct Slots {
     slots: Box<[Apart<Slot>]>,
     files: Vec<OwnedFd>,
-    /// The slot that a server has just answered with, until a churner takes it.
-    hot: Apart<AtomicU64>,
+    /// Slots that servers answered with: when each is to be removed, in turns, and its number.
+    aims: [Apart<AtomicU64>; AIMS],
 }
 
 impl Slots {
@@ -54,7 +58,7 @@ impl Slots {
             files: (0..count.saturating_mul(FILES_A_SLOT))
                 .map(file)
                 .collect::<Result<_>>()?,
-            hot: Apart(AtomicU64::new(NONE)),
+            aims: [const { Apart(AtomicU64::new(NONE)) }; AIMS],
         })
     }
 
@@ -74,23 +78,40 @@ impl Slots {
         (stamp as u32, &self.files[stamp])
     }
 
-    /// A server is answering with this slot's id.
-    pub(super) fn heat(&self, index: usize) {
-        self.hot.store(index as u64, Ordering::Relaxed);
+    /// A server is about to answer an opener with this slot's id: it is to be removed at that turn of
+    /// the churners'.
+    pub(super) fn aim(&self, opener: usize, index: usize, due: u32) {
+        self.at(index).aimed.store(true, Ordering::Relaxed);
+        let aim = u64::from(due) << 32 | index as u64;
+        self.missed(self.aims[opener % AIMS].swap(aim, Ordering::Relaxed));
     }
 
-    /// Takes the slot answered with last: the one most worth removing, once.
-    pub(super) fn take_hot(&self) -> Option<usize> {
-        // Read first: a line that is only read stays with every CPU.
-        if self.hot.load(Ordering::Relaxed) == NONE {
-            return None;
-        }
-        let index = self.hot.swap(NONE, Ordering::Relaxed);
-        (index != NONE).then_some(index as usize)
+    /// Takes a slot whose removal is due.
+    pub(super) fn due(&self, turn: u32) -> Option<usize> {
+        self.aims.iter().find_map(|aim| {
+            // Read first: a line that is only read stays with every CPU.
+            let seen = aim.load(Ordering::Relaxed);
+            let early = turn.wrapping_sub((seen >> 32) as u32).cast_signed() < 0;
+            if seen == NONE || early {
+                return None;
+            }
+            let taken = aim.compare_exchange(seen, NONE, Ordering::Relaxed, Ordering::Relaxed);
+            self.missed(taken.ok()?)
+        })
+    }
+
+    /// An aim is no more: gives its slot.
+    fn missed(&self, aim: u64) -> Option<usize> {
+        let index = Some(aim as u32 as usize).filter(|_| aim != NONE)?;
+        self.at(index).aimed.store(false, Ordering::Relaxed);
+        Some(index)
     }
 
     /// No ids any more: the connection that gave them out is gone.
     pub(super) fn clear(&self) {
+        for aim in &self.aims {
+            self.missed(aim.swap(NONE, Ordering::Relaxed));
+        }
         for slot in self.slots.iter() {
             slot.current.store(0, Ordering::Release);
             slot.previous.store(0, Ordering::Release);
@@ -104,6 +125,26 @@ mod tests {
 
     use super::*;
     use crate::load::stamp::{STAMP_LEN, stamp_of};
+
+    #[test]
+    fn a_slot_that_is_aimed_at_is_taken_once_when_it_is_due() {
+        let slots = Slots::new(3, 1, &std::env::temp_dir()).unwrap();
+        let aimed = |index: usize| slots.at(index).aimed.load(Ordering::Relaxed);
+        let soon = u32::MAX.wrapping_add(3);
+        slots.aim(0, 2, soon);
+        assert!(aimed(2));
+        assert_eq!(slots.due(u32::MAX), None, "turns wrap");
+        assert_eq!(slots.due(soon), Some(2));
+        assert_eq!((slots.due(soon), aimed(2)), (None, false));
+        // An opener's next answer takes the place of its last one.
+        slots.aim(1, 0, 7);
+        slots.aim(1, 1, 7);
+        assert_eq!((aimed(0), aimed(1)), (false, true));
+        assert_eq!((slots.due(9), slots.due(9)), (Some(1), None));
+        slots.aim(1, 1, 7);
+        slots.clear();
+        assert_eq!((slots.due(9), aimed(1)), (None, false));
+    }
 
     #[test]
     fn each_registration_of_a_slot_has_a_file_of_its_own() {
