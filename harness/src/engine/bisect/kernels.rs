@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     Error, Fault, Result,
-    build::{Builder, ConfigText, Following, KernelImage, Source},
+    build::{Builder, ConfigText, Following, KernelImage, Origin, Source},
     source::{self, Commits, SourceTree, Ways},
 };
 
@@ -33,17 +33,17 @@ pub(super) struct Kernels<'a> {
 }
 
 impl<'a> Kernels<'a> {
-    /// `base` is a commit near all others; `earlier` those that an earlier session built, in order.
+    /// `base` is a commit near all others, from the same origin; `earlier` those that an earlier session built, in order.
     pub(super) fn new(
         commits: &'a Commits<'a>,
-        base: &str,
+        (base, origin): (&str, &Origin<'_>),
         stack: ConfigText,
         requires: Vec<String>,
         earlier: impl Iterator<Item = String>,
         ways: Ways<'a>,
     ) -> Result<Self> {
         let mut kernels = Self {
-            builder: Builder::new(ways.cache, ways.cancel, ways.watcher)?,
+            builder: Builder::new(ways.cache, ways.cancel, ways.watcher)?.reusing(origin)?,
             base: (base.to_owned(), commits.export(base)?),
             images: BTreeMap::new(),
             folders: Vec::new(),
@@ -107,6 +107,7 @@ impl<'a> Kernels<'a> {
             source: Source {
                 path: &tree.path,
                 hash: &tree.hash,
+                as_it_came: true,
             },
             after,
         };
@@ -157,6 +158,7 @@ impl<'a> Kernels<'a> {
         Source {
             path: &self.base.1.path,
             hash,
+            as_it_came: true,
         }
     }
 }

@@ -73,7 +73,9 @@ pub fn bisect(
         _ => None,
     });
     let requires = subject.scenario.requires.clone();
-    let kernels = Kernels::new(&commits, &range.good, stack, requires, earlier, ways)?;
+    let origin = request.kernel.origin();
+    let good = (range.good.as_str(), &origin);
+    let kernels = Kernels::new(&commits, good, stack, requires, earlier, ways)?;
     let trials = Trials::new(asked, &subject.scenario, &dir, ways)?;
     let positions = range.commits.iter().cloned().zip(0..).collect();
     let mut run = Run {
