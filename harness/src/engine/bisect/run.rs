@@ -12,7 +12,7 @@ use super::{
     journal::{Journal, Line},
     kernels::Kernels,
     scout::{self, Places},
-    trials::Trials,
+    trials::{BOOTS, Trials},
 };
 use crate::{
     Fault, Result,
@@ -77,7 +77,8 @@ pub fn bisect(
     let requires = subject.scenario.requires.clone();
     let origin = request.kernel.origin();
     let good = (range.good.as_str(), &origin);
-    let kernels = Kernels::new(&commits, good, stack, requires, earlier, ways)?;
+    let boots = dir.join(BOOTS);
+    let kernels = Kernels::new(&commits, &boots, good, stack, requires, earlier, ways)?;
     let trials = Trials::new(asked, &subject.scenario, &dir, ways)?;
     let positions = range.commits.iter().cloned().zip(0..).collect();
     let mut run = Run {
@@ -284,7 +285,7 @@ impl Run<'_> {
         let seconds = began.elapsed().as_secs_f64();
         match tried.shown {
             Shown::Hit { title, evidence } => {
-                let evidence = format!("boots/{evidence}");
+                let evidence = format!("{BOOTS}/{evidence}");
                 self.tried(commit, true, seconds, Some(title), Some(evidence))
             }
             Shown::Miss => self.tried(commit, false, seconds, None, None),
