@@ -64,9 +64,21 @@ impl Commits {
 
     /// Adds a line to a file, in the index alone.
     pub(crate) fn append(&self, file: &str, line: &str) {
+        self.edit(file, |text| format!("{text}\n{line}"));
+    }
+
+    /// Replaces words that a file holds, in the index alone.
+    pub(crate) fn replace(&self, file: &str, from: &str, to: &str) {
+        self.edit(file, |text| {
+            assert!(text.contains(from), "{from} in {file}");
+            text.replace(from, to)
+        });
+    }
+
+    fn edit(&self, file: &str, how: impl FnOnce(&str) -> String) {
         let text = self.git(&["cat-file", "-p", &format!(":{file}")]);
         let path = self.tree.join(".git/edited");
-        fs::write(&path, format!("{text}\n{line}\n")).unwrap();
+        fs::write(&path, how(&text) + "\n").unwrap();
         let path = path.display().to_string();
         let blob = self.git(&["hash-object", "-w", "--no-filters", &path]);
         let entry = format!("100644,{blob},{file}");
@@ -97,6 +109,11 @@ impl Commits {
             .env("GIT_DIR", self.tree.join(".git"))
             .env("GIT_WORK_TREE", &self.source.path);
         said(&mut git)
+    }
+
+    /// git as its user runs it, in the tree.
+    pub(crate) fn in_tree(&self, args: &[&str]) -> String {
+        said(git().args(args).current_dir(&self.tree))
     }
 }
 

@@ -6,6 +6,7 @@
 mod commits;
 mod ktwin;
 
+mod always;
 mod bisect;
 mod claims;
 mod cluster;
