@@ -29,6 +29,8 @@ pub enum Kind {
     Tree,
     /// A kernel's build folder.
     BuildDir,
+    /// Objects of kernels, as ccache keeps them.
+    Objects,
     /// A built kernel.
     Kernel,
     /// The sizes of a kernel's structures.
@@ -44,8 +46,9 @@ pub enum Kind {
 }
 
 /// Folder names, and how many entries are kept: large, easily rebuilt things go first.
-const KINDS: [(Kind, &str, usize); 10] = [
+const KINDS: [(Kind, &str, usize); 11] = [
     (Kind::BuildDir, "build", 8),
+    (Kind::Objects, "objects", 4),
     (Kind::Tree, "tree", 16),
     (Kind::Initramfs, "initramfs", 8),
     (Kind::Tools, "tools", 8),

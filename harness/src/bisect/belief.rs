@@ -52,6 +52,15 @@ impl Belief {
         }
     }
 
+    /// Every commit alike, and a hit rate that is known.
+    pub(super) fn told(history: &History, false_alarm: f64, rate: f64) -> Self {
+        let log = vec![0.0; history.len()];
+        Self {
+            false_alarm,
+            rates: vec![Rate { rate, log }],
+        }
+    }
+
     /// Takes trials at a commit in; at one whose history holds no commit in question they tell
     /// nothing.
     pub(super) fn trials(&mut self, history: &History, commit: usize, hits: u32, misses: u32) {

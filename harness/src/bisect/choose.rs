@@ -179,6 +179,68 @@ mod tests {
         assert!((360..=440).contains(&at), "{at}");
     }
 
+    /// Expected trials of a line of commits whose hit rate is known and that have no false alarms: of the
+    /// best search there is, and of one that takes what `choose` says. By all states that a search can
+    /// come to: up to where the finding is known to be, and how often each commit before that missed.
+    fn expected(commits: usize, rate: f64, confidence: f64) -> (f64, f64) {
+        const MOST: usize = 30;
+        let (mut best, mut chosen) = (vec![vec![0.0_f64]], vec![vec![0.0_f64]]);
+        for last in 1..commits {
+            let history = History::line(last + 1);
+            let known = vec![State::Unknown; last + 1];
+            let size = MOST.pow(last as u32);
+            best.push(vec![0.0; size]);
+            chosen.push(vec![0.0; size]);
+            for state in (0..size).rev() {
+                let misses = |at: usize| state / MOST.pow(at as u32) % MOST;
+                let mut weights = vec![1.0; last + 1];
+                for at in (0..last).rev() {
+                    weights[at] = weights[at + 1] * (1.0 - rate).powi(misses(at) as i32);
+                }
+                let sum: f64 = weights.iter().sum();
+                if weights[last] / sum >= confidence {
+                    continue;
+                }
+                weights.iter_mut().for_each(|weight| *weight /= sum);
+                let takes = |table: &[Vec<f64>], at: usize| {
+                    let hit = rate * weights[..=at].iter().sum::<f64>();
+                    let below = state % MOST.pow(at as u32);
+                    let missed = state + MOST.pow(at as u32);
+                    1.0 + hit * table[at][below] + (1.0 - hit) * table[last][missed]
+                };
+                let open = (0..last).filter(|at| misses(*at) + 1 < MOST);
+                let least = open
+                    .map(|at| takes(&best, at))
+                    .fold(f64::INFINITY, f64::min);
+                let shares = Shares {
+                    rates: vec![rate],
+                    joint: vec![weights.clone()],
+                };
+                let at = choose(&history, &shares, &known, Costs::TRIALS, 0.0).unwrap();
+                // That far no search of this one's comes.
+                let taken = match misses(at) + 1 < MOST {
+                    true => takes(&chosen, at),
+                    false => 0.0,
+                };
+                best[last][state] = least;
+                chosen[last][state] = taken;
+            }
+        }
+        (best[commits - 1][0], chosen[commits - 1][0])
+    }
+
+    #[test]
+    fn what_tells_most_is_as_good_as_the_best_search() {
+        for commits in 2..=4 {
+            let (best, chosen) = expected(commits, 0.2, 0.99);
+            assert!(best <= chosen && chosen < 1.02 * best, "{best} {chosen}");
+            // So far is what Fano's inequality allows from what is to be had, and farther the more
+            // commits there are.
+            let over = best - super::super::bounds::fewest(commits, 0.2, 0.99);
+            assert!((4.8..7.3).contains(&over), "{commits}: {over}");
+        }
+    }
+
     #[test]
     fn trials_go_on_where_a_build_was_paid_for() {
         let history = History::line(1000);

@@ -4,6 +4,7 @@ mod artifacts;
 mod guest;
 mod kconfig;
 mod kernel;
+mod objects;
 mod plugin;
 pub mod sandbox;
 
@@ -12,5 +13,6 @@ pub use guest::{GuestImages, Tools};
 pub use kconfig::{ConfigText, Enabled, Fragment, Lost, Request, Symbols, Value, lost};
 pub(crate) use kernel::bootable;
 pub use kernel::{Builder, Following, Patched, Source, would_compile};
+pub use objects::Origin;
 pub use plugin::plugin;
 pub use sandbox::{Sandbox, Toolchain};

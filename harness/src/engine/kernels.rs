@@ -160,7 +160,8 @@ impl<'a> Kernels<'a> {
         ways: Ways<'a>,
         dir: &Path,
     ) -> Result<Self> {
-        let builder = Builder::new(ways.cache, ways.cancel, ways.watcher)?;
+        let builder = Builder::new(ways.cache, ways.cancel, ways.watcher)?
+            .reusing(&request.kernel.origin())?;
         let dir = dir.to_owned();
         Ok(Self {
             home,
@@ -240,6 +241,7 @@ impl<'a> Kernels<'a> {
         let source = Source {
             path: &tree,
             hash: &tree_key(&self.source, &variant.series),
+            as_it_came: false,
         };
         let series = Some(&variant.series);
         let image = self.image(config, &variant.name, &source, None, series)?;
@@ -373,6 +375,7 @@ impl<'a> Kernels<'a> {
         Source {
             path: &self.source.path,
             hash: &self.source.hash,
+            as_it_came: true,
         }
     }
 

@@ -93,10 +93,12 @@ fn bundled(facts: &Facts, dir: &Path) -> Result<KernelImage> {
 /// Makes a kernel of what a bundle says, as the run made it, and gives its place in the cache.
 fn make(recipe: &Recipe, facts: &Facts, kernel: Option<&Path>, ways: Ways<'_>) -> Result<Entry> {
     let source = recipe.source.find(kernel, ways)?;
+    // Without objects of earlier builds: the sender's Kconfig lines reach makefiles.
     let builder = Builder::new(ways.cache, ways.cancel, ways.watcher)?;
     let base = Source {
         path: &source.path,
         hash: &source.hash,
+        as_it_came: true,
     };
     let image = if recipe.series.patches.is_empty() {
         builder.kernel(&base, None, &recipe.asked)?

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use crate::{boot::settings::Machine, engine::Overlay, plugin::Spec, scenario::Profile, source};
+use crate::{
+    boot::settings::Machine, build::Origin, engine::Overlay, plugin::Spec, scenario::Profile,
+    source,
+};
 
 /// Everything that the command line settles.
 #[derive(Debug, Clone)]
@@ -79,6 +82,20 @@ pub enum Kernel {
     Newest,
     /// The package that the subject's `kernel.lock` names.
     Locked,
+}
+
+impl Kernel {
+    /// Where the source comes from.
+    pub(super) fn origin(&self) -> Origin<'_> {
+        match self {
+            Self::Source(source::Request::Tree(path) | source::Request::Tarball(path)) => {
+                Origin::Path(path)
+            }
+            Self::Source(source::Request::Package(_) | source::Request::Debian(_))
+            | Self::Newest
+            | Self::Locked => Origin::Archive,
+        }
+    }
 }
 
 /// What is compared with base.

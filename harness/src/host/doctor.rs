@@ -133,6 +133,14 @@ const NEEDS: &[Need] = &[
     ),
 ];
 
+/// What nothing needs, and much is quicker with.
+const WISHES: &[Need] = &[need(
+    "ccache",
+    "kernels build quicker the second time",
+    Probe::Program("ccache"),
+    ["ccache", "ccache", "ccache"],
+)];
+
 /// What only some commands need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extra {
@@ -332,6 +340,7 @@ pub fn examine(cache: &Path, extras: &[Extra], cancel: &Cancel) -> Report {
         };
         lines.push(line);
     }
+    lines.extend(WISHES.iter().map(|wish| wished(wish, manager, cancel)));
     lines.extend(
         [
             qemu(cancel),
@@ -347,6 +356,18 @@ pub fn examine(cache: &Path, extras: &[Extra], cancel: &Cancel) -> Report {
         lines,
         packages,
         manager,
+    }
+}
+
+/// Never among the packages that are installed for want of them.
+fn wished(wish: &Need, manager: Option<Manager>, cancel: &Cancel) -> Line {
+    match found(wish.probe, cancel) {
+        Some(detail) => line(wish.what, Health::Good, detail, None),
+        None => {
+            let mend = manager.and_then(|m| install_line(m, &[wish.packages[m as usize]]));
+            let detail = format!("not found: {}", wish.why);
+            line(wish.what, Health::Poor, detail, mend)
+        }
     }
 }
 
@@ -578,7 +599,7 @@ mod tests {
 
     #[test]
     fn every_need_has_a_package_everywhere() {
-        for need in NEEDS.iter().chain(SLURM) {
+        for need in NEEDS.iter().chain(WISHES).chain(SLURM) {
             assert!(need.packages.iter().all(|p| !p.is_empty()), "{}", need.what);
         }
     }

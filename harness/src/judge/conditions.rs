@@ -100,12 +100,34 @@ pub(super) fn ran(coverage: &Coverage) -> Option<String> {
     })
 }
 
-/// Loads that one side's boots did not exercise; `side` names it.
+/// Loads that one side's boots did not exercise, and stall points at which nothing was held; `side`
+/// names it.
 pub(super) fn exercised(side: &str, records: &[RunRecord]) -> Vec<String> {
-    let finished: Vec<&RunRecord> = records
-        .iter()
-        .filter(|record| record.end == End::Finished)
-        .collect();
+    let mut reasons = loads(side, records);
+    reasons.extend(stalls(records));
+    reasons.into_iter().collect()
+}
+
+fn finished(records: &[RunRecord]) -> impl Iterator<Item = &RunRecord> {
+    records.iter().filter(|record| record.end == End::Finished)
+}
+
+/// Stall points at which no vCPU was held.
+fn stalls(records: &[RunRecord]) -> BTreeSet<String> {
+    let all = finished(records).flat_map(|record| {
+        let of_it = record.stalls.iter().map(|stall| (&record.cell.id, stall));
+        of_it.filter_map(|(cell, stall)| {
+            let how = not_held(stall)?;
+            let spec = &stall.spec;
+            Some(format!("no vCPU was held at {spec} in {cell}: {how}"))
+        })
+    });
+    all.collect()
+}
+
+/// Loads that one side's boots did not exercise.
+pub(super) fn loads(side: &str, records: &[RunRecord]) -> BTreeSet<String> {
+    let finished: Vec<&RunRecord> = finished(records).collect();
     let mut reasons = BTreeSet::new();
     for (load, names) in COUNTED {
         let of_load = finished
@@ -130,14 +152,6 @@ pub(super) fn exercised(side: &str, records: &[RunRecord]) -> Vec<String> {
     }
     for record in finished {
         let cell = &record.cell.id;
-        for stall in &record.stalls {
-            if let Some(how) = not_held(stall) {
-                reasons.insert(format!(
-                    "no vCPU was held at {} in {cell}: {how}",
-                    stall.spec
-                ));
-            }
-        }
         if plans(record, "operations") > 0 {
             let done = |name: &&str| record.operations.iter().any(|one| one.name == **name);
             let missing: Vec<&str> = MARKED.iter().filter(|name| !done(name)).copied().collect();
@@ -167,7 +181,7 @@ pub(super) fn exercised(side: &str, records: &[RunRecord]) -> Vec<String> {
             }
         }
     }
-    reasons.into_iter().collect()
+    reasons
 }
 
 /// Why no vCPU was held at a stall point, if none was.

@@ -4,7 +4,7 @@ use protocol::DetectorState;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    instructions, measures, memory,
+    conditions, instructions, measures, memory,
     observe::{Observation, observe},
     verdict::{Kind, Measure},
 };
@@ -140,6 +140,9 @@ impl Followed {
         if let Some(why) = self.silenced(record) {
             return why;
         }
+        if let Some(why) = self.idle(boots) {
+            return Shown::Blind(why);
+        }
         match self {
             Self::Measure { name, bound } => figure(boots, name, *bound),
             Self::Title(_) | Self::Kind(_) | Self::Any => Shown::Miss,
@@ -153,6 +156,19 @@ impl Followed {
             // A boot that fails is followed only where that was asked for.
             Self::Any => one.kind != Kind::BootFailed && !accepts(&one.title),
             Self::Measure { .. } => false,
+        }
+    }
+
+    /// What was not exercised, if anything: that the finding did not show says nothing then. Where a
+    /// vCPU could not be held counts for nothing: older commits need not have the place.
+    fn idle(&self, boots: &[RunRecord]) -> Option<String> {
+        match self {
+            // It did boot, whatever came after.
+            Self::Kind(Kind::BootFailed) => None,
+            Self::Title(_) | Self::Kind(_) | Self::Any | Self::Measure { .. } => {
+                let reasons: Vec<String> = conditions::loads("it", boots).into_iter().collect();
+                (!reasons.is_empty()).then(|| reasons.join("; "))
+            }
         }
     }
 

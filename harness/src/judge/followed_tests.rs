@@ -3,7 +3,7 @@
 use protocol::DetectorState;
 
 use super::{
-    fixtures::{good, kasan, splat, splats},
+    fixtures::{count, good, held, kasan, splat, splats},
     followed::{Bound, Followed, Shown},
     verdict::Kind,
 };
@@ -70,6 +70,34 @@ fn a_detector_that_stopped_says_nothing() {
         .detectors
         .insert("lockdep".into(), DetectorState::Absent);
     assert!(matches!(shown(&lockdep, &record), Shown::Never(_)));
+}
+
+#[test]
+fn what_was_not_exercised_is_no_miss() {
+    let mut record = good("c-1");
+    count("overlaps", 0)(&mut record);
+    let why = "backing-race was not exercised on it: no overlaps in 1 boot".to_owned();
+    for followed in [title(), Followed::Any, Followed::Kind(Kind::Hang)] {
+        assert_eq!(shown(&followed, &record), Shown::Blind(why.clone()));
+    }
+    let below = Followed::Measure {
+        name: "backing-race lookups".into(),
+        bound: Bound::Below(1.0),
+    };
+    assert_eq!(shown(&below, &record), Shown::Blind(why));
+    // It booted, and it showed: neither asks for more.
+    let boots = Followed::Kind(Kind::BootFailed);
+    assert_eq!(shown(&boots, &record), Shown::Miss);
+    kasan("f")(&mut record);
+    assert!(is_hit(&title(), &record));
+
+    let mut record = good("c-2");
+    record.exec.clear();
+    assert!(matches!(shown(&title(), &record), Shown::Blind(_)));
+    // A commit need not have the place at which a later one's splat says to hold.
+    let mut record = good("c-3");
+    held(0, 0, 0)(&mut record);
+    assert_eq!(shown(&title(), &record), Shown::Miss);
 }
 
 #[test]

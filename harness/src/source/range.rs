@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    SourceTree, Ways,
+    Identity, SourceTree, Ways,
     git::{Shadow, tree_hash},
     kernel,
 };
@@ -189,8 +189,18 @@ impl<'a> Commits<'a> {
     /// # Errors
     /// git's.
     pub fn tree_hash(&self, commit: &str) -> Result<String> {
-        let id = self.shadow.id(&format!("{commit}^{{tree}}"))?;
-        Ok(tree_hash(&id))
+        Ok(self.identity(commit)?.hash())
+    }
+
+    /// What a commit's tree is known by elsewhere.
+    ///
+    /// # Errors
+    /// git's.
+    pub fn identity(&self, commit: &str) -> Result<Identity> {
+        Ok(Identity::Git {
+            tree: self.shadow.id(&format!("{commit}^{{tree}}"))?,
+            commit: Some(commit.to_owned()),
+        })
     }
 
     /// The files that differ between two commits.

@@ -227,8 +227,21 @@ impl From<AccelName> for AccelChoice {
 }
 
 pub(crate) fn run(options: Options) -> Result<u8> {
+    let code = compared(&options);
+    if !options.bisect_exit {
+        return code;
+    }
+    // git takes whatever is no skip for a bad commit, also where there was no verdict at all.
+    Ok(exit::for_bisect(code.unwrap_or_else(|error| {
+        ui::print_error(&error);
+        crate::exit_code(&error)
+    })))
+}
+
+/// Runs it all, shows the verdict, and gives its exit code.
+fn compared(options: &Options) -> Result<u8> {
     let cancel = host::cancel_on_signals()?;
-    let request = request(&options)?;
+    let request = request(options)?;
     let cache = Cache::open()?;
     host::prepare(&cache, &cancel, options.what.yes)?;
     let progress = ui::Progress::new();
@@ -243,12 +256,7 @@ pub(crate) fn run(options: Options) -> Result<u8> {
         };
         ui::out(report::render(format, &done.verdict, &done.dir)?.trim_end());
     }
-    let code = exit::of_outcome(done.verdict.outcome);
-    Ok(if options.bisect_exit {
-        exit::for_bisect(code)
-    } else {
-        code
-    })
+    Ok(exit::of_outcome(done.verdict.outcome))
 }
 
 pub(crate) fn request(options: &Options) -> Result<Request> {

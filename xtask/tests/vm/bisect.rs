@@ -2,25 +2,22 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use harness::{
-    cache::Cache,
-    cancel::Cancel,
-    event::Unwatched,
-    source::{self, Fit, Lock, Request, SourceTree, Ways},
-};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use serde_json::Value;
 
-use crate::ktwin::{command, full, planted_file, top};
+use crate::{
+    commits::Commits,
+    ktwin::{command, full, planted_file},
+};
 
 const TITLE: &str = "KCSAN: data-race in fuse_backing_close / fuse_backing_open";
 /// What the planted race reads in a loop, and how often here: it is to be rare.
@@ -33,119 +30,42 @@ const COMMITS: usize = 20;
 /// Files that the other commits touch.
 const FILES: [&str; 5] = ["dir", "file", "inode", "control", "readdir"];
 
-/// A git history made of the kernel that the tests use. Its checkout holds only what shows that it is
-/// a kernel's: nobody is to read more of it than its objects.
-struct History {
-    tree: PathBuf,
-    source: SourceTree,
-    commits: Vec<String>,
-}
-
-impl History {
-    fn make(dir: &Path) -> Self {
-        let (cache, cancel) = (Cache::open().unwrap(), Cancel::new());
-        let ways = Ways {
-            cache: &cache,
-            cancel: &cancel,
-            watcher: &Unwatched,
-        };
-        let lock = Lock::read(&top().join("scenarios/fuse-backing/kernel.lock")).unwrap();
-        let wanted = Request::Debian(Some(lock));
-        let source = source::resolve(&wanted, ways, &|_| Ok(Fit::Yes)).unwrap();
-        let tree = dir.join("tree");
-        for folder in ["kernel", "fs", "arch/x86"] {
-            fs::create_dir_all(tree.join(folder)).unwrap();
-        }
-        for file in ["Makefile", "Kconfig"] {
-            fs::copy(source.path.join(file), tree.join(file)).unwrap();
-        }
-        let mut history = Self {
-            tree,
-            source,
-            commits: Vec::new(),
-        };
-        history.git(&["init", "--quiet"]);
-        history.git(&["config", "core.looseCompression", "0"]);
-        history.git(&["add", "--all", "--force", "."]);
-        history.commit("fuse: as released");
-        for step in 1..=COMMITS {
-            history.step(step);
-        }
-        let last = history.commits.last().unwrap().clone();
-        history.git(&["update-ref", "HEAD", &last]);
-        history
-    }
-
-    fn step(&mut self, step: usize) {
+/// The commits, each with what it is in the test.
+fn history(dir: &Path) -> Commits {
+    let mut commits = Commits::make(dir);
+    for step in 1..=COMMITS {
         match step {
             CULPRIT => {
                 let patch = fs::read_to_string(planted_file("kcsan-race")).unwrap();
                 assert!(patch.contains(LOOKS.0));
-                let path = self.tree.join("planted.patch");
-                fs::write(&path, patch.replace(LOOKS.0, LOOKS.1)).unwrap();
-                self.git(&["apply", "--cached", &path.display().to_string()]);
+                commits.apply(&patch.replace(LOOKS.0, LOOKS.1));
             }
+            // In question all the same: with --path it would not be.
             SAME => {}
-            BROKEN => self.append("fs/fuse/file.c", "#error this does not compile"),
-            _ if step == BROKEN + 1 => {
-                let before = self.commits[BROKEN - 1].clone();
-                self.git(&["reset", "--quiet", &before, "--", "fs/fuse/file.c"]);
-            }
+            BROKEN => commits.append("fs/fuse/file.c", "#error this does not compile"),
+            _ if step == BROKEN + 1 => commits.restore("fs/fuse/file.c", BROKEN - 1),
             _ => {
                 let file = format!("fs/fuse/{}.c", FILES[step % FILES.len()]);
-                self.append(&file, &format!("/* step {step} */"));
+                commits.append(&file, &format!("/* step {step} */"));
             }
         }
-        self.commit(&format!("fuse: step {step}"));
+        commits.commit(&format!("fuse: step {step}"));
     }
+    commits
+}
 
-    /// Adds a line to a file, in the index alone.
-    fn append(&self, file: &str, line: &str) {
-        let text = self.git(&["cat-file", "-p", &format!(":{file}")]);
-        let path = self.tree.join("appended");
-        fs::write(&path, format!("{text}\n{line}\n")).unwrap();
-        let path = path.display().to_string();
-        let blob = self.git(&["hash-object", "-w", "--no-filters", &path]);
-        let entry = format!("100644,{blob},{file}");
-        self.git(&["update-index", "--cacheinfo", &entry]);
-    }
-
-    fn commit(&mut self, message: &str) {
-        let tree = self.git(&["write-tree"]);
-        let mut args = vec!["commit-tree", &tree, "-m", message];
-        let parent = self.commits.last().cloned();
-        args.extend(parent.iter().flat_map(|parent| ["-p", parent]));
-        let commit = self.git(&args);
-        self.commits.push(commit);
-    }
-
-    fn git(&self, args: &[&str]) -> String {
-        let output = Command::new("git")
-            .args(["-c", "user.name=T", "-c", "user.email=t@example.org"])
-            .args(args)
-            .current_dir(&self.source.path)
-            .env("GIT_DIR", self.tree.join(".git"))
-            .env("GIT_WORK_TREE", &self.source.path)
-            .env("GIT_CONFIG_GLOBAL", "/dev/null")
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "git {args:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    }
-
-    fn bisect(&self, out: &Path) -> Command {
-        let mut bisect = command();
-        bisect
-            .args(["bisect", "--kernel"])
-            .arg(&self.tree)
-            .args(["--good", &self.commits[0], "--bad", "HEAD", "kcsan"])
-            .args(["--scenario", "hammer", "--title", TITLE, "--seconds", "5"])
-            .args(["--path", "fs/fuse", "--json", "--out"])
-            .arg(out)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit());
-        bisect
-    }
+fn bisect(history: &Commits, out: &Path) -> Command {
+    let mut bisect = command();
+    bisect
+        .args(["bisect", "--kernel"])
+        .arg(&history.tree)
+        .args(["--good", &history.ids[0], "--bad", "HEAD", "kcsan"])
+        .args(["--scenario", "hammer", "--title", TITLE, "--seconds", "5"])
+        .args(["--json", "--out"])
+        .arg(out)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
+    bisect
 }
 
 fn trials(journal: &Path) -> usize {
@@ -161,12 +81,12 @@ fn a_race_that_shows_now_and_then_is_bisected() {
         return;
     }
     let dir = tempfile::tempdir().unwrap();
-    let history = History::make(dir.path());
+    let history = history(dir.path());
     let out = dir.path().join("bisect");
     let journal = out.join("journal.ndjson");
 
     // Killed in the middle of its work, it has lost nothing that had ended.
-    let mut first = history.bisect(&out).spawn().unwrap();
+    let mut first = bisect(&history, &out).spawn().unwrap();
     let until = Instant::now() + Duration::from_secs(3 * 3600);
     while trials(&journal) < 5 {
         assert!(Instant::now() < until && first.try_wait().unwrap().is_none());
@@ -176,7 +96,7 @@ fn a_race_that_shows_now_and_then_is_bisected() {
     first.wait().unwrap();
     let before = fs::read_to_string(&journal).unwrap();
 
-    let output = history.bisect(&out).output().unwrap();
+    let output = bisect(&history, &out).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let found: Value = serde_json::from_str(&text).unwrap_or_else(|e| panic!("{e}: {text}"));
     assert!(output.status.success(), "{found:#}");
@@ -189,7 +109,7 @@ fn a_race_that_shows_now_and_then_is_bisected() {
 
     assert_eq!(
         found["culprit"]["commit"],
-        history.commits[CULPRIT].as_str(),
+        history.ids[CULPRIT].as_str(),
         "{found:#}"
     );
     assert_eq!(found["culprit"]["subject"], format!("fuse: step {CULPRIT}"));
@@ -211,6 +131,6 @@ fn a_race_that_shows_now_and_then_is_bisected() {
     );
 
     let log = fs::read_to_string(out.join("bisect.log")).unwrap();
-    let first = format!("# first bad commit: [{}]", history.commits[CULPRIT]);
+    let first = format!("# first bad commit: [{}]", history.ids[CULPRIT]);
     assert!(log.contains(&first), "{log}");
 }

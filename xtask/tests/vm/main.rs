@@ -3,8 +3,10 @@
 //! `cargo xtask test` runs them one at a time; `KTWIN_TEST_FULL=1` adds the long ones. Planted bugs
 //! that belong to one config share a run, and so one base kernel and one base boot.
 
+mod commits;
 mod ktwin;
 
+mod always;
 mod bisect;
 mod claims;
 mod cluster;

@@ -12,6 +12,7 @@ use crate::{
     build::{
         KernelImage,
         kconfig::ConfigText,
+        objects::{Objects, Origin, may_add},
         sandbox::{Sandbox, Toolchain},
     },
     cache::{Cache, Entry, Kind},
@@ -32,6 +33,8 @@ pub struct Source<'a> {
     pub path: &'a Path,
     /// What it holds, in hex.
     pub hash: &'a str,
+    /// Whether it is as it came from its origin: nobody put a patch on it.
+    pub as_it_came: bool,
 }
 
 /// The tree with a series applied.
@@ -64,6 +67,8 @@ pub struct Builder<'a> {
     watcher: &'a dyn Watcher,
     sandbox: Sandbox,
     toolchain: Toolchain,
+    /// What was compiled before of the sources' origin.
+    objects: Option<Objects>,
     /// Entries in use stay in the cache as long as their builder lives.
     held: Mutex<Vec<Entry>>,
 }
@@ -87,8 +92,19 @@ impl<'a> Builder<'a> {
             watcher,
             sandbox,
             toolchain,
+            objects: None,
             held: Mutex::default(),
         })
+    }
+
+    /// Takes objects that were compiled before from those of the origin of all sources that it is given,
+    /// where the host has ccache; only sources as they came from there add to them.
+    ///
+    /// # Errors
+    /// The cache's, an interruption.
+    pub fn reusing(mut self, origin: &Origin<'_>) -> Result<Self> {
+        self.objects = Objects::of(origin, &self.sandbox, self.cache, self.cancel)?;
+        Ok(self)
     }
 
     /// The tools that kernels are made with.
@@ -154,7 +170,9 @@ impl<'a> Builder<'a> {
                 let fill = |image: &Path| match patched {
                     None => share_image(&base.path.join(IMAGE), image),
                     Some(patched) => {
-                        self.variant(&base.path.join(BUILD), patched, image, &key, name)
+                        let adds = may_add(source, Some(patched));
+                        let base = base.path.join(BUILD);
+                        self.variant(&base, patched, image, (&key, name, adds))
                     }
                 };
                 self.cache.entry(Kind::Kernel, &key, self.cancel, fill)?
@@ -260,7 +278,9 @@ impl<'a> Builder<'a> {
             }
             _ => fs::create_dir(&build).host(|| format!("failed to make {}", build.display()))?,
         }
-        self.build(tree.source.path, &build, name).run(&image, key)
+        let adds = may_add(&tree.source, None);
+        self.build(tree.source.path, &build, name, adds)
+            .run(&image, key)
     }
 
     /// Never a base's key: makefiles of other commits wrote into such a folder.
@@ -301,7 +321,10 @@ impl<'a> Builder<'a> {
             for folder in [&build, &image] {
                 fs::create_dir(folder).host(|| format!("failed to make {}", folder.display()))?;
             }
-            let make = || self.build(source.path, &build, &name).run(&image, &key);
+            let make = || {
+                self.build(source.path, &build, &name, may_add(source, None))
+                    .run(&image, &key)
+            };
             if of.what == name.what {
                 make()
             } else {
@@ -321,14 +344,13 @@ impl<'a> Builder<'a> {
         base: &Path,
         patched: &Patched<'_>,
         image: &Path,
-        key: &str,
-        name: &Name<'_>,
+        (key, name, adds): (&str, &Name<'_>, bool),
     ) -> Result<()> {
         let temp = self.cache.temp()?;
         let build = temp.path().join(BUILD);
         folder::copy(base, &build, self.cancel)?;
         folder::touch(patched.path, &touched(patched.series))?;
-        self.build(patched.path, &build, name).run(image, key)
+        self.build(patched.path, &build, name, adds).run(image, key)
     }
 
     pub(super) fn build<'b>(
@@ -336,8 +358,10 @@ impl<'a> Builder<'a> {
         tree: &'b Path,
         folder: &'b Path,
         name: &'b Name<'b>,
+        adds: bool,
     ) -> Build<'b> {
         Build {
+            kept: self.objects.as_ref().map(|objects| objects.kept(adds)),
             cache: self.cache,
             cancel: self.cancel,
             watcher: self.watcher,

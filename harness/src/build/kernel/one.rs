@@ -22,7 +22,7 @@ use crate::{
     build::{
         KernelImage,
         kconfig::{ConfigText, Symbols, lost},
-        sandbox::{Ran, Room, Sandbox, Toolchain},
+        sandbox::{Kept, Ran, Room, Sandbox, Toolchain},
     },
     cache::{Cache, Kind},
     cancel::Cancel,
@@ -84,6 +84,8 @@ pub(super) struct Build<'a> {
     pub watcher: &'a dyn Watcher,
     pub sandbox: &'a Sandbox,
     pub toolchain: &'a Toolchain,
+    /// Objects that were compiled before.
+    pub kept: Option<Kept<'a>>,
     /// The source.
     pub tree: &'a Path,
     /// The build folder.
@@ -156,6 +158,7 @@ impl Build<'_> {
                 source: self.tree,
                 build: self.folder,
                 config: Some(fragments),
+                kept: self.kept,
             },
             log: log.to_owned(),
             jobs: thread::available_parallelism().map_or(1, usize::from),

@@ -13,7 +13,11 @@ use super::{
     one::Name,
 };
 use crate::{
-    Result, build::kconfig::ConfigText, cache::Kind, error::Context, hash::hex_sha256,
+    Result,
+    build::{kconfig::ConfigText, objects::may_add},
+    cache::Kind,
+    error::Context,
+    hash::hex_sha256,
     structures::Size,
 };
 
@@ -88,6 +92,7 @@ impl Builder<'_> {
         if let Some(patched) = patched {
             folder::touch(patched.path, &touched(patched.series))?;
         }
-        self.build(tree, &folder, name).structures(sources, key)
+        self.build(tree, &folder, name, may_add(source, patched))
+            .structures(sources, key)
     }
 }

@@ -7,10 +7,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     Error, Fault, Result,
-    build::{ConfigText, Fragment, KernelImage},
+    build::{ConfigText, Fragment, KernelImage, Origin},
     cache::{Cache, Kind},
     cancel::Cancel,
     event::Unwatched,
+    host::{Cmd, doctor},
     patch::{self, FileChange, Series},
     structures::Size,
 };
@@ -113,11 +114,13 @@ impl Toy {
             name: "toy".into(),
             fragments,
         };
-        let builder = Builder::new(&self.cache, &self.cancel, &Unwatched)?;
         let base = self.dir.path().join("base");
+        let builder = Builder::new(&self.cache, &self.cancel, &Unwatched)?;
+        let builder = builder.reusing(&Origin::Path(&base))?;
         let source = Source {
             path: &base,
             hash: "toy",
+            as_it_came: true,
         };
         let Some((name, files)) = variant else {
             return work(&builder, &source, None, &config);
@@ -304,6 +307,69 @@ fn base_stays_as_it_was() {
     let error = toy.fails("spoiling", &[("Makefile", &makefile)]);
     assert_eq!(error.fault(), Fault::Untestable, "{error}");
     assert_eq!(fs::read(folder.join("main.o")).unwrap(), before);
+}
+
+/// All files of a kind, with what they hold.
+fn files(toy: &Toy, kind: Kind) -> std::collections::BTreeMap<std::path::PathBuf, Vec<u8>> {
+    let all = ignore::WalkBuilder::new(toy.cache.folder(kind))
+        .standard_filters(false)
+        .build()
+        .flatten();
+    let files = all.filter(|entry| entry.path().is_file());
+    files
+        .map(|entry| (entry.path().to_owned(), fs::read(entry.path()).unwrap()))
+        .collect()
+}
+
+#[test]
+fn compiled_objects_are_kept_and_no_patch_adds_to_them() {
+    if doctor::find("ccache").is_none() {
+        return;
+    }
+    let toy = Toy::new();
+    let first = toy.build(None, "CONFIG_A=y\n").unwrap();
+    let image = fs::read(&first.vmlinux).unwrap();
+    let kept = files(&toy, Kind::Objects);
+    assert!(!kept.is_empty());
+
+    let probe = "\nvmlinux: probe\nprobe:\n\
+        \t@! touch /ktwin/objects/x 2>/dev/null || { echo 'x: error: written'; exit 1; }\n\
+        \tCCACHE_READONLY= gcc -c -o $(O)/other.o $(CURDIR)/fuse.c\n";
+    let makefile = format!("{MAKEFILE}{probe}");
+    let patched = [
+        ("fuse.c", "int fuse; int more;\n"),
+        ("Makefile", makefile.as_str()),
+    ];
+    toy.tree("patched", &patched);
+    toy.build(Some(("patched", &["fuse.c", "Makefile"])), "CONFIG_A=y\n")
+        .unwrap();
+    assert_eq!(files(&toy, Kind::Objects), kept);
+
+    // Another build of base takes both, and the image is the same.
+    for kind in [Kind::Kernel, Kind::BuildDir] {
+        for listed in toy.cache.list().unwrap() {
+            if listed.kind == kind {
+                assert!(toy.cache.remove(kind, &listed.key).unwrap());
+            }
+        }
+    }
+    let again = toy.build(None, "CONFIG_A=y\n").unwrap();
+    assert_eq!(fs::read(&again.vmlinux).unwrap(), image);
+    let origin = fs::read_dir(toy.cache.folder(Kind::Objects)).unwrap();
+    let origin = origin.flatten().next().unwrap().path();
+    let said = Cmd::new("ccache").arg("--print-stats");
+    let said = said
+        .env("CCACHE_DIR", origin)
+        .run_ok(&toy.cancel)
+        .unwrap()
+        .text();
+    let hits = said.lines().filter_map(|line| {
+        let (name, count) = line.split_once('\t')?;
+        name.ends_with("_cache_hit")
+            .then(|| count.parse::<u32>())?
+            .ok()
+    });
+    assert_eq!(hits.sum::<u32>(), 2, "{said}");
 }
 
 #[test]

@@ -12,5 +12,5 @@ mod guard;
 mod room;
 mod run;
 
-pub use room::{BUILD, Room, SOURCE, Sandbox};
+pub use room::{BUILD, Kept, Room, SOURCE, Sandbox};
 pub use run::{Job, Ran, Toolchain};

@@ -20,6 +20,13 @@ pub const SOURCE: &str = "/ktwin/src";
 /// Where the build folder lies inside.
 pub const BUILD: &str = "/ktwin/build";
 const CONFIG: &str = "/ktwin/config";
+/// Where kept objects lie inside.
+const KEPT: &str = "/ktwin/objects";
+/// Where the compiler's name leads to ccache inside: makefiles, and what they note of their commands,
+/// say the same with it and without.
+const WRAPPERS: &str = "/ktwin/bin";
+/// The compiler that is wrapped.
+const COMPILER: &str = "gcc";
 
 /// Folders that hold the system's programs; links among them stay links.
 const SYSTEM: [&str; 7] = [
@@ -37,9 +44,15 @@ const EXTRAS: [&str; 4] = [
 /// `/tmp` inside, in bytes: compilers' temporary files.
 const TMP_SIZE: u64 = 2 << 30;
 
+/// Programs.
+const PATH: &str = "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What ccache keeps for one origin, at most; a kernel's objects take a tenth of it.
+const KEPT_SIZE: &str = "1G";
+
 /// The whole environment, equal for base and variant so that their images are.
 const ENVIRONMENT: [(&str, &str); 8] = [
-    ("PATH", "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"),
+    ("PATH", PATH),
     ("LC_ALL", "C"),
     ("HOME", "/tmp"),
     ("TMPDIR", "/tmp"),
@@ -72,6 +85,36 @@ pub struct Room<'a> {
     pub build: &'a Path,
     /// The config fragments in one file, read-only.
     pub config: Option<&'a Path>,
+    /// Objects that were compiled before, where they are kept.
+    pub kept: Option<Kept<'a>>,
+}
+
+/// Objects that were compiled before.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<'a> {
+    /// The program that finds them.
+    pub ccache: &'a Path,
+    /// Their folder.
+    pub folder: &'a Path,
+    /// Whether what is compiled is added to them; else they are read-only.
+    pub adds: bool,
+}
+
+impl Kept<'_> {
+    /// What ccache is told: nothing that lies in a tree or a home folder.
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        let mut all = vec![
+            ("PATH", format!("{WRAPPERS}:{PATH}")),
+            ("CCACHE_DIR", KEPT.into()),
+            ("CCACHE_TEMPDIR", "/tmp/ccache".into()),
+            ("CCACHE_MAXSIZE", KEPT_SIZE.into()),
+        ];
+        if !self.adds {
+            all.push(("CCACHE_READONLY", "1".into()));
+            all.push(("CCACHE_NOSTATS", "1".into()));
+        }
+        all
+    }
 }
 
 impl Sandbox {
@@ -100,6 +143,7 @@ impl Sandbox {
             source: Path::new("/usr"),
             build: Path::new("/usr"),
             config: None,
+            kept: None,
         };
         match chosen.command(&nowhere).arg("true").run_ok(cancel) {
             Ok(_) => Ok(chosen),
@@ -124,9 +168,18 @@ impl Sandbox {
             // `env` runs what follows, as bubblewrap does.
             Self::None => Cmd::new("/usr/bin/env").cwd(room.build),
         };
-        ENVIRONMENT
+        let cmd = ENVIRONMENT
             .iter()
-            .fold(cmd.clear_env(), |cmd, (key, value)| cmd.env(key, value))
+            .fold(cmd.clear_env(), |cmd, (key, value)| cmd.env(key, value));
+        let kept = room.kept.filter(|_| *self != Self::None);
+        let own = kept.map_or_else(Vec::new, |kept| kept.environment());
+        own.iter()
+            .fold(cmd, |cmd, (key, value)| cmd.env(key, value))
+    }
+
+    /// Whether builds see a program of the host's: where there is no sandbox, none is for them alone.
+    pub fn shows(&self, program: &Path) -> bool {
+        *self != Self::None && SYSTEM.iter().any(|folder| program.starts_with(folder))
     }
 
     /// The source's path as commands see it.
@@ -197,6 +250,11 @@ fn arguments(room: &Room<'_>) -> Vec<OsString> {
     if let Some(config) = room.config {
         add("--ro-bind", config, CONFIG);
     }
+    if let Some(kept) = room.kept {
+        let how = if kept.adds { "--bind" } else { "--ro-bind" };
+        add(how, kept.folder, KEPT);
+        add("--symlink", kept.ccache, &format!("{WRAPPERS}/{COMPILER}"));
+    }
     add("--bind", room.build, BUILD);
     args.extend(["--chdir".into(), BUILD.into()]);
     args
@@ -212,11 +270,9 @@ mod tests {
             source: Path::new("/some/tree"),
             build: Path::new("/some/folder"),
             config: Some(Path::new("/some/config")),
+            kept: None,
         };
-        let args: Vec<_> = arguments(&room)
-            .into_iter()
-            .map(|a| a.into_string().unwrap())
-            .collect();
+        let args = words(&room);
         let line = args.join(" ");
         for wanted in [
             "--unshare-all",
@@ -229,6 +285,36 @@ mod tests {
         }
         assert_eq!(args.iter().filter(|a| *a == "--bind").count(), 1);
         assert!(!args.iter().any(|a| a == "--share-net" || a == "--dev-bind"));
+    }
+
+    fn words(room: &Room<'_>) -> Vec<String> {
+        let args = arguments(room).into_iter();
+        args.map(|a| a.into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn kept_objects_are_read_only_to_those_who_may_not_add() {
+        let kept = |adds| Kept {
+            ccache: Path::new("/usr/bin/ccache"),
+            folder: Path::new("/some/objects"),
+            adds,
+        };
+        let room = |adds| Room {
+            source: Path::new("/some/tree"),
+            build: Path::new("/some/folder"),
+            config: None,
+            kept: Some(kept(adds)),
+        };
+        let reads = words(&room(false)).join(" ");
+        assert!(reads.contains("--ro-bind /some/objects /ktwin/objects"));
+        assert!(reads.contains("--symlink /usr/bin/ccache /ktwin/bin/gcc"));
+        let told = kept(false).environment();
+        assert!(told.contains(&("CCACHE_READONLY", "1".into())));
+        let adds = words(&room(true)).join(" ");
+        assert!(adds.contains("--bind /some/objects /ktwin/objects"));
+        assert!(!adds.contains("--ro-bind /some/objects"));
+        let told = kept(true).environment();
+        assert!(told.iter().all(|(key, _)| *key != "CCACHE_READONLY"));
     }
 
     #[test]

@@ -114,6 +114,7 @@ impl Sandbox {
             source: scratch,
             build: scratch,
             config: None,
+            kept: None,
         };
         let job = Job {
             words: ["sh", "-c", PROBE].map(OsString::from).to_vec(),

@@ -2,13 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use crate::{
     Error, Fault, Result,
-    build::{Builder, ConfigText, Following, KernelImage, Source},
+    build::{Builder, ConfigText, Following, KernelImage, Origin, Source},
+    collect::Recipe,
+    patch::Series,
     source::{self, Commits, SourceTree, Ways},
 };
 
@@ -21,6 +23,8 @@ pub(super) type Image = std::result::Result<KernelImage, String>;
 /// The kernels of a bisect.
 pub(super) struct Kernels<'a> {
     commits: &'a Commits<'a>,
+    /// Where boots leave their folders.
+    boots: PathBuf,
     builder: Builder<'a>,
     stack: ConfigText,
     /// Kconfig symbols that must be there.
@@ -33,20 +37,22 @@ pub(super) struct Kernels<'a> {
 }
 
 impl<'a> Kernels<'a> {
-    /// `base` is a commit near all others; `earlier` those that an earlier session built, in order.
+    /// `base` is a commit near all others, from the same origin; `earlier` those that an earlier session built, in order.
     pub(super) fn new(
         commits: &'a Commits<'a>,
-        base: &str,
+        boots: &Path,
+        (base, origin): (&str, &Origin<'_>),
         stack: ConfigText,
         requires: Vec<String>,
         earlier: impl Iterator<Item = String>,
         ways: Ways<'a>,
     ) -> Result<Self> {
         let mut kernels = Self {
-            builder: Builder::new(ways.cache, ways.cancel, ways.watcher)?,
+            builder: Builder::new(ways.cache, ways.cancel, ways.watcher)?.reusing(origin)?,
             base: (base.to_owned(), commits.export(base)?),
             images: BTreeMap::new(),
             folders: Vec::new(),
+            boots: boots.to_owned(),
             commits,
             stack,
             requires,
@@ -73,12 +79,25 @@ impl<'a> Kernels<'a> {
         let hash = self.commits.tree_hash(commit)?;
         let cached = self.builder.has(&self.source(&hash), &self.stack)?;
         let image = match self.make(commit, &hash, cached) {
-            Ok(image) => Ok(image),
+            Ok(image) => {
+                self.recipe(commit)?
+                    .write(&Recipe::folder(&self.boots, &image.key))?;
+                Ok(image)
+            }
             Err(error) if error.fault() == Fault::Untestable => Err(error.chain()),
             Err(error) => return Err(error),
         };
         self.images.insert(commit.to_owned(), image.clone());
         Ok((image, (!cached).then(|| began.elapsed())))
+    }
+
+    /// What its kernel is made of, for a trial to be repeated from.
+    fn recipe(&self, commit: &str) -> Result<Recipe> {
+        Ok(Recipe {
+            source: self.commits.identity(commit)?,
+            asked: self.stack.clone(),
+            series: Series::new(Vec::new()),
+        })
     }
 
     fn make(&mut self, commit: &str, hash: &str, cached: bool) -> Result<KernelImage> {
@@ -107,6 +126,7 @@ impl<'a> Kernels<'a> {
             source: Source {
                 path: &tree.path,
                 hash: &tree.hash,
+                as_it_came: true,
             },
             after,
         };
@@ -157,6 +177,7 @@ impl<'a> Kernels<'a> {
         Source {
             path: &self.base.1.path,
             hash,
+            as_it_came: true,
         }
     }
 }

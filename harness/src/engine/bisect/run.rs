@@ -12,7 +12,7 @@ use super::{
     journal::{Journal, Line},
     kernels::Kernels,
     scout::{self, Places},
-    trials::Trials,
+    trials::{BOOTS, Trials},
 };
 use crate::{
     Fault, Result,
@@ -32,8 +32,10 @@ const GUESSED: Costs = Costs {
     build: 300.0,
     trial: 60.0,
 };
-/// So many trials in a row that cannot say, and none that can: the commit is skipped.
+/// So many trials that cannot say, and none that can: the commit is skipped.
 const BLIND: usize = 3;
+/// So many in a row, where others could.
+const BLIND_AGAIN: usize = 12;
 
 /// Finds the commit that brought a finding; where the same question was asked before, goes on.
 ///
@@ -73,7 +75,10 @@ pub fn bisect(
         _ => None,
     });
     let requires = subject.scenario.requires.clone();
-    let kernels = Kernels::new(&commits, &range.good, stack, requires, earlier, ways)?;
+    let origin = request.kernel.origin();
+    let good = (range.good.as_str(), &origin);
+    let boots = dir.join(BOOTS);
+    let kernels = Kernels::new(&commits, &boots, good, stack, requires, earlier, ways)?;
     let trials = Trials::new(asked, &subject.scenario, &dir, ways)?;
     let positions = range.commits.iter().cloned().zip(0..).collect();
     let mut run = Run {
@@ -142,13 +147,7 @@ impl Run<'_> {
     /// What earlier sessions did.
     fn take_in(&mut self) -> Result<()> {
         let lines = self.journal.lines().to_vec();
-        let mut blind: BTreeMap<String, usize> = BTreeMap::new();
-        for line in &lines {
-            self.learn(line);
-            if let Line::Blind { commit, .. } = line {
-                *blind.entry(commit.clone()).or_default() += 1;
-            }
-        }
+        lines.iter().for_each(|line| self.learn(line));
         if let Some(places) = self.scouted.clone() {
             self.trials.hold(places)?;
         }
@@ -286,7 +285,7 @@ impl Run<'_> {
         let seconds = began.elapsed().as_secs_f64();
         match tried.shown {
             Shown::Hit { title, evidence } => {
-                let evidence = format!("boots/{evidence}");
+                let evidence = format!("{BOOTS}/{evidence}");
                 self.tried(commit, true, seconds, Some(title), Some(evidence))
             }
             Shown::Miss => self.tried(commit, false, seconds, None, None),
@@ -368,16 +367,10 @@ impl Run<'_> {
             commit: commit.to_owned(),
             why: why.clone(),
         })?;
-        let of_it = |line: &&Line| match line {
-            Line::Blind { commit: of, .. } | Line::Trial { commit: of, .. } => of == commit,
-            _ => false,
-        };
-        let last = self.journal.lines().iter().rev().filter(of_it);
-        let in_a_row = last.take_while(|line| matches!(line, Line::Blind { .. }));
-        if in_a_row.count() >= BLIND {
-            self.skip(commit, why)?;
+        match cannot_say(self.journal.lines(), commit) {
+            true => self.skip(commit, why),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     /// Whether the first splat is still to say where vCPUs are held.
@@ -450,4 +443,50 @@ fn first_line(text: &str) -> String {
     let telling = |line: &&str| line.contains("rror:") || line.contains("rror ");
     let first = lines.clone().next().unwrap_or_default();
     lines.find(telling).unwrap_or(first).trim().to_owned()
+}
+
+/// Whether a commit's trials say often enough in a row that they cannot say.
+fn cannot_say(lines: &[Line], commit: &str) -> bool {
+    let said = lines.iter().rev().filter_map(|line| match line {
+        Line::Blind { commit: of, .. } if of == commit => Some(false),
+        Line::Trial { commit: of, .. } if of == commit => Some(true),
+        _ => None,
+    });
+    let said: Vec<bool> = said.collect();
+    let in_a_row = said.iter().take_while(|said| !**said).count();
+    let enough = match said.contains(&true) {
+        true => BLIND_AGAIN,
+        false => BLIND,
+    };
+    in_a_row >= enough
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_that_could_say_once_is_given_more_trials() {
+        let blind = |commit: &str| Line::Blind {
+            commit: commit.into(),
+            why: "x".into(),
+        };
+        let trial = Line::Trial {
+            commit: "a".into(),
+            hit: false,
+            seconds: 1.0,
+            title: None,
+            evidence: None,
+        };
+        let mut lines = vec![blind("a"), blind("b"), blind("a")];
+        assert!(!cannot_say(&lines, "a"));
+        lines.push(blind("a"));
+        assert!(cannot_say(&lines, "a") && !cannot_say(&lines, "b"));
+        lines.push(trial);
+        assert!(!cannot_say(&lines, "a"));
+        lines.extend((1..BLIND_AGAIN).map(|_| blind("a")));
+        assert!(!cannot_say(&lines, "a"));
+        lines.push(blind("a"));
+        assert!(cannot_say(&lines, "a"));
+    }
 }

@@ -26,7 +26,7 @@ use crate::{
 /// How often a trial that the host spoiled is made.
 const ATTEMPTS: u32 = 3;
 /// Where boots leave their folders, in a bisect's folder.
-const BOOTS: &str = "boots";
+pub(super) const BOOTS: &str = "boots";
 
 /// The trials of a bisect.
 pub(super) struct Trials<'a> {

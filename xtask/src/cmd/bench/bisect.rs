@@ -6,7 +6,7 @@ use anyhow::Result;
 use fastrand::Rng;
 use harness::bisect::{
     Aim, bounds,
-    simulate::{Shape, plain, question, search},
+    simulate::{Shape, plain, question, search, told},
 };
 
 use super::{Bench, Figure};
@@ -57,7 +57,7 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<()> {
                 let over = format!("{what}: over log2(n)/C + ...");
                 bench.show(&Figure::new(over, reference, "").at_most(2.0));
                 if merges == 0.0 {
-                    against_plain(bench, &what, (commits, rate), trials);
+                    against_plain(bench, &what, (commits, rate, runs), trials);
                 }
             }
         }
@@ -65,7 +65,12 @@ pub(super) fn measure(bench: &Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-fn against_plain(bench: &Bench<'_>, what: &str, (commits, rate): (usize, f64), trials: f64) {
+fn against_plain(
+    bench: &Bench<'_>,
+    what: &str,
+    (commits, rate, runs): (usize, f64, u32),
+    trials: f64,
+) {
     let confidence = Aim::default().confidence;
     let plains = (0..PLAIN).map(|seed| plain(commits, rate, confidence, &mut Rng::with_seed(seed)));
     let plain = plains.map(|went| f64::from(went.trials)).sum::<f64>() / PLAIN as f64;
@@ -75,6 +80,13 @@ fn against_plain(bench: &Bench<'_>, what: &str, (commits, rate): (usize, f64), t
         true => over.at_most(0.5),
         false => over,
     });
+    let told = (0..runs).map(|seed| {
+        let mut random = Rng::with_seed(u64::from(seed));
+        told(commits, rate, Aim::default(), &mut random).trials
+    });
+    let told = told.map(f64::from).sum::<f64>() / f64::from(runs) / plain;
+    let known = format!("{what}: over plain bisect, the rate told to both");
+    bench.show(&Figure::new(known, told, ""));
     // Where plain bisect is near it, no search can be much better.
     bench.show(&Figure::new(
         format!("{what}: the least possible"),
