@@ -12,6 +12,7 @@
 //! | `fold.rs` | a cell's attempts as one state (pure) |
 //! | `run.rs`, `runner.rs`, `limit.rs` | cells run to their end, by the engine or a command, within their budget |
 //! | `summary.rs` | what became of a matrix: the shape of `matrix.json` |
+//! | `simulate.rs` | a summary without a run, to test and measure reports with (pure) |
 //! | `slurm.rs`, `submit.rs` | job arrays for Slurm (pure), and handing them over |
 //! | `ci.rs` | job definitions for GitHub and GitLab (pure) |
 
@@ -29,6 +30,7 @@ mod raw;
 mod run;
 mod runner;
 mod shard;
+pub mod simulate;
 mod slurm;
 mod submit;
 pub mod summary;

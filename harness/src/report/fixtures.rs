@@ -1,4 +1,4 @@
-//! Verdicts, run directories and matrices that reports are tested with, some of them hostile.
+//! Verdicts and run directories that reports are tested with, some of them hostile.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,6 @@ use crate::judge::verdict::{
 use crate::{
     collect::record::TimedSplat,
     judge::fixtures::good,
-    matrix::summary::{CellSummary, Expected, FindingSummary, MeasureSummary, State, Summary},
     patch::MailHead,
     plugin::{Coverage, Line},
     splat::Splat,
@@ -358,53 +357,6 @@ pub(super) fn leave(dir: &Path, title: &str, lines: &str) {
             format!("{title}\n\n{lines}"),
         )
         .unwrap();
-    }
-}
-
-/// A matrix of so many cells, one in seven of which is worth a look.
-pub(crate) fn matrix(cells: u32, evil: &str) -> Summary {
-    let verdict = sample();
-    let cell = |n: u32| {
-        let bad = n.is_multiple_of(7);
-        CellSummary {
-            id: format!("cell{n}{evil}"),
-            kernel: format!("v7.{}{evil}", n % 5),
-            patch: format!("patch-{}{evil}", n / 20),
-            config: ["kasan", "kcsan", "lockdep", "plain"][n as usize / 5 % 4].into(),
-            scenario: format!("race{evil}"),
-            profile: "quick".into(),
-            state: State::Done,
-            outcome: Some(if bad {
-                Outcome::Regression
-            } else {
-                Outcome::Pass
-            }),
-            attempts: 1,
-            infrastructure: n % 2,
-            cut_off: 0,
-            flaky: n.is_multiple_of(14),
-            expected: n.is_multiple_of(21).then(|| Expected {
-                reason: format!("known{evil}"),
-                until: "2027-01-31".into(),
-            }),
-            duration_s: Some(60.0 + f64::from(n)),
-            run: Some(format!("runs/{n}{evil}")),
-            kernel_version: Some(format!("7.{}.1{evil}", n % 5)),
-            findings: match bad {
-                true => FindingSummary::of(&verdict),
-                false => Vec::new(),
-            },
-            measures: MeasureSummary::of(&costs()),
-            reasons: vec![format!("a reason{evil}")],
-        }
-    };
-    Summary {
-        schema: 1,
-        name: format!("nightly{evil}"),
-        outcome: Some(Outcome::Regression),
-        started: Some("2026-11-24T22:00:00Z".into()),
-        ended: None,
-        cells: (0..cells).map(cell).collect(),
     }
 }
 

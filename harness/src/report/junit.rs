@@ -26,9 +26,11 @@ pub(super) fn render(verdict: &Verdict, boots: &[Boot]) -> Result<String> {
     report.set_time(seconds(verdict.elapsed_s));
     let comparisons = verdict.comparisons.iter();
     report.add_test_suites(comparisons.map(|one| suite(verdict, one, boots)));
-    report
+    let text = report
         .to_string()
-        .host(|| "failed to write JUnit's XML".to_owned())
+        .host(|| "failed to write JUnit's XML".to_owned())?;
+    // None is skipped, and the schema that Jenkins refuses reports by has no such count of the whole.
+    Ok(text.replacen(" skipped=\"0\"", "", 1))
 }
 
 fn suite(verdict: &Verdict, one: &Comparison, boots: &[Boot]) -> TestSuite {

@@ -153,7 +153,10 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
-    use crate::report::fixtures::{costs, matrix, sample};
+    use crate::{
+        matrix::simulate,
+        report::fixtures::{costs, sample},
+    };
 
     #[test]
     fn what_is_written_is_read() {
@@ -177,7 +180,7 @@ mod tests {
     fn a_matrix_is_told_from_a_run() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(read_matrix(dir.path()).unwrap(), None);
-        let summary = matrix(2, "");
+        let summary = simulate::summary(2, "");
         fs::write(dir.path().join(FILE), serde_json::to_vec(&summary).unwrap()).unwrap();
         assert_eq!(read_matrix(dir.path()).unwrap(), Some(summary));
         fs::write(dir.path().join(FILE), "{}").unwrap();

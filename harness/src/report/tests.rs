@@ -7,10 +7,13 @@ use std::{
 
 use super::{
     Format, Identity,
-    fixtures::{EVIL_LINES, claimed, comparison, costs, hostile, leave, matrix, sample},
+    fixtures::{EVIL_LINES, claimed, comparison, costs, hostile, leave, sample},
     html, render, render_claims, render_matrix,
 };
-use crate::judge::verdict::{Comparison, Outcome, Verdict};
+use crate::{
+    judge::verdict::{Comparison, Outcome, Verdict},
+    matrix::simulate,
+};
 
 /// The formats that programs and browsers read, of a run whose boots are there.
 #[test]
@@ -197,25 +200,22 @@ fn ktap_has_only_our_results() {
 
 #[test]
 fn a_matrix_of_500_cells_is_no_large_page() {
-    let page = render_matrix(Format::Html, &matrix(500, "")).unwrap();
+    let page = render_matrix(Format::Html, &simulate::summary(500, "")).unwrap();
     assert!(page.len() < 5_000_000, "{} bytes", page.len());
     assert_eq!(page.matches("id=\"cell-").count(), 500);
     assert!(page.contains("./runs/7/report.html#kasan-ida-1.0001-kasan"));
-    if let Some(to) = std::env::var_os("KTWIN_MATRIX_PAGE") {
-        fs::write(to, page).unwrap();
-    }
 }
 
 #[test]
 fn golden_matrices() {
     golden_is(
         "matrix.html",
-        &render_matrix(Format::Html, &matrix(8, "")).unwrap(),
+        &render_matrix(Format::Html, &simulate::summary(8, "")).unwrap(),
     );
     let evil = "\u{1b}[1m</td><script>x</script>\u{202e}\"' onclick=x/../..";
     golden_is(
         "matrix-hostile.html",
-        &render_matrix(Format::Html, &matrix(1, evil)).unwrap(),
+        &render_matrix(Format::Html, &simulate::summary(1, evil)).unwrap(),
     );
 }
 

@@ -183,13 +183,14 @@ fn cell(one: &CellSummary, number: usize) -> CellView {
     let flaky = one
         .flaky
         .then(|| "flaky: it passed in one attempt and failed in another".into());
-    let again = (one.infrastructure + one.cut_off > 0).then(|| {
-        format!(
-            "{} attempts ended for the host's sake, {} were cut off",
-            one.infrastructure, one.cut_off
-        )
-    });
-    let said = [expected, flaky, again].into_iter().flatten();
+    let lost = [
+        ("ended for the host's sake", one.infrastructure),
+        ("cut off", one.cut_off),
+    ];
+    let lost = lost.into_iter().filter(|(_, count)| *count > 0);
+    let lost =
+        lost.map(|(how, count)| format!("{how}: {}", words::plural(u64::from(count), "attempt")));
+    let said = [expected, flaky].into_iter().flatten().chain(lost);
     let counts = one
         .findings
         .iter()

@@ -4,6 +4,7 @@ mod alike;
 mod bisect;
 mod boot;
 mod build;
+mod html;
 mod memory;
 mod quick;
 mod race;
@@ -44,6 +45,9 @@ enum Name {
     Boot,
     /// Memory that reading a 100 MB console log takes.
     Memory,
+    /// The page of a matrix of 500 cells: its size, and how long it takes to open in Chromium where that
+    /// is installed.
+    Html,
     /// How fast console logs are read, against ripgrep where it is installed.
     Splats,
     /// The load's rate, against a minimal C program doing the same.
@@ -122,6 +126,7 @@ pub(crate) fn run(options: Options) -> Result<u8> {
             Name::Build => build::measure(&bench)?,
             Name::Boot => boot::measure(&bench)?,
             Name::Memory => memory::measure()?,
+            Name::Html => html::measure()?,
             Name::Splats => splats::measure()?,
             Name::Rate => rate::measure(&bench)?,
             Name::Race => {
