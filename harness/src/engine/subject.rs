@@ -142,6 +142,14 @@ fn plain(stem: &str) -> String {
 
 /// The patches of a variant that the subject brings along.
 fn own(home: &Home, scenario: &Scenario, name: &str) -> Result<PathBuf> {
+    let give = format!("give its patches: --variant {name}=FILE");
+    if scenario.subject.is_empty() {
+        let error = Error::input(format!(
+            "scenario {} has no subject to take variant {name:?} from",
+            scenario.name
+        ));
+        return Err(error.mend(give));
+    }
     let subject = home.subject(&scenario.subject);
     let known = known(&subject);
     match known.iter().find(|(n, _)| n == name) {
@@ -149,9 +157,7 @@ fn own(home: &Home, scenario: &Scenario, name: &str) -> Result<PathBuf> {
         None => {
             let near = did_you_mean(name, known.iter().map(|(n, _)| n.as_str()));
             let error = Error::input(format!("no variant {name:?} in {}", scenario.subject));
-            Err(error.mend(format!(
-                "{near}; or give its patches: --variant {name}=FILE"
-            )))
+            Err(error.mend(format!("{near}; or {give}")))
         }
     }
 }

@@ -324,6 +324,7 @@ fn files(toy: &Toy, kind: Kind) -> std::collections::BTreeMap<std::path::PathBuf
 #[test]
 fn compiled_objects_are_kept_and_no_patch_adds_to_them() {
     if doctor::find("ccache").is_none() {
+        eprintln!("NOT RUN: ccache is not installed");
         return;
     }
     let toy = Toy::new();
