@@ -8,6 +8,7 @@ mod ktwin;
 
 mod always;
 mod bisect;
+mod bundle;
 mod claims;
 mod cluster;
 mod corners;
