@@ -322,6 +322,7 @@ fn files(toy: &Toy, kind: Kind) -> std::collections::BTreeMap<std::path::PathBuf
 }
 
 #[test]
+#[expect(clippy::print_stderr, reason = "a test that was not run says so")]
 fn compiled_objects_are_kept_and_no_patch_adds_to_them() {
     if doctor::find("ccache").is_none() {
         eprintln!("NOT RUN: ccache is not installed");
