@@ -8,6 +8,7 @@
 //! | `import.rs` | a run directory goes in, once |
 //! | `ask.rs`, `trend.rs` | the questions: findings, and how measures went |
 //! | `segment.rs` | where a series of values shifts (pure) |
+//! | `simulate.rs` | histories without runs, to measure all that with |
 //! | `shifts.rs` | shifts by night and kernel, and how each is bisected (pure but for its question) |
 
 mod ask;
@@ -16,6 +17,7 @@ mod import;
 mod schema;
 mod segment;
 mod shifts;
+pub mod simulate;
 mod store;
 mod trend;
 
