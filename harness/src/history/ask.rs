@@ -4,7 +4,7 @@ use rusqlite::{Row, params};
 use serde::Serialize;
 
 use super::store::History;
-use crate::{Error, Result, error::Context};
+use crate::{Error, Result, error::Context, plan::BASE};
 
 /// A run in which something was seen, or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -61,46 +61,6 @@ pub struct Rate {
     pub seen: u32,
     /// Of how many.
     pub of: u32,
-}
-
-/// A measure's values of one kind: nothing in it differs but the night and the kernel within its line.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Series {
-    /// The measure's name.
-    pub measure: String,
-    /// Its unit.
-    pub unit: String,
-    /// The config.
-    pub config: String,
-    /// The scenario.
-    pub scenario: String,
-    /// The host's processors.
-    pub cpus: u32,
-    /// `kvm` or `tcg`.
-    pub accel: String,
-    /// QEMU's version.
-    pub qemu: String,
-    /// The kernel's line, e.g. `7.3`.
-    pub line: String,
-    /// The variant; empty for base.
-    pub variant: String,
-    /// SHA-256 of the run's (first) patch series, in hex; empty for base.
-    pub patch: String,
-    /// By time.
-    pub points: Vec<Point>,
-}
-
-/// A run's value.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Point {
-    /// When the run began, RFC 3339 in UTC.
-    pub started: String,
-    /// The kernel's version.
-    pub kernel: String,
-    /// The median over the run's boots.
-    pub value: f64,
-    /// The run's directory, when it was imported.
-    pub folder: String,
 }
 
 /// What a comparison must have come to, to say that something was not seen.
@@ -191,17 +151,17 @@ impl History {
              {} UNION ALL {} ORDER BY 1, 2, 3, 4, 5, 6",
             side(
                 "'', ''",
-                "f.status IN ('common', 'fixed') OR c.variant = 'base'",
+                "f.status IN ('common', 'fixed') OR c.variant = ?2",
                 "true"
             ),
             side(
                 "c.variant, r.patch_sha256",
                 "f.status IN ('new', 'unconfirmed', 'common')",
-                "c.variant <> 'base'"
+                "c.variant <> ?2"
             )
         );
         let mut query = self.connection.prepare_cached(&query)?;
-        let rates = query.query_map([id], |row| {
+        let rates = query.query_map(params![id, BASE], |row| {
             Ok(Rate {
                 title: title.to_owned(),
                 kernel: row.get(0)?,
@@ -217,72 +177,8 @@ impl History {
         rates.collect()
     }
 
-    /// How measures with a part in their name went, one series for each measure, config, scenario,
-    /// host, accelerator, QEMU, line of kernels and patch.
-    ///
-    /// # Errors
-    /// As [`History::since`].
-    pub fn trend(&self, part: &str) -> Result<Vec<Series>> {
-        let mut all = Vec::new();
-        for (id, measure) in self.texts("measure_names", "measure", part)? {
-            self.trend_one(id, &measure, &mut all).host(doing)?;
-        }
-        Ok(all)
-    }
-
-    fn trend_one(&self, id: i64, measure: &str, all: &mut Vec<Series>) -> rusqlite::Result<()> {
-        let side = |patch: &str, value: &str| {
-            format!(
-                "SELECT DISTINCT m.unit, c.config, c.scenario, r.cpus, r.accel, r.qemu, r.line,
-                        {patch}, r.started, r.id, r.kernel, {value}, r.folder
-                 FROM measures m JOIN comparisons c ON c.id = m.comparison
-                     JOIN runs r ON r.id = c.run
-                 WHERE m.name = ?1 AND {value} IS NOT NULL"
-            )
-        };
-        let query = format!(
-            "{} UNION {} ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11",
-            side("'', ''", "m.base"),
-            side(
-                "iif(c.variant = 'base', '', c.variant), iif(c.variant = 'base', '', r.patch_sha256)",
-                "m.variant"
-            )
-        );
-        let mut query = self.connection.prepare_cached(&query)?;
-        let mut rows = query.query([id])?;
-        while let Some(row) = rows.next()? {
-            let point = Point {
-                started: row.get(9)?,
-                kernel: row.get(11)?,
-                value: row.get(12)?,
-                folder: row.get(13)?,
-            };
-            let mut series = Series {
-                measure: measure.to_owned(),
-                unit: row.get(0)?,
-                config: row.get(1)?,
-                scenario: row.get(2)?,
-                cpus: row.get(3)?,
-                accel: row.get(4)?,
-                qemu: row.get(5)?,
-                line: row.get(6)?,
-                variant: row.get(7)?,
-                patch: row.get(8)?,
-                points: Vec::new(),
-            };
-            match all.last_mut() {
-                Some(last) if same(last, &series) => last.points.push(point),
-                _ => {
-                    series.points.push(point);
-                    all.push(series);
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// The texts of a table with a part in them.
-    fn texts(&self, table: &str, what: &str, part: &str) -> Result<Vec<(i64, String)>> {
+    pub(super) fn texts(&self, table: &str, what: &str, part: &str) -> Result<Vec<(i64, String)>> {
         let read = || -> rusqlite::Result<Vec<(i64, String)>> {
             let mut query = self.connection.prepare_cached(&format!(
                 "SELECT id, text FROM {table} WHERE instr(lower(text), lower(?1)) > 0 ORDER BY text"
@@ -299,7 +195,7 @@ impl History {
     }
 }
 
-fn doing() -> String {
+pub(super) fn doing() -> String {
     "failed to read the history".to_owned()
 }
 
@@ -315,30 +211,12 @@ fn sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
     })
 }
 
-fn same(a: &Series, b: &Series) -> bool {
-    let of = |s: &Series| {
-        let texts = [
-            &s.measure,
-            &s.unit,
-            &s.config,
-            &s.scenario,
-            &s.accel,
-            &s.qemu,
-            &s.line,
-            &s.variant,
-            &s.patch,
-        ];
-        (texts.map(String::clone), s.cpus)
-    };
-    of(a) == of(b)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{
         judge::verdict::{Outcome, Status, Verdict},
-        report::fixtures::{costs, sample},
+        report::fixtures::sample,
     };
 
     /// A night of one comparison, with a title or without.
@@ -423,49 +301,5 @@ mod tests {
             ("7.3.6", true, 1, 1),
         ];
         assert_eq!(got, expected);
-    }
-
-    #[test]
-    fn a_series_mixes_nothing() {
-        type Change = fn(&mut Verdict);
-        let table: [(&str, usize, Change); 8] = [
-            ("the same", 1, |_| {}),
-            ("kernel of the line", 1, |v| {
-                v.kernel.version = "7.3.9".into()
-            }),
-            ("line", 2, |v| v.kernel.version = "7.4.1".into()),
-            ("config", 2, |v| v.comparisons[0].config = "other".into()),
-            ("scenario", 2, |v| {
-                v.comparisons[0].scenario = "other".into()
-            }),
-            ("cpus", 2, |v| v.host.cpus += 1),
-            ("accel", 2, |v| v.host.accel = "kvm-other".into()),
-            ("qemu", 2, |v| v.host.qemu = "99".into()),
-        ];
-        for (what, series, change) in table {
-            let mut first = costs();
-            first.comparisons.truncate(1);
-            first.kernel.version = "7.3.4".into();
-            let measure = &mut first.comparisons[0].measures[0];
-            measure.name = "the measure".into();
-            measure.base.median = Some(10.0);
-            let mut second = first.clone();
-            second.started = format!("{}0", first.started);
-            second.comparisons[0].measures[0].base.median = Some(11.0);
-            change(&mut second);
-            let (_temp, history) = history(&[first, second]);
-            let found = history.trend("the measure").unwrap();
-            let base: Vec<&Series> = found.iter().filter(|s| s.patch.is_empty()).collect();
-            assert_eq!(base.len(), series, "{what}");
-            let mut values: Vec<f64> = base
-                .iter()
-                .flat_map(|s| s.points.iter().map(|p| p.value))
-                .collect();
-            if series == 1 {
-                assert_eq!(values, [10.0, 11.0], "{what}: by time");
-            }
-            values.sort_by(f64::total_cmp);
-            assert_eq!(values, [10.0, 11.0], "{what}");
-        }
     }
 }

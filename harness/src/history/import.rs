@@ -12,6 +12,7 @@ use crate::{
     hash::hex_sha256,
     judge::verdict::{Comparison, Verdict},
     report::{Folder, read_verdict},
+    scenario::Profile,
 };
 
 /// No boot's record is longer.
@@ -57,18 +58,29 @@ impl History {
             .connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .host(doing)?;
-        let Some(run) = add_run(&within, verdict, folder).host(doing)? else {
-            return Ok(false);
-        };
-        for comparison in &verdict.comparisons {
-            add_comparison(&within, run, comparison).host(doing)?;
-        }
-        for duration in durations {
-            add_duration(&within, run, duration).host(doing)?;
-        }
+        let added = add(&within, verdict, durations, folder).host(doing)?;
         within.commit().host(doing)?;
-        Ok(true)
+        Ok(added)
     }
+}
+
+/// False where it is there already.
+pub(super) fn add(
+    within: &Transaction<'_>,
+    verdict: &Verdict,
+    durations: &[Duration],
+    folder: &str,
+) -> rusqlite::Result<bool> {
+    let Some(run) = add_run(within, verdict, folder)? else {
+        return Ok(false);
+    };
+    for comparison in &verdict.comparisons {
+        add_comparison(within, run, comparison)?;
+    }
+    for duration in durations {
+        add_duration(within, run, duration)?;
+    }
+    Ok(true)
 }
 
 /// How long each boot took that left a record; one that was cut off has none.
@@ -95,8 +107,8 @@ fn add_run(
     let added = within
         .prepare_cached(
             "INSERT INTO runs (key, started, elapsed_s, outcome, kernel, line, source, tree_hash,
-                           patch_sha256, cpus, accel, qemu, folder)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+                           patch_sha256, cpus, accel, qemu, folder, commit_id, profile)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
          ON CONFLICT (key) DO NOTHING",
         )?
         .execute(params![
@@ -113,6 +125,8 @@ fn add_run(
             host.accel,
             host.qemu,
             folder,
+            kernel.commit.as_deref().unwrap_or_default(),
+            profile(&verdict.command),
         ])?;
     Ok((added == 1).then(|| within.last_insert_rowid()))
 }
@@ -223,13 +237,28 @@ fn key(verdict: &Verdict) -> String {
 }
 
 /// The line of releases that a kernel belongs to: `7.3` of `7.3.4` and of `7.3-rc2`.
-fn line(version: &str) -> &str {
+pub(super) fn line(version: &str) -> &str {
     let mut dots = 0;
     let end = version.find(|c: char| {
         dots += u32::from(c == '.');
         dots == 2 || !(c == '.' || c.is_ascii_digit())
     });
     &version[..end.unwrap_or(version.len())]
+}
+
+/// The profile that a command line of `run` asks for; empty where there is none.
+pub(super) fn profile(command: &[String]) -> &str {
+    let mut words = command.iter().take_while(|word| *word != "--");
+    let given = words.find_map(|word| match word.strip_prefix("--profile")? {
+        "" => Some(None),
+        rest => rest.strip_prefix('=').map(Some),
+    });
+    match given {
+        Some(Some(name)) => name,
+        Some(None) => words.next().map_or("", String::as_str),
+        None if command.is_empty() => "",
+        None => Profile::Quick.name(),
+    }
 }
 
 /// A name as the verdict's file writes it.
@@ -346,6 +375,25 @@ mod tests {
         ];
         for (version, expected) in table {
             assert_eq!(line(version), expected, "{version}");
+        }
+    }
+
+    #[test]
+    fn profiles_stand_in_the_command() {
+        let table = [
+            ("", ""),
+            ("cargo xtask run kasan", "quick"),
+            (
+                "cargo xtask run kasan --profile standard --seed 7",
+                "standard",
+            ),
+            ("cargo xtask run --profile=full kasan", "full"),
+            ("cargo xtask run kasan -- ./repro --profile full", "quick"),
+            ("cargo xtask run kasan --profile", ""),
+        ];
+        for (command, expected) in table {
+            let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(profile(&words), expected, "{command}");
         }
     }
 

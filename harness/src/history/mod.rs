@@ -6,14 +6,23 @@
 //! | `store.rs` | the database, opened with suspicion and shared by writers |
 //! | `find.rs` | run directories below a folder |
 //! | `import.rs` | a run directory goes in, once |
-//! | `ask.rs` | the questions |
+//! | `ask.rs`, `trend.rs` | the questions: findings, and how measures went |
+//! | `segment.rs` | where a series of values shifts (pure) |
+//! | `simulate.rs` | histories without runs, to measure all that with |
+//! | `shifts.rs` | shifts by night and kernel, and how each is bisected (pure but for its question) |
 
 mod ask;
 mod find;
 mod import;
 mod schema;
+mod segment;
+mod shifts;
+pub mod simulate;
 mod store;
+mod trend;
 
-pub use ask::{Point, Rate, Series, Sighting, Since};
+pub use ask::{Rate, Sighting, Since};
 pub use find::runs_below;
+pub use shifts::{Shift, Shifts, Side, shifts};
 pub use store::History;
+pub use trend::{Kind, Point, Series};

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction};
 use crate::{Error, Result, error::Context};
 
 /// Step N leads from version N to N + 1. Steps are added, never changed.
-pub(super) const STEPS: &[&str] = &[FIRST];
+pub(super) const STEPS: &[&str] = &[FIRST, SECOND];
 
 /// Texts that repeat are kept once, so that looking for a part of a title reads few rows.
 const FIRST: &str = "
@@ -66,6 +66,12 @@ CREATE TABLE durations (
     elapsed_s REAL NOT NULL
 ) STRICT;
 CREATE INDEX durations_by_run ON durations (run);
+";
+
+/// Which commit to bisect from, and what a later run of the same is compared with.
+const SECOND: &str = "
+ALTER TABLE runs ADD COLUMN commit_id TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN profile TEXT NOT NULL DEFAULT '';
 ";
 
 /// A database's version.

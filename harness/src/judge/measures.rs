@@ -185,7 +185,8 @@ fn sample(records: &[RunRecord], read: &dyn Fn(&RunRecord) -> Option<f64>) -> Sa
     }
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+/// The middle value, or what lies between the middle two.
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let middle = sorted.len() / 2;

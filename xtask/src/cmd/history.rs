@@ -6,7 +6,7 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use harness::{
     exit,
-    history::{History, Rate, Series, Sighting, Since, runs_below},
+    history::{History, Kind, Rate, Series, Shift, Shifts, Sighting, Since, runs_below},
     report::escape::terminal_line,
 };
 use serde::Serialize;
@@ -16,7 +16,7 @@ use crate::ui;
 /// What past runs said, in one database: history.sqlite in the cache, or the file in KTWIN_HISTORY.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask history import target/ktwin/runs target/ktwin/matrices\n  cargo xtask history since 'use-after-free in fuse_backing_lookup'\n  cargo xtask history rate fuse_backing --json\n  cargo xtask history trend 'fio read iops'"
+    after_help = "Examples:\n  cargo xtask history import target/ktwin/runs target/ktwin/matrices\n  cargo xtask history since 'use-after-free in fuse_backing_lookup'\n  cargo xtask history rate fuse_backing --json\n  cargo xtask history trend 'fio read iops'\n  cargo xtask history shifts --measure 'instructions of'"
 )]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -56,7 +56,39 @@ enum Action {
         /// A part of its name.
         #[arg(value_name = "MEASURE")]
         measure: String,
+
+        /// All values, and not the newest of each series alone.
+        #[arg(long)]
+        all: bool,
     },
+    /// On which nights measures shifted, between which kernels, and the command that finds the commit.
+    #[command(
+        after_help = "Examples:\n  cargo xtask history shifts\n  cargo xtask history shifts --measure 'instructions of' --least 2 --json"
+    )]
+    Shifts {
+        /// A part of the measures' names; all measures without.
+        #[arg(
+            long,
+            value_name = "MEASURE",
+            default_value = "",
+            hide_default_value = true
+        )]
+        measure: String,
+
+        /// Leave out shifts of less than so many per cent of what was usual before.
+        #[arg(long, value_name = "PERCENT", default_value_t = 0.5, value_parser = percent)]
+        least: f64,
+    },
+}
+
+/// So many values of a series are shown.
+const NEWEST: usize = 20;
+
+fn percent(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.0..=1000.0).contains(&value) => Ok(value),
+        _ => Err("give a number of per cent, from 0 to 1000".to_owned()),
+    }
 }
 
 pub(crate) fn run(options: Options) -> Result<u8> {
@@ -65,12 +97,17 @@ pub(crate) fn run(options: Options) -> Result<u8> {
         Action::Import { dirs } => return import(&dirs, json),
         Action::Since { title } => show(json, &History::open()?.since(&title)?, since)?,
         Action::Rate { title } => show(json, &History::open()?.rate(&title)?, rate)?,
-        Action::Trend { measure } => show(json, &History::open()?.trend(&measure)?, trend)?,
+        Action::Trend { measure, all } => {
+            let newest = if all { usize::MAX } else { NEWEST };
+            let show_one = |series: &Series| trend(series, newest);
+            show(json, &History::open()?.trend(&measure)?, show_one)?;
+        }
+        Action::Shifts { measure, least } => shifts(json, &measure, least)?,
     }
     Ok(exit::PASS)
 }
 
-fn show<T: Serialize>(json: bool, answers: &[T], line: fn(&T)) -> Result<()> {
+fn show<T: Serialize>(json: bool, answers: &[T], line: impl Fn(&T)) -> Result<()> {
     if json {
         ui::out(&serde_json::to_string_pretty(answers)?);
     } else {
@@ -165,23 +202,92 @@ fn rate(one: &Rate) {
     ));
 }
 
-fn trend(series: &Series) {
-    line(&format!(
-        "{}, {} {}, {}.*, {}, {} CPUs, {}, QEMU {}",
-        series.measure,
-        series.config,
-        series.scenario,
-        series.line,
-        side(&series.variant, &series.patch),
-        series.cpus,
-        series.accel,
-        series.qemu
-    ));
-    for point in &series.points {
+fn trend(series: &Series, newest: usize) {
+    line(&place(&series.kind));
+    let older = series.points.len().saturating_sub(newest);
+    if older > 0 {
+        line(&format!("  {older} older ones, with --all"));
+    }
+    for point in &series.points[older..] {
         line(&format!(
             "  {}  {:10}  {:>14.3} {}",
-            point.started, point.kernel, point.value, series.unit
+            point.started, point.kernel, point.value, series.kind.unit
         ));
+    }
+}
+
+fn place(kind: &Kind) -> String {
+    format!(
+        "{}, {} {}, {}.*, {}, {} CPUs, {}, QEMU {}",
+        kind.measure,
+        kind.config,
+        kind.scenario,
+        kind.line,
+        side(&kind.variant, &kind.patch),
+        kind.cpus,
+        kind.accel,
+        kind.qemu
+    )
+}
+
+fn shifts(json: bool, measure: &str, least: f64) -> Result<()> {
+    let mut all = History::open()?.shifts(measure)?;
+    for one in &mut all {
+        let counts = |shift: &Shift| shift.share.is_none_or(|share| share.abs() * 100.0 >= least);
+        one.shifts.retain(counts);
+    }
+    if json {
+        return show(json, &all, |_| ());
+    }
+    let quiet = |one: &&Shifts| one.shifts.is_empty() && !one.too_few;
+    let (quiet, few) = (
+        all.iter().filter(quiet).count(),
+        all.iter().filter(|one| one.too_few).count(),
+    );
+    all.iter()
+        .filter(|one| !one.shifts.is_empty())
+        .for_each(shifted);
+    ui::out(&format!(
+        "{} series shifted, {quiet} did not, {few} have too few nights to tell",
+        all.len() - quiet - few
+    ));
+    Ok(())
+}
+
+fn shifted(one: &Shifts) {
+    line(&format!("{}, {} nights", place(&one.kind), one.nights));
+    for shift in &one.shifts {
+        shift_lines(shift, &one.kind.unit);
+    }
+}
+
+fn shift_lines(shift: &Shift, unit: &str) {
+    let share = shift
+        .share
+        .map_or_else(String::new, |share| format!("{:+.1} %, ", share * 100.0));
+    let interval = shift.by95.map_or_else(String::new, |[low, high]| {
+        format!(" (95 %: {low:+.3} to {high:+.3})")
+    });
+    let when = match shift.earliest == shift.latest {
+        true => String::new(),
+        false => format!(", or between {} and {}", shift.earliest, shift.latest),
+    };
+    line(&format!(
+        "  {}{when}: {share}{:+.3} {unit}{interval}",
+        shift.night, shift.by
+    ));
+    for (word, side) in [("before", &shift.before), ("after", &shift.after)] {
+        line(&format!(
+            "    {word:6}  {}  {} {}  {:.3} {unit} over {} nights  {}",
+            side.night, side.kernel, side.commit, side.median, side.nights, side.folder
+        ));
+    }
+    match (&shift.bisect, &shift.why_not) {
+        (Some(command), _) => line(&format!("    {command}")),
+        (None, why_not) => line(&format!(
+            "    no bisect: {}",
+            why_not.as_deref().unwrap_or_default()
+        )),
     }
 }
 

@@ -4,11 +4,13 @@ mod alike;
 mod bisect;
 mod boot;
 mod build;
+mod history;
 mod html;
 mod memory;
 mod quick;
 mod race;
 mod rate;
+mod shifts;
 mod splats;
 
 use anyhow::Result;
@@ -64,6 +66,11 @@ enum Name {
     /// Trials that bisect takes, against plain bisect and what any search must take, in simulated
     /// histories of 10 to 10,000 commits. Takes some minutes.
     Bisect,
+    /// How soon a shift in a measure is seen in simulated histories, and how often one that is none,
+    /// against Apache Otava where it is installed (`KTWIN_OTAVA` names it). Takes some minutes.
+    Shifts,
+    /// How long `history` takes to answer, over 100,000 simulated cells.
+    History,
     /// `run kasan --profile quick` with its kernels in the cache.
     Quick,
 }
@@ -139,6 +146,11 @@ pub(crate) fn run(options: Options) -> Result<u8> {
                 bisect::measure(&bench)?;
                 Vec::new()
             }
+            Name::Shifts => {
+                shifts::measure(&bench)?;
+                Vec::new()
+            }
+            Name::History => history::measure(&bench)?,
             Name::Quick => quick::measure()?,
         };
         figures.iter().for_each(|figure| bench.show(figure));
