@@ -260,12 +260,17 @@ pub(super) fn exec_ends(code: Option<i32>, error: Option<&'static str>) -> Chang
 
 /// The patch's one change: line 14 of fs/fuse/backing.c, in `touched_fn`; one line comes in at 5.
 pub(super) fn patch() -> Touched {
-    use crate::patch::{FileChange, Patch, Series};
     let before = "int a;\nint b;\nint c;\nint d;\n\nint f(void)\n{\n\treturn 1;\n}\n\
                   \nint touched_fn(void)\n{\n\treturn 2;\n}\n";
     let after = before
         .replace("int d;\n", "int d;\nint e;\n")
         .replace("return 2", "return 3");
+    patch_of(before, &after)
+}
+
+/// A patch that makes one text of fs/fuse/backing.c into another.
+pub(super) fn patch_of(before: &str, after: &str) -> Touched {
+    use crate::patch::{FileChange, Patch, Series};
     let path = Some("fs/fuse/backing.c".to_owned());
     let series = Series {
         patches: vec![Patch {
@@ -281,8 +286,8 @@ pub(super) fn patch() -> Touched {
         }],
         ..Series::default()
     };
-    Touched::of(&series, &|_| Some(before.to_owned()), &move |_| {
-        Some(after.clone())
+    Touched::of(&series, &|_| Some(before.to_owned()), &|_| {
+        Some(after.to_owned())
     })
 }
 

@@ -32,6 +32,13 @@ pub(super) struct Access {
     removed: bool,
 }
 
+impl Access {
+    /// Its function, and the file that this is in.
+    pub(super) fn function(&self) -> (&str, &str) {
+        (&self.file, &self.function)
+    }
+}
+
 /// The innermost place of each racing or faulting stack; none where one is not symbolized.
 fn accesses(splat: &Splat) -> Option<Vec<&Place>> {
     let places: Option<Vec<&Place>> = splat

@@ -5,6 +5,9 @@
 //! two accesses racing, one of them made by the same function, the other by another caller. That is
 //! the same unprotected field, met by one more pair. Where the patch touches a caller, both sides
 //! must be known: the call may be the patch's.
+//!
+//! A function that sets field after field of one word races with whoever reads it, at another line
+//! in each boot. That the patch touches such a function somewhere does not make the race its own.
 
 use std::collections::BTreeSet;
 
@@ -20,6 +23,9 @@ use crate::splat::Splat;
 /// One side of a race: whose it is, its own access and the other one.
 pub(super) type RaceSide = (String, Access, Access);
 
+/// A race's title, one of its accesses, and the file and function of the other.
+type Half = (String, Access, (String, String));
+
 /// What base is known to show.
 #[derive(Debug, Default)]
 pub(super) struct Known {
@@ -27,6 +33,8 @@ pub(super) struct Known {
     earlier: BTreeSet<(Kind, String, Option<Vec<Access>>)>,
     /// In any boot.
     sides: BTreeSet<RaceSide>,
+    /// In any boot.
+    halves: BTreeSet<Half>,
 }
 
 impl Known {
@@ -34,13 +42,28 @@ impl Known {
     pub(super) fn new(base: &[Observation], earlier: &[Splat], patch: Option<&Touched>) -> Self {
         let of_earlier = earlier.iter().flat_map(|splat| sides(splat, patch));
         let of_base = base.iter().flat_map(|seen| seen.sides.iter().cloned());
+        let earlier: BTreeSet<_> = earlier
+            .iter()
+            .map(|splat| (kind_of(splat), splat.title.clone(), race(splat, patch)))
+            .collect();
+        let races = earlier.iter().map(|(_, title, race)| (title, race));
+        let races = races.chain(base.iter().map(|seen| (&seen.title, &seen.race)));
         Self {
-            earlier: earlier
-                .iter()
-                .map(|splat| (kind_of(splat), splat.title.clone(), race(splat, patch)))
+            halves: races
+                .filter_map(|(title, race)| Some(halves(title, race.as_ref()?)))
+                .flatten()
                 .collect(),
             sides: of_base.chain(of_earlier).collect(),
+            earlier,
         }
+    }
+
+    /// Does base show one of the race's accesses racing with the other's function, at another line,
+    /// and does the patch leave what is near both lines alone?
+    pub(super) fn akin(&self, seen: &Observation) -> bool {
+        let race = seen.race.iter();
+        let mut halves = race.flat_map(|race| halves(&seen.title, race));
+        !seen.near && halves.any(|half| self.halves.contains(&half))
     }
 
     /// Why a finding that this run's base did not show is base's all the same.
@@ -68,4 +91,14 @@ impl Known {
             None
         }
     }
+}
+
+fn halves(title: &str, race: &[Access]) -> Vec<Half> {
+    let [a, b] = race else { return Vec::new() };
+    let half = |own: &Access, other: &Access| {
+        let (file, function) = other.function();
+        let other = (file.to_owned(), function.to_owned());
+        (title.to_owned(), own.clone(), other)
+    };
+    vec![half(a, b), half(b, a)]
 }

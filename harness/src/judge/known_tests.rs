@@ -126,3 +126,82 @@ fn what_only_earlier_boots_showed_is_no_finding() {
     setup.earlier = vec![of_callers(("open", 7), ("init", 9))];
     assert!(setup.judge().findings.is_empty());
 }
+
+/// `f` sets forty fields in lines 3 to 42, and the patch changes what is set in line 20; `g`, in line
+/// 46, is left alone. Which of base's races make the variant's, at other lines of `f`, less than new?
+#[test]
+fn a_touched_function_that_base_shows_racing_too() {
+    let text = |twentieth: &str| {
+        let fields: String = (3..43)
+            .map(|line| match line {
+                20 => format!("\t{twentieth}\n"),
+                _ => format!("\tx.f{line} = 1;\n"),
+            })
+            .collect();
+        format!("int f(void)\n{{\n{fields}}}\n\nint g(void)\n{{\n\treturn x.f1;\n}}\n")
+    };
+    let race = |f: u32, g: u32| {
+        splat(
+            "kcsan",
+            "KCSAN: data-race in f / g",
+            &[("f", Some(f)), ("g", Some(g))],
+        )
+    };
+    let titled = |title: &str, race: Splat| Splat {
+        title: title.into(),
+        ..race
+    };
+    type Row = (&'static str, Vec<Splat>, Splat, Status);
+    let table: [Row; 6] = [
+        ("nothing on base", vec![], race(40, 46), Status::New),
+        (
+            "the same reader",
+            vec![race(30, 46)],
+            race(40, 46),
+            Status::Unconfirmed,
+        ),
+        (
+            "another reader",
+            vec![race(30, 47)],
+            race(40, 46),
+            Status::New,
+        ),
+        (
+            "the patch's own line",
+            vec![race(30, 46)],
+            race(20, 46),
+            Status::New,
+        ),
+        (
+            "a line next to it",
+            vec![race(30, 46)],
+            race(23, 46),
+            Status::New,
+        ),
+        (
+            "another title",
+            vec![titled("KCSAN: data-race in e / g", race(30, 46))],
+            race(40, 46),
+            Status::New,
+        ),
+    ];
+    for (what, base, variant, status) in table {
+        for is_earlier in [false, true] {
+            let (now, earlier) = match is_earlier {
+                true => (vec![], base.clone()),
+                false => (base.clone(), vec![]),
+            };
+            let mut setup = Setup::new(vec![splats(now)], vec![splats(vec![variant.clone()])]);
+            setup.touched = Some(patch_of(&text("x.f20 = 1;"), &text("x.f20 = 2;")));
+            setup.earlier = earlier;
+            let comparison = setup.judge();
+            let mut findings = comparison.findings.iter();
+            let found = findings.find(|one| one.status != Status::Fixed);
+            assert_eq!(
+                found.map(|one| one.status),
+                Some(status),
+                "{what}: {comparison:?}"
+            );
+        }
+    }
+}

@@ -79,7 +79,8 @@ pub(super) fn of(group: &Group<'_>, known: &Known, input: &JudgeInput<'_>) -> Ju
     if let Some(why) = known.explains(group) {
         return settled(Status::Common, format!("{counts}; {why}"));
     }
-    if let Some(frame) = group.variant.iter().find_map(|seen| seen.touched.as_ref()) {
+    let mut own = group.variant.iter().filter(|seen| !known.akin(seen));
+    if let Some(frame) = own.find_map(|seen| seen.touched.as_ref()) {
         return settled(Status::New, format!("the patch touches {frame}; {counts}"));
     }
     let rule = |wanted: Rule| group.variant.iter().any(|seen| seen.rule == wanted);
@@ -96,9 +97,14 @@ pub(super) fn of(group: &Group<'_>, known: &Known, input: &JudgeInput<'_>) -> Ju
         true => "further boots may settle it",
         false => "no boots are left that could settle it",
     };
+    let akin = group.variant.iter().any(|seen| known.akin(seen));
+    let whose = match akin {
+        true => "base shows one of these accesses racing with the same function at another line",
+        false => "no frame in the patch",
+    };
     Judged {
         status: Status::Unconfirmed,
-        why: format!("{counts}, no frame in the patch; {left}"),
+        why: format!("{counts}, {whose}; {left}"),
         settles,
     }
 }
