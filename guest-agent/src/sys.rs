@@ -77,6 +77,15 @@ pub(crate) fn answer_open(reply: ReplyOpen, handle: FileHandle, flags: FopenFlag
     let _ = backing.into_raw();
 }
 
+/// Makes the calling thread, and those that it starts from now on, wait for the CPU to be given up
+/// when they are woken, instead of taking it from whoever runs.
+pub(crate) fn wait_for_cpu() -> Result<(), Errno> {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: the call reads a structure from a pointer to a live one.
+    let done = unsafe { libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters) };
+    Errno::result(done).map(drop)
+}
+
 /// The attributes of what a descriptor refers to, O_PATH ones included.
 pub(crate) fn statx(fd: BorrowedFd<'_>) -> Result<libc::statx, Errno> {
     let mut found = MaybeUninit::<libc::statx>::zeroed();

@@ -89,7 +89,7 @@ impl Scenario {
     pub fn acceptance(&self, title: &str, variant: &str, today: &str) -> Acceptance {
         let mut entries = self.accepted.iter();
         let fits = |entry: &&Accepted| {
-            entry.title == title && entry.variant.as_deref().is_none_or(|own| own == variant)
+            entry.names(title) && entry.variant.as_deref().is_none_or(|own| own == variant)
         };
         let Some(entry) = entries.find(fits) else {
             return Acceptance::default();
@@ -196,6 +196,19 @@ pub struct Accepted {
     pub until: String,
 }
 
+impl Accepted {
+    /// Is it about what bears this title? A cost without a number of ids is meant at any of them.
+    fn names(&self, title: &str) -> bool {
+        let Some(rest) = title.strip_prefix(&self.title) else {
+            return false;
+        };
+        let ids = rest
+            .strip_prefix(" at ")
+            .and_then(|r| r.strip_suffix(" ids"));
+        rest.is_empty() || ids.is_some_and(|ids| ids.parse::<u32>().is_ok())
+    }
+}
+
 /// Whether a finding or a measure is accepted today.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Acceptance {
@@ -203,4 +216,52 @@ pub struct Acceptance {
     pub current: Option<String>,
     /// That it was, for the end of an explanation; empty where it was not.
     pub expired: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_entry_is_about() {
+        for (entry, title, is_about) in [
+            ("KASAN: x in y", "KASAN: x in y", true),
+            ("KASAN: x in y", "KASAN: x in y2", false),
+            ("instructions of lookup", "instructions of lookup", true),
+            (
+                "instructions of lookup",
+                "instructions of lookup at 100 ids",
+                true,
+            ),
+            (
+                "instructions of lookup at 100 ids",
+                "instructions of lookup",
+                false,
+            ),
+            (
+                "instructions of lookup at 1 ids",
+                "instructions of lookup at 100 ids",
+                false,
+            ),
+            (
+                "instructions of lookup",
+                "instructions of lookup at all ids",
+                false,
+            ),
+            (
+                "instructions of",
+                "instructions of lookup at 100 ids",
+                false,
+            ),
+            ("memory", "memory per id", false),
+        ] {
+            let entry = Accepted {
+                title: entry.into(),
+                variant: None,
+                reason: String::new(),
+                until: String::new(),
+            };
+            assert_eq!(entry.names(title), is_about, "{}: {title}", entry.title);
+        }
+    }
 }
