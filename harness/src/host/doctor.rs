@@ -1,11 +1,14 @@
 //! What ktwin needs of this host, what is missing, and the one command that mends it.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-};
+use std::{env, fs, path::Path};
 
-use crate::{Error, Result, cancel::Cancel, host::Cmd};
+pub use super::needs::{Extra, find};
+use super::{
+    Cmd,
+    needs::{NEEDS, Need, WISHES, found},
+    packages::{Manager, install_line, privileged},
+};
+use crate::{Error, Result, cancel::Cancel};
 
 /// Disk space that a first run of all configs takes, in bytes.
 const DISK_WANTED: u64 = 16 << 30;
@@ -13,235 +16,6 @@ const DISK_WANTED: u64 = 16 << 30;
 const DISK_NEEDED: u64 = 4 << 30;
 /// Memory under which two guests' worth of work swaps, in bytes.
 const MEMORY_WANTED: u64 = 4 << 30;
-
-/// How a need is looked for.
-#[derive(Debug, Clone, Copy)]
-enum Probe {
-    /// A program in `PATH` or the system's own folders.
-    Program(&'static str),
-    /// Any of these files.
-    File(&'static [&'static str]),
-    /// A static C library that the compiler finds.
-    StaticLib(&'static str),
-}
-
-/// One thing that must be there: a row a need.
-struct Need {
-    what: &'static str,
-    why: &'static str,
-    probe: Probe,
-    /// Packages for apt, dnf and pacman.
-    packages: [&'static str; 3],
-}
-
-const NEEDS: &[Need] = &[
-    need(
-        "gcc",
-        "compiles the kernel",
-        Probe::Program("gcc"),
-        ["gcc", "gcc", "gcc"],
-    ),
-    need(
-        "make",
-        "builds the kernel",
-        Probe::Program("make"),
-        ["make", "make", "make"],
-    ),
-    need(
-        "ld",
-        "links the kernel",
-        Probe::Program("ld"),
-        ["binutils", "binutils", "binutils"],
-    ),
-    need(
-        "git",
-        "applies patches",
-        Probe::Program("git"),
-        ["git", "git", "git"],
-    ),
-    need(
-        "flex",
-        "kbuild's parser",
-        Probe::Program("flex"),
-        ["flex", "flex", "flex"],
-    ),
-    need(
-        "bison",
-        "kbuild's parser",
-        Probe::Program("bison"),
-        ["bison", "bison", "bison"],
-    ),
-    need(
-        "bc",
-        "kbuild's constants",
-        Probe::Program("bc"),
-        ["bc", "bc", "bc"],
-    ),
-    need(
-        "perl",
-        "kbuild's scripts",
-        Probe::Program("perl"),
-        ["perl-base", "perl", "perl"],
-    ),
-    need(
-        "tar",
-        "unpacks sources",
-        Probe::Program("tar"),
-        ["tar", "tar", "tar"],
-    ),
-    need(
-        "xz",
-        "unpacks sources",
-        Probe::Program("xz"),
-        ["xz-utils", "xz", "xz"],
-    ),
-    need(
-        "libelf headers",
-        "objtool",
-        Probe::File(&["/usr/include/gelf.h", "/usr/include/libelf/gelf.h"]),
-        ["libelf-dev", "elfutils-libelf-devel", "libelf"],
-    ),
-    need(
-        "libc.a",
-        "the static guest agent",
-        Probe::StaticLib("libc.a"),
-        ["libc6-dev", "glibc-static", "glibc"],
-    ),
-    need(
-        "qemu-system-x86_64",
-        "runs the guests",
-        Probe::Program("qemu-system-x86_64"),
-        ["qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86"],
-    ),
-    need(
-        "bubblewrap",
-        "confines builds and guests",
-        Probe::Program("bwrap"),
-        ["bubblewrap", "bubblewrap", "bubblewrap"],
-    ),
-    need(
-        "fio",
-        "the throughput load",
-        Probe::Program("fio"),
-        ["fio", "fio", "fio"],
-    ),
-    need(
-        "mke2fs",
-        "makes disk images",
-        Probe::Program("mke2fs"),
-        ["e2fsprogs", "e2fsprogs", "e2fsprogs"],
-    ),
-];
-
-/// What nothing needs, and much is quicker with.
-const WISHES: &[Need] = &[need(
-    "ccache",
-    "kernels build quicker the second time",
-    Probe::Program("ccache"),
-    ["ccache", "ccache", "ccache"],
-)];
-
-/// What only some commands need.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Extra {
-    /// Slurm's daemons and commands, for the test of matrices on a cluster.
-    Slurm,
-}
-
-impl Extra {
-    fn needs(self) -> &'static [Need] {
-        match self {
-            Extra::Slurm => SLURM,
-        }
-    }
-}
-
-const SLURM: &[Need] = &[
-    need(
-        "sbatch",
-        "submits matrices",
-        Probe::Program("sbatch"),
-        ["slurm-client", "slurm", "slurm-llnl"],
-    ),
-    need(
-        "slurmctld",
-        "a cluster on this host",
-        Probe::Program("slurmctld"),
-        ["slurmctld", "slurm-slurmctld", "slurm-llnl"],
-    ),
-    need(
-        "slurmd",
-        "its nodes",
-        Probe::Program("slurmd"),
-        ["slurmd", "slurm-slurmd", "slurm-llnl"],
-    ),
-    need(
-        "munged",
-        "its credentials",
-        Probe::Program("munged"),
-        ["munge", "munge", "munge"],
-    ),
-];
-
-const fn need(
-    what: &'static str,
-    why: &'static str,
-    probe: Probe,
-    packages: [&'static str; 3],
-) -> Need {
-    Need {
-        what,
-        why,
-        probe,
-        packages,
-    }
-}
-
-/// A package manager that we know how to ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manager {
-    /// Debian and its kin.
-    Apt,
-    /// Fedora and its kin.
-    Dnf,
-    /// Arch and its kin.
-    Pacman,
-}
-
-impl Manager {
-    const ALL: [(Manager, &'static str); 3] = [
-        (Manager::Apt, "apt-get"),
-        (Manager::Dnf, "dnf"),
-        (Manager::Pacman, "pacman"),
-    ];
-
-    /// This host's.
-    pub fn here() -> Option<Self> {
-        Self::ALL
-            .iter()
-            .find(|(_, program)| find(program).is_some())
-            .map(|(manager, _)| *manager)
-    }
-
-    /// The commands that install packages, without `sudo`.
-    fn install(self, packages: &[&str]) -> Vec<Vec<String>> {
-        let words = |fixed: &[&str]| {
-            fixed
-                .iter()
-                .chain(packages)
-                .map(|s| (*s).to_owned())
-                .collect()
-        };
-        match self {
-            Manager::Apt => vec![
-                vec!["apt-get".into(), "update".into()],
-                words(&["apt-get", "install", "--yes", "--no-install-recommends"]),
-            ],
-            Manager::Dnf => vec![words(&["dnf", "install", "--assumeyes"])],
-            Manager::Pacman => vec![words(&["pacman", "-S", "--needed", "--noconfirm"])],
-        }
-    }
-}
 
 /// How a line of the doctor's came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -407,24 +181,6 @@ fn toolchain(cancel: &Cancel) -> Line {
     }
 }
 
-fn found(probe: Probe, cancel: &Cancel) -> Option<String> {
-    match probe {
-        Probe::Program(name) => find(name).map(|p| p.display().to_string()),
-        Probe::File(paths) => paths
-            .iter()
-            .find(|p| Path::new(p).exists())
-            .map(|p| (*p).to_owned()),
-        Probe::StaticLib(name) => {
-            let output = Cmd::new("gcc")
-                .arg(format!("-print-file-name={name}"))
-                .run_ok(cancel)
-                .ok()?;
-            // gcc echoes the bare name where it finds nothing.
-            Some(output.text()).filter(|path| path != name)
-        }
-    }
-}
-
 fn qemu(cancel: &Cancel) -> Option<Line> {
     const NAME: &str = "QEMU's version";
     let output = Cmd::new(find("qemu-system-x86_64")?)
@@ -528,36 +284,6 @@ fn gib(bytes: u64) -> String {
     format!("{:.1} GiB", bytes as f64 / f64::from(1 << 30))
 }
 
-/// A program in `PATH`, or where distributions keep programs for root.
-pub fn find(program: &str) -> Option<PathBuf> {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let extra = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].map(PathBuf::from);
-    env::split_paths(&path)
-        .chain(extra)
-        .map(|d| d.join(program))
-        .find(|p| is_program(p))
-}
-
-fn is_program(path: &Path) -> bool {
-    nix::unistd::access(path, nix::unistd::AccessFlags::X_OK).is_ok() && path.is_file()
-}
-
-fn install_line(manager: Manager, packages: &[&str]) -> Option<String> {
-    let words = manager
-        .install(packages)
-        .pop()
-        .filter(|_| !packages.is_empty())?;
-    Some(privileged(words).join(" "))
-}
-
-fn privileged(words: Vec<String>) -> Vec<String> {
-    if nix::unistd::geteuid().is_root() {
-        words
-    } else {
-        [vec!["sudo".into()], words].concat()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -595,12 +321,5 @@ mod tests {
             manager: Some(Manager::Apt),
         };
         assert_eq!(none.mend(), None);
-    }
-
-    #[test]
-    fn every_need_has_a_package_everywhere() {
-        for need in NEEDS.iter().chain(WISHES).chain(SLURM) {
-            assert!(need.packages.iter().all(|p| !p.is_empty()), "{}", need.what);
-        }
     }
 }

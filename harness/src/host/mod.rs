@@ -2,5 +2,7 @@
 
 pub mod command;
 pub mod doctor;
+mod needs;
+mod packages;
 
 pub use command::{Cmd, Output, quote};

@@ -26,7 +26,10 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: Options) -> Result<u8> {
     let cancel = host::cancel_on_signals()?;
-    let extras: &[Extra] = if options.full { &[Extra::Slurm] } else { &[] };
+    let extras: &[Extra] = match options.full {
+        true => &[Extra::Tests, Extra::Slurm],
+        false => &[Extra::Tests],
+    };
     host::prepare_for(extras, &Cache::open()?, &cancel, options.yes)?;
     let shell = Shell::new()?;
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
