@@ -112,6 +112,11 @@ impl Machine {
 }
 
 impl Process {
+    /// The group of its processes.
+    pub fn group(&self) -> Pid {
+        self.group
+    }
+
     /// Waits for its end. What bubblewrap held may outlive it by a moment; the sockets' end of
     /// file says when that is gone too.
     ///

@@ -232,6 +232,7 @@ impl<'a> Collector<'a> {
                     started_s: at_s,
                     ended_s: None,
                     counters: Default::default(),
+                    others: None,
                 })
             }
             GuestMessage::Heartbeat { phase, counters } => {

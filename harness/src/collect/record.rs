@@ -119,6 +119,9 @@ pub struct PhaseRecord {
     pub ended_s: Option<f64>,
     /// The last counts that came.
     pub counters: Counters,
+    /// The share of the host's CPUs that went to others meanwhile, 0 to 1; none where that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<f64>,
 }
 
 /// What the agent saw, and when it said so.

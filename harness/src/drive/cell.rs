@@ -10,6 +10,7 @@ use protocol::GuestMessage;
 
 use super::{
     limits::Limits,
+    neighbours::Neighbours,
     pump::{Event as Driven, Go, drive},
 };
 use crate::{
@@ -186,7 +187,7 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
         .enable_all()
         .build()
         .host(|| "failed to set up the event loop".into())?;
-    let (cause, elapsed) = runtime.block_on(async {
+    let (cause, elapsed, neighbours) = runtime.block_on(async {
         let mut machine = Machine::start(&line)?;
         let fed = context.restored.map(|restored| {
             let (folder, file) = (restored.sockets.to_owned(), &restored.snapshot.file);
@@ -194,6 +195,7 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
             tokio::task::spawn_blocking(move || snapshot::feed(&folder, &file, &cancel))
         });
         let mut provoking = None;
+        let mut neighbours = Neighbours::of(machine.process.group());
         let mut observe = |at, event: Driven<'_>| {
             if let (Some(provoked), Driven::Message(GuestMessage::Hello(_))) =
                 (&context.provoked, &event)
@@ -205,6 +207,7 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
             if let Some(watched) = &context.watched {
                 watched.follow(&event)?;
             }
+            neighbours.follow(&event);
             collector.take(at, event)?;
             let enough = context.until.is_some_and(|wanted| collector.showed(wanted));
             Ok(if enough { Go::Enough } else { Go::On })
@@ -231,9 +234,10 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
         if let Some(fed) = fed {
             fed.await.host(|| "failed to restore a snapshot".into())??;
         }
-        Ok::<_, crate::Error>((cause, machine.started.elapsed()))
+        Ok::<_, crate::Error>((cause, machine.started.elapsed(), neighbours))
     })?;
     let mut record = collector.finish(cause, elapsed)?;
+    neighbours.note(&mut record);
     if let Some(Watched { board, .. }) = context.watched {
         record.stalls = board.counts()?;
         record.coverage = board.coverage()?;
@@ -241,7 +245,6 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
         if record.hello.is_some() && !board.loaded()? {
             record.end = unloaded();
         }
-        dir.write_record(&record)?;
     }
     if let Some(Counted { counting, .. }) = context.counted {
         match counting.read()? {
@@ -249,8 +252,8 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
             None if record.hello.is_some() => record.end = unloaded(),
             None => {}
         }
-        dir.write_record(&record)?;
     }
+    dir.write_record(&record)?;
     Ok(record)
 }
 

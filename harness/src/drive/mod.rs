@@ -7,6 +7,7 @@
 //! | `watchdog.rs` | when to end a guest, fed with what it says and with the clock |
 //! | `conclude.rs` | from what stopped a boot to what that means |
 //! | `pump.rs` | the sockets, the clock and the observer, brought together |
+//! | `neighbours.rs` | what others had of the host meanwhile |
 //! | `cell.rs` | one boot from its start to its record |
 //! | `snapshot.rs` | one boot to the agent's hello, kept in a file |
 
@@ -14,6 +15,7 @@ mod cell;
 mod conclude;
 pub mod limits;
 mod lines;
+mod neighbours;
 mod pump;
 mod snapshot;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The host: its programs, and what it lacks.
 
+pub mod busy;
 pub mod command;
 pub mod doctor;
 mod needs;

@@ -144,9 +144,10 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
     }
     let mut measures = measures::measures(input.base, input.boots);
     if let Some(rules) = &input.rules {
+        let taken = measures::taken(input.base, input.boots);
         let judged = measures.iter_mut().filter(|m| measures::is_throughput(m));
         for measure in judged {
-            throughput::judge(measure, rules);
+            throughput::judge(measure, rules, taken);
             if measure.judgement == Some(Judgement::Unclear) && input.reruns_left > 0 {
                 rerun.push(measure.name.clone());
             }

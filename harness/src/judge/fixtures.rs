@@ -64,6 +64,7 @@ pub(crate) fn good(id: &str) -> RunRecord {
                     .into(),
                 _ => BTreeMap::new(),
             },
+            others: None,
         })
         .collect();
     RunRecord {

@@ -104,6 +104,9 @@ pub(super) fn measures(base: &[RunRecord], variant: &[RunRecord]) -> Vec<Measure
     all
 }
 
+/// The load whose throughput is judged.
+const FIO: &str = "fio";
+
 /// Whether a measure is one of throughput, which is judged.
 pub fn is_throughput(measure: &Measure) -> bool {
     measure.name.starts_with(THROUGHPUT)
@@ -116,8 +119,25 @@ pub fn judged_throughput(
     rules: &Rules,
 ) -> Option<Measure> {
     let mut measure = measures(base, variant).into_iter().find(is_throughput)?;
-    throughput::judge(&mut measure, rules);
+    throughput::judge(&mut measure, rules, taken(base, variant));
     Some(measure)
+}
+
+/// How far apart the sides' throughputs may be for their neighbours' sake alone, as the logarithm of a
+/// ratio: what fio does is at worst in proportion to the CPUs that others left.
+pub(super) fn taken(base: &[RunRecord], variant: &[RunRecord]) -> f64 {
+    // However much others had, something was left.
+    const MOST: f64 = 0.95;
+    let left = |records: &[RunRecord]| {
+        let phases = records.iter().flat_map(|record| &record.phases);
+        let fio = phases.filter(|phase| phase.name == FIO);
+        let left = fio.filter_map(|phase| Some(1.0 - phase.others?.clamp(0.0, MOST)));
+        median(&left.collect::<Vec<f64>>())
+    };
+    match (left(base), left(variant)) {
+        (Some(base), Some(variant)) => (variant / base).ln().abs(),
+        _ => 0.0,
+    }
 }
 
 /// I/Os that fio did.

@@ -33,8 +33,9 @@ pub struct Rules {
     pub spread: Option<f64>,
 }
 
-/// Judges a measure of which more is better.
-pub(super) fn judge(measure: &mut Measure, rules: &Rules) {
+/// Judges a measure of which more is better. `taken` is what neighbours may have made of the sides'
+/// ratio, as a logarithm: where there are several boots a side, by turns, they shared it.
+pub(super) fn judge(measure: &mut Measure, rules: &Rules, taken: f64) {
     let logs = |values: &[f64]| -> Option<Vec<f64>> {
         let all_positive = values.iter().all(|value| *value > 0.0);
         all_positive.then(|| values.iter().map(|value| value.ln()).collect())
@@ -48,7 +49,7 @@ pub(super) fn judge(measure: &mut Measure, rules: &Rules) {
     }
     measure.margin = Some(rules.margin);
     measure.judgement = Some(if base.len().min(variant.len()) < FEWEST {
-        beyond_doubt(&base, &variant, rules)
+        beyond_doubt(&base, &variant, rules, taken)
     } else {
         let ci = interval(&base, &variant, level(base.len(), rules.looks));
         measure.ci95 = ci.map(|ends| ends.map(f64::exp));
@@ -99,8 +100,8 @@ fn by_interval(ci: Option<[f64; 2]>, shift: f64, margin: f64) -> Judgement {
 }
 
 /// Too few boots for an interval: only what nobody would doubt.
-fn beyond_doubt(base: &[f64], variant: &[f64], rules: &Rules) -> Judgement {
-    let bound = BEYOND_DOUBT * rules.spread.unwrap_or(UNKNOWN_SPREAD);
+fn beyond_doubt(base: &[f64], variant: &[f64], rules: &Rules, taken: f64) -> Judgement {
+    let bound = BEYOND_DOUBT * rules.spread.unwrap_or(UNKNOWN_SPREAD) + taken;
     let shift = shift(base, variant);
     match shift {
         shift if shift < -bound => Judgement::Worse,
@@ -189,7 +190,7 @@ mod tests {
 
     fn judged(base: &[f64], variant: &[f64], rules: &Rules) -> Option<Judgement> {
         let mut measure = measure(base, variant);
-        judge(&mut measure, rules);
+        judge(&mut measure, rules, 0.0);
         measure.judgement
     }
 
@@ -240,6 +241,47 @@ mod tests {
         assert_eq!(judged(&[100.0], &[85.0], &known), Some(Worse));
     }
 
+    /// One boot a side, the variant's at 0.3 of base's: what others had of the host meanwhile.
+    #[test]
+    fn a_boot_among_neighbours_is_no_slower_kernel() {
+        use Judgement::{Unclear, Worse};
+        let among = |change: Change, others: Option<f64>| -> Change {
+            Box::new(move |record| {
+                change(record);
+                let fio = record.phases.iter_mut().filter(|phase| phase.name == "fio");
+                fio.for_each(|phase| phase.others = others);
+            })
+        };
+        for (base, variant, expected) in [
+            (None, None, Worse),
+            (Some(0.1), Some(0.1), Worse),
+            (Some(0.0), Some(0.2), Worse),
+            (Some(0.0), Some(0.7), Unclear),
+            (Some(0.7), Some(0.0), Unclear),
+            (Some(0.0), Some(1.0), Unclear),
+            (None, Some(0.7), Worse),
+        ] {
+            let mut setup = Setup::new(
+                boots(&[100.0])
+                    .into_iter()
+                    .map(|boot| among(boot, base))
+                    .collect(),
+                boots(&[30.0])
+                    .into_iter()
+                    .map(|boot| among(boot, variant))
+                    .collect(),
+            );
+            setup.rules = Some(rules(STANDARD));
+            let comparison = setup.judge();
+            let fio = comparison
+                .measures
+                .iter()
+                .find(|one| one.name == "fio iops");
+            let judgement = fio.and_then(|one| one.judgement);
+            assert_eq!(judgement, Some(expected), "{base:?} {variant:?}");
+        }
+    }
+
     /// All looks together call a kernel better or worse than itself no more often than they may.
     #[test]
     fn looks_share_one_error_rate() {
@@ -253,7 +295,7 @@ mod tests {
                 let mut settled = (looks.0..=looks.1).filter_map(|n| {
                     let [base, variant] = [0, 1].map(|side: usize| &sides[side][..n as usize]);
                     let mut measure = measure(base, variant);
-                    judge(&mut measure, &rules);
+                    judge(&mut measure, &rules, 0.0);
                     measure.judgement.filter(|j| *j != Judgement::Unclear)
                 });
                 settled.next().is_some_and(|j| j != Judgement::Equivalent)
@@ -267,7 +309,7 @@ mod tests {
     fn more_boots_are_the_more_the_less_is_clear() {
         let more = |base: &[f64], variant: &[f64]| {
             let mut measure = measure(base, variant);
-            judge(&mut measure, &rules(STANDARD));
+            judge(&mut measure, &rules(STANDARD), 0.0);
             more_boots(&measure)
         };
         let little = more(&[100.0, 104.0, 97.0, 101.0], &[99.0, 103.0, 98.0, 102.0]).unwrap();

@@ -1,0 +1,52 @@
+//! How much of the host others had while each phase ran: a boot among neighbours is slower than its kernel.
+
+use nix::unistd::Pid;
+use protocol::GuestMessage;
+
+use super::pump::Event;
+use crate::{collect::record::RunRecord, host::busy::Moment};
+
+/// The phases of one machine.
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    group: Pid,
+    /// A phase's place in the plan, when it began, and what others had until it ended.
+    phases: Vec<(usize, Moment, Option<f64>)>,
+}
+
+impl Neighbours {
+    /// For a machine whose processes are one group's.
+    pub(super) fn of(group: Pid) -> Self {
+        let phases = Vec::new();
+        Self { group, phases }
+    }
+
+    /// Takes an event of the machine's.
+    pub(super) fn follow(&mut self, event: &Event<'_>) {
+        match event {
+            Event::Message(GuestMessage::PhaseStarted { index, .. }) => {
+                // A guest may say so as often as it likes; each phase is looked at once.
+                let begins = self.phases.last().is_none_or(|(last, ..)| last < index);
+                if let Some(now) = Moment::now(self.group).filter(|_| begins) {
+                    self.phases.push((*index, now, None));
+                }
+            }
+            Event::Message(GuestMessage::PhaseEnded { index, .. }) => {
+                let running = self.phases.last_mut();
+                if let Some((_, begun, others)) = running.filter(|(own, ..)| own == index) {
+                    *others = Moment::now(self.group).and_then(|now| begun.others(&now));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Writes into a record what was found.
+    pub(super) fn note(&self, record: &mut RunRecord) {
+        for phase in &mut record.phases {
+            let mut known = self.phases.iter();
+            let own = known.find(|(index, ..)| *index == phase.index);
+            phase.others = own.and_then(|(_, _, others)| *others);
+        }
+    }
+}
