@@ -5,17 +5,27 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     conditions, instructions, measures, memory,
-    observe::{Observation, observe},
+    observe::{Observation, is_notice, kind_of, observe},
     verdict::{Kind, Measure},
 };
 use crate::{
     collect::record::{End, RunRecord},
+    plan::Purpose,
     scenario::Acceptance,
     splat::Splat,
 };
 
 /// `git bisect run`'s exit code of a command that cannot say.
 const SKIP: i32 = 125;
+
+/// Figures that are made in boots of their own, by how their names start.
+const MADE_IN: [(&str, Purpose); 5] = [
+    ("instructions of ", Purpose::Counted),
+    ("emulated time of ", Purpose::Counted),
+    ("memory", Purpose::Weighed),
+    ("sparse memory", Purpose::Weighed),
+    ("time of open ", Purpose::Weighed),
+];
 
 /// Detectors that end with their first report, by what their titles hold: what they did not say
 /// after that is no miss.
@@ -90,19 +100,40 @@ impl Bound {
 }
 
 impl Followed {
-    /// Whether a splat is what is followed: nothing that comes after it matters.
-    pub fn is(&self, splat: &Splat) -> bool {
+    /// Whether a splat is what is followed: nothing that comes after it matters. `accepts` says which
+    /// titles the scenario accepts.
+    pub fn is(&self, splat: &Splat, accepts: &dyn Fn(&str) -> bool) -> bool {
         match self {
             Self::Title(title) => {
                 let mut titles = std::iter::once(&splat.title).chain(&splat.alternatives);
                 titles.any(|one| same(one, title))
             }
-            Self::Kind(Kind::Splat) => true,
+            Self::Kind(kind @ (Kind::Splat | Kind::Leak)) => {
+                kind_of(splat) == *kind && !is_notice(splat) && !accepts(&splat.title)
+            }
             Self::Kind(_) | Self::Any | Self::Measure { .. } => false,
         }
     }
 
-    /// What one boot says; `accepts` says which titles the scenario accepts.
+    /// In which boots a figure is made; none where no figure is followed.
+    pub fn made_in(&self) -> Option<Purpose> {
+        let Self::Measure { name, .. } = self else {
+            return None;
+        };
+        let made = MADE_IN.iter().find(|(start, _)| name.starts_with(start));
+        Some(made.map_or(Purpose::Loads, |(_, purpose)| *purpose))
+    }
+
+    /// What the boots of one trial say together of a figure, where each of them said nothing else.
+    pub fn figure(&self, boots: &[RunRecord]) -> Option<Shown> {
+        match self {
+            Self::Measure { name, bound } => Some(figure(boots, name, *bound)),
+            Self::Title(_) | Self::Kind(_) | Self::Any => None,
+        }
+    }
+
+    /// What one boot says; `accepts` says which titles the scenario accepts. Of a figure all boots of
+    /// a trial tell together, by [`Followed::figure`].
     pub fn in_boot(&self, record: &RunRecord, accepts: &dyn Fn(&str) -> bool) -> Shown {
         match &record.end {
             End::Interrupted => return Shown::Interrupted,
@@ -111,12 +142,20 @@ impl Followed {
         }
         let boots = std::slice::from_ref(record);
         let all = observe(boots, None, false);
-        let splat = record.splats.iter().find(|timed| self.is(&timed.splat));
+        let mut splats = record.splats.iter();
+        let splat = splats.find(|timed| self.is(&timed.splat, accepts));
         if let Some(timed) = splat {
             return Shown::Hit {
                 title: timed.splat.title.clone(),
                 evidence: format!("{}/{}", record.cell.id, timed.file),
             };
+        }
+        // What such a command leaves behind is no finding of its own.
+        if record.exec.iter().any(|exec| exec.code == Some(SKIP)) {
+            return Shown::Never(format!("the command exited with {SKIP}"));
+        }
+        if let Some(exec) = record.exec.iter().find_map(|exec| exec.error.as_ref()) {
+            return Shown::Never(format!("the command does not start: {exec}"));
         }
         if let Some(hit) = all.iter().find(|one| self.fits(one, accepts)) {
             return Shown::Hit {
@@ -124,14 +163,9 @@ impl Followed {
                 evidence: hit.evidence.clone(),
             };
         }
-        if record.exec.iter().any(|exec| exec.code == Some(SKIP)) {
-            return Shown::Never(format!("the command exited with {SKIP}"));
-        }
         if let Some(failed) = all.iter().find(|one| one.kind == Kind::BootFailed) {
-            return Shown::Never(format!("it does not boot: {}", failed.title));
-        }
-        if let Some(exec) = record.exec.iter().find_map(|exec| exec.error.as_ref()) {
-            return Shown::Never(format!("the command does not start: {exec}"));
+            // A busy host's boots fail too, by their limits: only several in a row say something.
+            return Shown::Blind(format!("it does not boot: {}", failed.title));
         }
         if record.end != End::Finished {
             let why = all.last().map_or("it did not end well", |one| &one.title);
@@ -143,16 +177,13 @@ impl Followed {
         if let Some(why) = self.idle(boots) {
             return Shown::Blind(why);
         }
-        match self {
-            Self::Measure { name, bound } => figure(boots, name, *bound),
-            Self::Title(_) | Self::Kind(_) | Self::Any => Shown::Miss,
-        }
+        Shown::Miss
     }
 
     fn fits(&self, one: &Observation, accepts: &dyn Fn(&str) -> bool) -> bool {
         match self {
             Self::Title(title) => same(&one.title, title),
-            Self::Kind(kind) => one.kind == *kind,
+            Self::Kind(kind) => one.kind == *kind && !accepts(&one.title),
             // A boot that fails is followed only where that was asked for.
             Self::Any => one.kind != Kind::BootFailed && !accepts(&one.title),
             Self::Measure { .. } => false,

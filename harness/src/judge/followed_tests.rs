@@ -7,7 +7,10 @@ use super::{
     followed::{Bound, Followed, Shown},
     verdict::Kind,
 };
-use crate::collect::record::{End, RunRecord};
+use crate::{
+    collect::record::{End, RunRecord},
+    plan::Purpose,
+};
 
 const TITLE: &str = "KASAN: slab-use-after-free Read in f";
 
@@ -16,7 +19,13 @@ fn title() -> Followed {
 }
 
 fn shown(followed: &Followed, record: &RunRecord) -> Shown {
-    followed.in_boot(record, &|title| title == "accepted")
+    match followed.in_boot(record, &|title| title == "accepted") {
+        Shown::Miss => {
+            let figure = followed.figure(std::slice::from_ref(record));
+            figure.unwrap_or(Shown::Miss)
+        }
+        said => said,
+    }
 }
 
 fn is_hit(followed: &Followed, record: &RunRecord) -> bool {
@@ -110,15 +119,18 @@ fn kinds_commands_and_boots() {
     assert!(is_hit(&Followed::Kind(Kind::CommandFailed), &record));
     assert!(!is_hit(&Followed::Kind(Kind::Hang), &record));
     record.exec[0].code = Some(125);
-    assert!(matches!(shown(&title(), &record), Shown::Never(_)));
+    for followed in [title(), any.clone(), Followed::Kind(Kind::CommandFailed)] {
+        assert!(matches!(shown(&followed, &record), Shown::Never(_)));
+    }
     let mut accepted = good("c-2");
     splats(vec![splat("kcsan", "accepted", &[])])(&mut accepted);
     assert_eq!(shown(&any, &accepted), Shown::Miss);
+    assert_eq!(shown(&Followed::Kind(Kind::Splat), &accepted), Shown::Miss);
 
     let mut failed = good("c-3");
     failed.hello = None;
     failed.end = End::BootFailed { why: "x".into() };
-    assert!(matches!(shown(&any, &failed), Shown::Never(_)));
+    assert!(matches!(shown(&any, &failed), Shown::Blind(_)));
     assert!(is_hit(&Followed::Kind(Kind::BootFailed), &failed));
     failed.end = End::Infrastructure { why: "x".into() };
     assert!(matches!(shown(&any, &failed), Shown::Spoiled(_)));
@@ -141,4 +153,22 @@ fn a_figure_past_its_bound() {
         panic!("a figure that is not there");
     };
     assert!(why.contains(iops), "{why}");
+}
+
+#[test]
+fn where_a_figure_is_made() {
+    for (name, purpose) in [
+        ("instructions of lookup at 100 ids", Purpose::Counted),
+        ("emulated time of lookup at 100 ids", Purpose::Counted),
+        ("memory per id: radix_tree_node", Purpose::Weighed),
+        ("sparse memory at 100 ids", Purpose::Weighed),
+        ("time of open at 100 ids", Purpose::Weighed),
+        ("fio read iops", Purpose::Loads),
+    ] {
+        let bound = Bound::Above(1.0);
+        let name = name.to_owned();
+        let followed = Followed::Measure { name, bound };
+        assert_eq!(followed.made_in(), Some(purpose), "{followed:?}");
+    }
+    assert_eq!(title().made_in(), None);
 }

@@ -127,7 +127,7 @@ pub(super) fn observe(
 
 /// kmemleak's own count of suspects, without any of them: the agent's second scan tells which of
 /// them are leaks.
-fn is_notice(splat: &Splat) -> bool {
+pub(super) fn is_notice(splat: &Splat) -> bool {
     kind_of(splat) == Kind::Leak && splat.stacks.is_empty() && splat.context.is_empty()
 }
 
