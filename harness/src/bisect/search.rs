@@ -234,8 +234,11 @@ impl Search {
             skipped,
         } = self.commits[self.bad()];
         let unconfirmed = |why| Some(Next::Done(Answer::Unconfirmed(why)));
-        if skipped && hits == 0 {
-            return unconfirmed(Unconfirmed::BadSkipped);
+        // It can be tried no more: what it showed before has to do.
+        match (skipped, hits) {
+            (true, 0) => return unconfirmed(Unconfirmed::BadSkipped),
+            (true, _) => return None,
+            (false, _) => {}
         }
         // Where it was tried for the search's own sake its hits may lie anywhere.
         let patience = self.patience().saturating_mul(hits + 1);
@@ -255,13 +258,11 @@ impl Search {
             misses,
             skipped,
         } = self.good;
-        if skipped {
-            return Some(Next::Done(Answer::Unconfirmed(Unconfirmed::GoodSkipped)));
-        }
         let (trials, wrong) = (hits + misses, 1.0 - self.aim.confidence);
-        match shares.speaks_for(self.aim.false_alarm, hits, misses) {
-            _ if trials == 0 => Some(Next::Try(Point::Good)),
+        let speaks = (trials > 0).then(|| shares.speaks_for(self.aim.false_alarm, hits, misses));
+        match speaks.unwrap_or(1.0) {
             ratio if ratio <= wrong => None,
+            _ if skipped => Some(Next::Done(Answer::Unconfirmed(Unconfirmed::GoodSkipped))),
             ratio if ratio >= 1.0 / wrong => {
                 let why = Unconfirmed::GoodShows { hits, trials };
                 Some(Next::Done(Answer::Unconfirmed(why)))
@@ -380,6 +381,19 @@ mod tests {
         search.skip(Point::Good);
         let skipped = Answer::Unconfirmed(Unconfirmed::GoodSkipped);
         assert_eq!(search.next(Costs::TRIALS), Next::Done(skipped));
+    }
+
+    #[test]
+    fn an_end_that_can_be_tried_no_more_keeps_what_it_said() {
+        let (bad, mut search) = (Point::Commit(9), line(10));
+        search.tried(bad, true);
+        search.skip(bad);
+        assert_eq!(search.next(Costs::TRIALS), Next::Try(Point::Good));
+        while_there(&mut search, Point::Good, |_| false);
+        search.skip(Point::Good);
+        let Next::Try(Point::Commit(0..9)) = search.next(Costs::TRIALS) else {
+            panic!("{:?}", search.next(Costs::TRIALS));
+        };
     }
 
     #[test]

@@ -33,6 +33,11 @@ use crate::{
     structures::{Size, sizes},
 };
 
+/// The signal that nobody can catch.
+const SIGKILL: i32 = 9;
+/// What gcc says where one of its programs got it.
+const COMPILER_KILLED: &str = "Killed signal terminated program";
+
 /// Largest outputs that are taken, in bytes.
 const LARGEST_IMAGE: u64 = 4 << 30;
 const LARGEST_TEXT: u64 = 4 << 20;
@@ -290,8 +295,14 @@ impl Build<'_> {
             None => format!("exit code {}", ran.output.code.unwrap_or(-1)),
         };
         let message = format!("{} {how} ({ended}):\n{}", self.name.what, said.error());
-        // Base's, too: whose fault that is depends on what else does not build.
-        let error = Error::new(Fault::Untestable, message);
+        // Base's, too: whose fault that is depends on what else does not build. But nothing that is
+        // built sends a kill: the host does, where memory runs out.
+        let killed = ran.output.signal == Some(SIGKILL) || message.contains(COMPILER_KILLED);
+        let fault = match killed {
+            true => Fault::Infrastructure,
+            false => Fault::Untestable,
+        };
+        let error = Error::new(fault, message);
         error.mend(format!("the whole log: {}", kbuild.log.display()))
     }
 }

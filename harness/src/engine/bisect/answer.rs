@@ -87,7 +87,8 @@ impl Run<'_> {
         let bad = bad.map_or("", String::as_str);
         let because = |commit: &str| {
             let why = self.why.get(commit).map_or("", String::as_str);
-            format!("cannot be tried: {why}")
+            // The journal remembers it: the same command would only say so again.
+            format!("cannot be tried: {why} (once that is mended, another --out begins anew)")
         };
         match why {
             Unconfirmed::BadIsQuiet { trials } => {

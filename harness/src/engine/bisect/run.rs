@@ -87,6 +87,7 @@ pub fn bisect(
         why: BTreeMap::new(),
         scouted: None,
         scouts: 0,
+        held_by_title: false,
         asked,
         ways,
         commits: &commits,
@@ -141,6 +142,8 @@ pub(super) struct Run<'a> {
     scouted: Option<Places>,
     /// Trials that only looked for that, and found nothing.
     scouts: u32,
+    /// Until it is, they are held where the title says.
+    held_by_title: bool,
 }
 
 impl Run<'_> {
@@ -385,8 +388,9 @@ impl Run<'_> {
             self.scouted = Some(Places::default());
             return Ok(false);
         }
-        if self.scouts == 0 {
+        if !self.held_by_title {
             self.trials.hold(scout::of_title(title))?;
+            self.held_by_title = true;
         }
         Ok(true)
     }

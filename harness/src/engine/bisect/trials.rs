@@ -16,7 +16,7 @@ use crate::{
     engine::{emulator::Spoiled, guests::Guests, symbols, watching::Subject},
     error::Context,
     event::Event,
-    judge::{Followed, Shown},
+    judge::Shown,
     plan::{self, BASE, Cell, Purpose},
     scenario::Scenario,
     source::Ways,
@@ -113,16 +113,40 @@ impl<'a> Trials<'a> {
             shown: Shown::Never("the scenario has nothing for this config to run".into()),
             splat: None,
         };
+        let mut boots = Vec::new();
         for cell in self.cells(commit, number) {
-            tried = self.boot(commit, image, &cell)?;
+            let (one, record) = self.boot(commit, image, &cell)?;
+            tried = one;
             if tried.shown != Shown::Miss {
-                break;
+                return Ok(tried);
+            }
+            boots.push(record);
+        }
+        if let Some(shown) = self
+            .asked
+            .followed
+            .figure(&boots)
+            .filter(|_| !boots.is_empty())
+        {
+            tried.shown = shown;
+        }
+        if tried.shown == Shown::Miss {
+            // There are many, and they say nothing more.
+            for boot in &boots {
+                let folder = self.dir.join(BOOTS).join(&boot.cell.id);
+                fs::remove_dir_all(&folder)
+                    .host(|| format!("failed to remove {}", folder.display()))?;
             }
         }
         Ok(tried)
     }
 
-    fn boot(&mut self, commit: &str, image: &KernelImage, cell: &Cell) -> Result<Tried> {
+    fn boot(
+        &mut self,
+        commit: &str,
+        image: &KernelImage,
+        cell: &Cell,
+    ) -> Result<(Tried, RunRecord)> {
         let run = self.dir.join(BOOTS);
         let folder = run.join(&cell.id);
         // What an attempt or a session before left.
@@ -134,26 +158,17 @@ impl<'a> Trials<'a> {
         let spoiled = Spoiled::of(&record, &run).filter(|_| emulated);
         let shown = match spoiled {
             Some(spoiled) => Shown::Spoiled(format!("it {}", spoiled.words())),
-            None => {
-                let today = crate::engine::date::today();
-                let accepts = |title: &str| {
-                    let acceptance = self.scenario.acceptance(title, BASE, &today);
-                    acceptance.current.is_some()
-                };
-                followed.in_boot(&record, &accepts)
-            }
+            None => followed.in_boot(&record, &|title| accepts(self.scenario, title)),
         };
         let mut splat = None;
         if let Shown::Hit { .. } = &shown {
             symbols::add(&mut record, image, None, &run, self.ways.watcher)?;
             let mut splats = record.splats.iter().map(|timed| &timed.splat);
-            splat = splats.find(|one| followed.is(one)).cloned();
-        } else if shown == Shown::Miss {
-            // There are many, and they say nothing more.
-            fs::remove_dir_all(&folder)
-                .host(|| format!("failed to remove {}", folder.display()))?;
+            splat = splats
+                .find(|one| followed.is(one, &|title| accepts(self.scenario, title)))
+                .cloned();
         }
-        Ok(Tried { shown, splat })
+        Ok((Tried { shown, splat }, record))
     }
 
     fn record(
@@ -164,8 +179,8 @@ impl<'a> Trials<'a> {
         run: &Path,
     ) -> Result<RunRecord> {
         self.keep(commit, image, cell)?;
-        let followed = &self.asked.followed;
-        let wanted = |splat: &Splat| followed.is(splat);
+        let (followed, scenario) = (&self.asked.followed, self.scenario);
+        let wanted = |splat: &Splat| followed.is(splat, &|title| accepts(scenario, title));
         let subject = Subject {
             touched: None,
             functions: &self.places.functions,
@@ -244,15 +259,17 @@ impl<'a> Trials<'a> {
             let wanted = apart.iter().filter(move |cell| cell.purpose == purpose);
             wanted.cloned().collect::<Vec<_>>()
         };
-        match &self.asked.followed {
-            Followed::Measure { name, .. } if name.starts_with("instructions") => {
-                of(Purpose::Counted)
-            }
-            Followed::Measure { name, .. } if name.starts_with("memory") => of(Purpose::Weighed),
+        match self.asked.followed.made_in() {
+            Some(purpose @ (Purpose::Counted | Purpose::Weighed)) => of(purpose),
             _ => match plan::shared(&all) {
                 Some(shared) => vec![shared],
                 None => apart,
             },
         }
     }
+}
+
+fn accepts(scenario: &Scenario, title: &str) -> bool {
+    let today = crate::engine::date::today();
+    scenario.acceptance(title, BASE, &today).current.is_some()
 }
