@@ -131,11 +131,14 @@ fn map(pairs: &[(&'static str, &str)]) -> Map {
         .collect()
 }
 
+/// What is kept from night to night.
+const CACHE: &str = "~/.cache/ktwin";
 /// What one job takes at most, in minutes: GitHub's own machines end it after six hours.
 const TIMEOUT_MIN: u64 = 360;
 
 fn github(plan: &Plan, file: &str, shards: usize) -> Github {
     let key = format!("ktwin-{}-{shards}-${{{{ matrix.shard }}}}-", plan.name);
+    let tonight = format!("{key}${{{{ github.run_id }}}}");
     let checkout = || Step::uses("actions/checkout@v4", &[]);
     let run = format!(
         "cargo xtask matrix run {} --shard ${{{{ matrix.shard }}}}/{shards} --out {OUT} --yes",
@@ -144,17 +147,21 @@ fn github(plan: &Plan, file: &str, shards: usize) -> Github {
     let always = Some("${{ always() }}");
     let cells = vec![
         checkout(),
+        // An entry is never written again, so each night has its own, and begins with the last one's.
         Step::uses(
-            "actions/cache@v4",
-            // An entry is never written again, so each night has its own, and begins with the last one's.
-            &[
-                ("path", "~/.cache/ktwin"),
-                ("key", &format!("{key}${{{{ github.run_id }}}}")),
-                ("restore-keys", &key),
-            ],
+            "actions/cache/restore@v4",
+            &[("path", CACHE), ("key", &tonight), ("restore-keys", &key)],
         ),
         Step::run("What the host lacks", "cargo xtask doctor --fix".to_owned()),
         Step::run("Cells of this shard", run),
+        // After a night with a regression, too: its kernels are as good as any.
+        Step {
+            condition: always,
+            ..Step::uses(
+                "actions/cache/save@v4",
+                &[("path", CACHE), ("key", &tonight)],
+            )
+        },
         Step {
             condition: always,
             ..Step::uses(

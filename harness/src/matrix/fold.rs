@@ -192,11 +192,13 @@ fn excuse(
     let counts = |finding: &&FindingSummary| {
         matches!(finding.status, Status::New | Status::Unconfirmed) && finding.accepted.is_none()
     };
+    // What failed without any finding did not fail for these.
+    let shows = findings.iter().any(|one| counts(&one));
     let fits = |one: &&Expectation| {
         let known = |finding: &FindingSummary| one.titles.contains(&finding.title);
         one.outcome == outcome
             && one.filter.holds(cell)
-            && (one.titles.is_empty() || findings.iter().filter(counts).all(known))
+            && (one.titles.is_empty() || shows && findings.iter().filter(counts).all(known))
     };
     let fitting = || plan.expected.iter().filter(fits);
     let expected = |one: &Expectation| Expected {
@@ -211,10 +213,12 @@ fn excuse(
     }
 }
 
-/// The outcome over those cells that have ended, as they count; none while none has.
+/// The outcome over those cells that have ended, as they count; none while none has, and no pass
+/// before all have.
 pub(super) fn overall(cells: &[CellSummary]) -> Option<Outcome> {
     let outcomes: Vec<Outcome> = cells.iter().filter_map(CellSummary::counting).collect();
-    (!outcomes.is_empty()).then(|| exit::combine(outcomes.iter().copied()))
+    let outcome = (!outcomes.is_empty()).then(|| exit::combine(outcomes.iter().copied()));
+    outcome.filter(|outcome| *outcome != Outcome::Pass || outcomes.len() == cells.len())
 }
 
 #[cfg(test)]
@@ -391,6 +395,47 @@ expected:
                 "{how:?}"
             );
             assert_eq!(cell.attempts as usize, how.len());
+        }
+    }
+
+    #[test]
+    fn titles_excuse_what_shows_them_and_nothing_else() {
+        let text = TEXT.replace(", titles: [KNOWN]", "").replace(
+            "reason: its own races, until: 2026-06-30",
+            "reason: its own races, until: 2026-06-30, titles: [KNOWN]",
+        );
+        let plan = of(&text).unwrap();
+        for (findings, excused) in [(1, true), (0, false)] {
+            let attempts = outcomes(&[Inconclusive, Inconclusive]);
+            let seen = Seen {
+                attempts,
+                held: false,
+            };
+            let cell = summarize(&plan, &plan.cells[0].cell, &seen, "2026-01-01", &|_| {
+                let mut verdict = sample();
+                verdict.comparisons.truncate(1);
+                let shown = &mut verdict.comparisons[0].findings;
+                shown[0].title = "KNOWN".to_owned();
+                shown[0].status = Status::Unconfirmed;
+                shown[0].accepted = None;
+                shown.truncate(findings);
+                Some(verdict)
+            });
+            assert_eq!(cell.expected.is_some(), excused, "{findings}");
+        }
+    }
+
+    #[test]
+    fn no_pass_before_all_have_ended() {
+        let ended = |outcome| cell(outcomes(&[outcome, outcome]), false, "T", "2026-01-01");
+        let open = || cell(Vec::new(), false, "T", "2026-01-01");
+        for (cells, all) in [
+            (vec![ended(Pass), ended(Pass)], Some(Pass)),
+            (vec![ended(Pass), open()], None),
+            (vec![ended(Untestable), open()], Some(Untestable)),
+            (vec![open()], None),
+        ] {
+            assert_eq!(overall(&cells), all);
         }
     }
 

@@ -154,6 +154,15 @@ impl Folder {
         }
     }
 
+    /// The newest folder of a plan's matrix, to run cells of it again.
+    ///
+    /// # Errors
+    /// Bad input: there is none yet, or it holds cells of another plan.
+    pub fn again(plan: Plan, root: &Path) -> Result<Self> {
+        let newest = Self::newest(&plan.name, root)?;
+        Self::at(plan, newest.dir())
+    }
+
     /// Where it is.
     pub fn dir(&self) -> &Path {
         &self.dir

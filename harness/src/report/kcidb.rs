@@ -120,7 +120,14 @@ impl Report<'_> {
     }
 
     fn comparison(&mut self, one: &Comparison, number: usize) {
-        let has = |kind| one.findings.iter().any(|finding| finding.kind == kind);
+        // What only base suffers from is none of the patch's.
+        let has = |kind| {
+            let mut own = one
+                .findings
+                .iter()
+                .filter(|one| one.status != Status::Fixed);
+            own.any(|finding| finding.kind == kind)
+        };
         if has(Kind::PatchRejected) {
             return;
         }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use harness::{
     Error, exit,
+    judge::verdict::Outcome,
     report::{self, Format, Identity},
 };
 
@@ -59,7 +60,8 @@ pub(crate) fn run(options: Options) -> Result<u8> {
         && let Some(summary) = report::read_matrix(&options.run)?
     {
         ui::out(report::render_matrix(Format::Html, &summary)?.trim_end());
-        return Ok(summary.outcome.map_or(exit::PASS, exit::of_outcome));
+        let unfinished = Outcome::Inconclusive;
+        return Ok(exit::of_outcome(summary.outcome.unwrap_or(unfinished)));
     }
     let verdict = report::read_verdict(&options.run)?;
     let format = match options.format {

@@ -66,7 +66,7 @@ pub(super) fn run(options: Options) -> Result<u8> {
     let wanted = options.which.of(&plan)?;
     let root = select::root();
     let folder = match (&options.out, options.again) {
-        (None, true) => Folder::newest(&plan.name, &root)?.with(plan),
+        (None, true) => Folder::again(plan, &root)?,
         (out, _) => Folder::to_run(plan, out.as_deref(), &root, &wanted, options.new)?,
     };
     let cache = Cache::open()?;
