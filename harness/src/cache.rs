@@ -178,13 +178,13 @@ impl Cache {
         })
     }
 
-    /// The entry, if it is whole.
+    /// The entry, if it is whole; one that another run is filling is waited for.
     ///
     /// # Errors
-    /// Its lock cannot be had.
-    pub fn get(&self, kind: Kind, key: &str) -> Result<Option<Entry>> {
+    /// Its lock cannot be had, or an interruption while waiting.
+    pub fn get(&self, kind: Kind, key: &str, cancel: &Cancel) -> Result<Option<Entry>> {
         let path = self.place(kind, key)?;
-        let lock = self.lock(kind, key, FlockArg::LockShared, &Cancel::new())?;
+        let lock = self.lock(kind, key, FlockArg::LockShared, cancel)?;
         Ok(whole(path, lock))
     }
 
@@ -427,7 +427,12 @@ mod tests {
             Err(Error::interrupted())
         });
         assert!(cut.is_err());
-        assert!(cache.get(Kind::Kernel, "k").unwrap().is_none());
+        assert!(
+            cache
+                .get(Kind::Kernel, "k", &Cancel::new())
+                .unwrap()
+                .is_none()
+        );
         assert!(
             cache
                 .entry(Kind::Kernel, "k", &Cancel::new(), |_| Ok(()))
@@ -445,7 +450,12 @@ mod tests {
         assert!(!cache.remove(Kind::Tree, "t").unwrap());
         drop(entry);
         assert!(cache.remove(Kind::Tree, "t").unwrap());
-        assert!(cache.get(Kind::Tree, "t").unwrap().is_none());
+        assert!(
+            cache
+                .get(Kind::Tree, "t", &Cancel::new())
+                .unwrap()
+                .is_none()
+        );
     }
 
     #[test]
@@ -468,7 +478,10 @@ mod tests {
     fn keys_cannot_leave_the_cache() {
         let (_dir, cache) = cache();
         for key in ["", "..", "a/b", ".x", "a\0b"] {
-            assert!(cache.get(Kind::Tree, key).is_err(), "{key:?}");
+            assert!(
+                cache.get(Kind::Tree, key, &Cancel::new()).is_err(),
+                "{key:?}"
+            );
         }
     }
 }

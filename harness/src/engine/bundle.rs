@@ -119,7 +119,7 @@ fn tools(file: &CellFile, ways: Ways<'_>) -> Result<(Entry, PathBuf)> {
     let entry = match named {
         Some((key, name)) => ways
             .cache
-            .get(Kind::Tools, key)?
+            .get(Kind::Tools, key, ways.cancel)?
             .map(|entry| (entry.path.join(name), entry)),
         None => None,
     };

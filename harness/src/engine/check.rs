@@ -54,7 +54,7 @@ pub(super) fn sourced(
     } = checked(home, request, choose)?;
     let source = kernels::source(home, request, &mut subject, ways)?;
     subject::check_covers(request, &subject)?;
-    kernels::check_requires(&source, &subject)?;
+    kernels::check_requires(request, &source, &subject)?;
     let overlay = overlay::put(request, &mut subject, choose)?;
     // Old entries go before new ones come.
     ways.cache.sweep()?;

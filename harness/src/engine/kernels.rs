@@ -110,8 +110,12 @@ fn fits(tree: &SourceTree, subject: &Subject, cancel: &Cancel) -> Result<Fit> {
     Ok(Fit::Yes)
 }
 
-/// A kernel tree that lacks what the scenario requires is bad input.
-pub(super) fn check_requires(tree: &SourceTree, subject: &Subject) -> Result<()> {
+/// A kernel tree that lacks what the scenario requires is bad input, unless it is one of many.
+pub(super) fn check_requires(
+    request: &Request,
+    tree: &SourceTree,
+    subject: &Subject,
+) -> Result<()> {
     let missing = source::missing_symbols(&tree.path, &subject.scenario.requires)?;
     if missing.is_empty() {
         return Ok(());
@@ -127,7 +131,12 @@ pub(super) fn check_requires(tree: &SourceTree, subject: &Subject) -> Result<()>
             .collect::<Vec<_>>()
             .join(", ")
     );
-    Err(Error::input(what).mend("give a newer kernel with --kernel, or another --scenario"))
+    let fault = match request.one_of_many {
+        true => Fault::Untestable,
+        false => Fault::Input,
+    };
+    let error = Error::new(fault, what);
+    Err(error.mend("give a newer kernel with --kernel, or another --scenario"))
 }
 
 /// A kernel, or why there is none.

@@ -112,6 +112,6 @@ fn make(recipe: &Recipe, facts: &Facts, kernel: Option<&Path>, ways: Ways<'_>) -
         builder.kernel(&base, Some(&patched), &recipe.asked)?
     };
     // The builder holds it meanwhile.
-    let entry = ways.cache.get(Kind::Kernel, &image.key)?;
+    let entry = ways.cache.get(Kind::Kernel, &image.key, ways.cancel)?;
     entry.ok_or_else(|| Error::infrastructure("a kernel is gone that was made just now"))
 }

@@ -104,7 +104,7 @@ fn of_run(from: &Path, ways: Ways<'_>) -> Result<Repeat> {
 /// The cache's entry of the kernel that a boot had.
 pub(super) fn kernel_of(facts: &Facts, from: &Path, ways: Ways<'_>) -> Result<Entry> {
     ways.cache
-        .get(Kind::Kernel, &facts.kernel.key)?
+        .get(Kind::Kernel, &facts.kernel.key, ways.cancel)?
         .ok_or_else(|| {
             let gone = format!("the kernel of {} is no longer in the cache", facts.cell.id);
             let again = format!(

@@ -42,6 +42,9 @@ pub struct Request {
     pub stalls: Stalls,
     /// The run directory, instead of one under `target/ktwin/runs`.
     pub out: Option<PathBuf>,
+    /// The kernel is one of many commits that are tried one after the other: what its tree lacks is no
+    /// mistake of the user's, and makes it untestable.
+    pub one_of_many: bool,
     /// Go on after a config that did not pass.
     pub keep_going: bool,
     /// The command line that asks for all this, to be shown to readers; empty where there is none.
@@ -67,6 +70,7 @@ impl Default for Request {
             machine: Machine::Microvm,
             stalls: Stalls::Auto,
             out: None,
+            one_of_many: false,
             keep_going: false,
             command: Vec::new(),
         }

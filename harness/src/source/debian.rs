@@ -106,7 +106,7 @@ pub(super) fn key(package: &Lock) -> String {
 }
 
 fn cached(package: &Lock, ways: Ways<'_>) -> Result<Option<SourceTree>> {
-    let entry = ways.cache.get(Kind::Source, &key(package))?;
+    let entry = ways.cache.get(Kind::Source, &key(package), ways.cancel)?;
     entry
         .map(|entry| SourceTree::new(entry, origin(package), Identity::Debian(package.clone())))
         .transpose()

@@ -89,7 +89,7 @@ impl Identity {
     /// Bad input where it is to be had from none of them.
     pub fn find(&self, given: Option<&Path>, ways: Ways<'_>) -> Result<SourceTree> {
         self.check()?;
-        if let Some(entry) = ways.cache.get(Kind::Source, &self.key())? {
+        if let Some(entry) = ways.cache.get(Kind::Source, &self.key(), ways.cancel)? {
             return SourceTree::new(entry, self.to_string(), self.clone());
         }
         if let Some(given) = given {

@@ -57,6 +57,8 @@ pub struct Range {
     pub commits: Vec<String>,
     /// Each one's parents, as positions in `commits`.
     pub parents: Vec<Vec<usize>>,
+    /// The bad commit touches none of the paths asked for: it stands for all that lies outside them.
+    pub stand_in: bool,
 }
 
 /// What a commit says of itself. It comes from others: each sink has its way of escaping it.
@@ -358,7 +360,8 @@ fn range(good: String, bad: &str, lines: &[String], between: &Between) -> Result
     }
     // With a path the last that touches it has all that the bad one has of it; but the bad one is
     // what was said to be bad.
-    if commits.last().is_some_and(|last| last != bad) {
+    let stand_in = commits.last().is_some_and(|last| last != bad);
+    if stand_in {
         let tips = tips(&parents);
         commits.push(bad.to_owned());
         parents.push(tips);
@@ -367,6 +370,7 @@ fn range(good: String, bad: &str, lines: &[String], between: &Between) -> Result
         good,
         commits,
         parents,
+        stand_in,
     })
 }
 
@@ -484,6 +488,7 @@ mod tests {
         let side = commits.between(&between).unwrap();
         // The bad one stands for all that is not listed.
         assert_eq!(side.commits, [&ids[1], &ids[4]].map(Clone::clone));
+        assert!(side.stand_in && !all.stand_in && !first.stand_in);
 
         let about = commits.about(&ids[4]).unwrap();
         assert_eq!(about.subject, "last \u{1b}[31m");

@@ -281,6 +281,7 @@ pub(crate) fn request(options: &Options) -> Result<Request> {
         repeat: options.repeat,
         seed: options.seed.unwrap_or_else(fresh_seed),
         out: options.out.clone(),
+        one_of_many: options.bisect_exit,
         keep_going: options.keep_going,
         command: command_line(),
         stalls: stalls(&options.stall),

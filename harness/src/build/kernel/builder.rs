@@ -163,7 +163,7 @@ impl<'a> Builder<'a> {
         // Also of a cached kernel: a bad line is an error every time.
         name.config.requests()?;
         let key = self.key(source, patched, name.config);
-        let entry = match self.cache.get(Kind::Kernel, &key)? {
+        let entry = match self.cache.get(Kind::Kernel, &key, self.cancel)? {
             Some(entry) => entry,
             None => {
                 let base = self.base(source, name)?;
@@ -211,7 +211,7 @@ impl<'a> Builder<'a> {
             self.following_key(source, config),
         ];
         for key in keys {
-            if self.cache.get(Kind::Kernel, &key)?.is_some() {
+            if self.cache.get(Kind::Kernel, &key, self.cancel)?.is_some() {
                 return Ok(true);
             }
         }
@@ -224,7 +224,7 @@ impl<'a> Builder<'a> {
     /// The cache's.
     pub fn can_follow(&self, source: &Source<'_>, config: &ConfigText) -> Result<bool> {
         let key = self.following_key(source, config);
-        Ok(self.cache.get(Kind::BuildDir, &key)?.is_some())
+        Ok(self.cache.get(Kind::BuildDir, &key, self.cancel)?.is_some())
     }
 
     /// Gives a tree's build folder back.
@@ -239,9 +239,11 @@ impl<'a> Builder<'a> {
     fn follow(&self, tree: &Following<'_>, name: &Name<'_>) -> Result<(KernelImage, bool)> {
         let config = name.config;
         config.requests()?;
-        let whole = self
-            .cache
-            .get(Kind::Kernel, &self.key(&tree.source, None, config))?;
+        let whole = self.cache.get(
+            Kind::Kernel,
+            &self.key(&tree.source, None, config),
+            self.cancel,
+        )?;
         let key = self.following_key(&tree.source, config);
         let entry = match whole {
             Some(entry) => entry,
@@ -267,7 +269,7 @@ impl<'a> Builder<'a> {
             None => None,
             Some((after, _)) => {
                 let key = self.following_key(&after, name.config);
-                self.cache.get(Kind::BuildDir, &key)?
+                self.cache.get(Kind::BuildDir, &key, self.cancel)?
             }
         };
         match (from, tree.after) {

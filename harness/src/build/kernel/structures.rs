@@ -45,7 +45,7 @@ impl Builder<'_> {
         let files = sources.join("\n");
         let fields = [FORMAT, &kernel, WITH_TYPES, &files];
         let key = hex_sha256(&fields.map(str::as_bytes));
-        let entry = match self.cache.get(Kind::Structures, &key)? {
+        let entry = match self.cache.get(Kind::Structures, &key, self.cancel)? {
             Some(entry) => entry,
             None => {
                 let mut name = Name::new(config, patched.map(|p| p.name));
@@ -82,7 +82,7 @@ impl Builder<'_> {
         let base = self.key(source, None, name.config);
         // Without base's folder, which is large and goes first when the cache is cleared, it takes what
         // configuring takes.
-        match self.cache.get(Kind::BuildDir, &base)? {
+        match self.cache.get(Kind::BuildDir, &base, self.cancel)? {
             Some(entry) => folder::copy_prepared(&entry.path.join(BUILD), &folder, self.cancel)?,
             None => {
                 fs::create_dir(&folder).host(|| format!("failed to make {}", folder.display()))?

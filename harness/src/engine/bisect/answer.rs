@@ -44,6 +44,16 @@ impl Run<'_> {
                 let reason = "it was interrupted; the same command goes on";
                 found.reasons.push(reason.into());
             }
+            Some(Answer::Culprit { commit, confidence })
+                if self.range.stand_in && commit + 1 == self.range.commits.len() =>
+            {
+                found.outcome = Ended::Ambiguous;
+                found.confidence = confidence;
+                found.reasons.push(format!(
+                    "no commit that touches {} brought it: look outside, without --path",
+                    terminal_line(&self.asked.between.paths.join(", "))
+                ));
+            }
             Some(Answer::Culprit { commit, confidence }) => {
                 found.outcome = Ended::Found;
                 found.confidence = confidence;

@@ -6,9 +6,10 @@ use crate::{
     Error, Result,
     bisect::Aim,
     build::ConfigText,
-    engine::{Kernel, Request, Variants},
+    engine::{Kernel, Request, Variants, Workload},
     error::Context,
-    hash::hex_sha256,
+    hash::{file_sha256, hex_sha256},
+    host::doctor,
     judge::Followed,
     scenario::Scenario,
     source::{self, Between, Range},
@@ -117,10 +118,26 @@ impl Asked {
             guest,
             what,
         ];
+        let programs = programs(&request.workload)?;
         let mut fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
         fields.push(&file);
+        fields.push(programs.as_bytes());
         Ok(hex_sha256(&fields))
     }
+}
+
+/// What the files hold that a command names: one that was mended or compiled again is another.
+fn programs(workload: &Workload) -> Result<String> {
+    let Workload::Command(words) = workload else {
+        return Ok(String::new());
+    };
+    let program = words.first().and_then(|word| doctor::find(word));
+    let named = words.iter().map(PathBuf::from).chain(program);
+    let hashes: Result<Vec<String>> = named
+        .filter(|path| path.is_file())
+        .map(|path| file_sha256(&path))
+        .collect();
+    Ok(hashes?.join(" "))
 }
 
 #[cfg(test)]

@@ -18,7 +18,15 @@ use crate::{
 const KEPT: usize = 3;
 
 /// A kernel, or why there is none.
-pub(super) type Image = std::result::Result<KernelImage, String>;
+pub(super) type Image = std::result::Result<KernelImage, Failed>;
+
+/// Why there is no kernel of a commit.
+#[derive(Debug, Clone)]
+pub(super) struct Failed {
+    pub(super) why: String,
+    /// It was tried to be built, and was not merely without what is asked for.
+    pub(super) compiled: bool,
+}
 
 /// The kernels of a bisect.
 pub(super) struct Kernels<'a> {
@@ -84,8 +92,13 @@ impl<'a> Kernels<'a> {
                     .write(&Recipe::folder(&self.boots, &image.key))?;
                 Ok(image)
             }
-            Err(error) if error.fault() == Fault::Untestable => Err(error.chain()),
-            Err(error) => return Err(error),
+            Err(error) => match error.fault() {
+                fault @ (Fault::Untestable | Fault::Input) => Err(Failed {
+                    why: error.chain(),
+                    compiled: fault == Fault::Untestable,
+                }),
+                _ => return Err(error),
+            },
         };
         self.images.insert(commit.to_owned(), image.clone());
         Ok((image, (!cached).then(|| began.elapsed())))
@@ -141,7 +154,7 @@ impl<'a> Kernels<'a> {
             return Ok(());
         }
         let missing = missing.join(", no CONFIG_");
-        Err(Error::untestable(format!("it has no CONFIG_{missing}")))
+        Err(Error::input(format!("it has no CONFIG_{missing}")))
     }
 
     /// Keeps the newest build folders.

@@ -72,6 +72,7 @@ mod tests {
             good: "g".into(),
             commits: ["a", "b", "c", "d"].map(str::to_owned).into(),
             parents: vec![vec![], vec![0], vec![1], vec![2]],
+            stand_in: false,
         };
         let between = Between {
             paths: vec!["fs/it's".into()],
@@ -124,6 +125,7 @@ mod tests {
             good: commits[0].clone(),
             commits: commits[1..].to_vec(),
             parents: vec![vec![], vec![0], vec![1], vec![2], vec![3]],
+            stand_in: false,
         };
         let tried = |at: usize, has_it, skipped| Tried {
             commit: commits[at].clone(),

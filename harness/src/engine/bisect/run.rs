@@ -266,11 +266,12 @@ impl Run<'_> {
         }
         let follows_build = self.asked.followed == Followed::Kind(Kind::BuildFailed);
         match image {
-            _ if follows_build => {
-                let title = image.as_ref().err().map(|why| first_line(why));
-                self.tried(commit, title.is_some(), 0.0, title, None)?;
+            Ok(_) if follows_build => self.tried(commit, false, 0.0, None, None)?,
+            Err(failed) if follows_build && failed.compiled => {
+                let title = Some(first_line(&failed.why));
+                self.tried(commit, true, 0.0, title, None)?;
             }
-            Err(why) => self.skip(commit, why)?,
+            Err(failed) => self.skip(commit, failed.why)?,
             Ok(image) => {
                 if self.is_to_scout(&image)? {
                     return self.scout(commit, &image);
