@@ -5,13 +5,15 @@
 //! | `schema.rs` | the tables, by version, and how an older database becomes the newest |
 //! | `store.rs` | the database, opened with suspicion and shared by writers |
 //! | `find.rs` | run directories below a folder |
-//! | `import.rs` | a run directory goes in, once |
+//! | `import.rs`, `write.rs` | a run directory goes in, once; its rows |
+//! | `asked.rs` | what a run was asked for (pure) |
 //! | `ask.rs`, `trend.rs` | the questions: findings, and how measures went |
 //! | `segment.rs` | where a series of values shifts (pure) |
 //! | `simulate.rs` | histories without runs, to measure all that with |
 //! | `shifts.rs` | shifts by night and kernel, and how each is bisected (pure but for its question) |
 
 mod ask;
+mod asked;
 mod find;
 mod import;
 mod schema;
@@ -20,6 +22,7 @@ mod shifts;
 pub mod simulate;
 mod store;
 mod trend;
+mod write;
 
 pub use ask::{Rate, Sighting, Since};
 pub use find::runs_below;
