@@ -5,7 +5,11 @@ use std::path::Path;
 use rusqlite::TransactionBehavior;
 use serde::Deserialize;
 
-use super::{store::History, write::add};
+use super::{
+    ask::doing,
+    store::History,
+    write::{add, key},
+};
 use crate::{
     Result,
     error::Context,
@@ -42,8 +46,21 @@ impl History {
     /// written to.
     pub fn import(&mut self, run: &Path) -> Result<bool> {
         let verdict = read_verdict(run)?;
+        if self.has(&verdict)? {
+            return Ok(false);
+        }
         let folder = run.canonicalize().unwrap_or_else(|_| run.to_owned());
         self.add(&verdict, &durations(run), &folder.to_string_lossy())
+    }
+
+    /// Whether a run is there already.
+    fn has(&self, verdict: &Verdict) -> Result<bool> {
+        let look = || {
+            self.connection
+                .prepare_cached("SELECT 1 FROM runs WHERE key = ?1")?
+                .exists([key(verdict)])
+        };
+        look().host(doing)
     }
 
     pub(super) fn add(

@@ -27,5 +27,5 @@ mod write;
 pub use ask::{Rate, Sighting, Since};
 pub use find::runs_below;
 pub use shifts::{Shift, Shifts, Side, shifts};
-pub use store::History;
+pub use store::{History, NAMED, file};
 pub use trend::{Kind, Point, Series};

@@ -143,7 +143,7 @@ fn text(within: &Transaction<'_>, table: &'static str, text: &str) -> rusqlite::
 }
 
 /// What tells a run from all others, wherever its folder goes and however it is judged again.
-fn key(verdict: &Verdict) -> String {
+pub(super) fn key(verdict: &Verdict) -> String {
     let (seed, took) = (verdict.seed.to_le_bytes(), verdict.elapsed_s.to_le_bytes());
     let mut fields: Vec<&[u8]> = vec![
         verdict.started.as_bytes(),

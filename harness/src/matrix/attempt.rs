@@ -28,6 +28,8 @@ use crate::{
     report,
 };
 
+/// Where a matrix's cells are in its folder.
+pub(super) const CELLS: &str = "cells";
 const LOCK: &str = ".lock";
 /// How often a held lock is asked for.
 const TICK: Duration = Duration::from_millis(200);
@@ -127,6 +129,11 @@ impl Claim {
     /// The attempts so far, all of them ended.
     pub(super) fn attempts(&self) -> &[Attempt] {
         &self.attempts
+    }
+
+    /// An attempt's run directory.
+    pub(super) fn run_dir(&self, number: u32) -> PathBuf {
+        run_dir(&self.dir, number)
     }
 
     /// Ends what was left open: by the run's own end, if it came to one.

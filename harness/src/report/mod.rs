@@ -49,6 +49,6 @@ pub use actions::annotations;
 pub use format::{Format, render, render_claims, render_forecast, render_matrix, render_status};
 pub(crate) use inside::Folder;
 pub use mail::Identity;
-pub use store::{read_matrix, read_verdict, write};
+pub use store::{has_verdict, read_matrix, read_verdict, write};
 pub(crate) use words::figure;
 pub use words::outcome_word;

@@ -98,6 +98,7 @@ fn what_always_shows_is_bisected() {
         &tree,
         "--no-patch",
         "--bisect-exit",
+        "--no-history",
     ];
     let command = ["--", "sh", "-c", HAS_FUSECTL];
     let run = [&["bisect", "run", xtask][..], &run, &command].concat();

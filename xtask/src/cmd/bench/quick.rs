@@ -23,6 +23,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
                 "--profile",
                 "quick",
                 "--json",
+                "--no-history",
                 "--out",
             ])
             .arg(dir.path().join("run"))
