@@ -72,6 +72,7 @@ impl Bench {
             .args(args)
             .env("KTWIN_CACHE", self.path("cache"))
             .env("KTWIN_HISTORY", self.history())
+            .env_remove("KTWIN_NOTIFY")
             .env("NO_COLOR", "1")
             .env_remove("GITHUB_ACTIONS")
             .env_remove("GITHUB_STEP_SUMMARY")

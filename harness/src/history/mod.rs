@@ -7,6 +7,8 @@
 //! | `find.rs` | run directories below a folder |
 //! | `import.rs`, `write.rs` | a run directory goes in, once; its rows |
 //! | `asked.rs` | what a run was asked for (pure) |
+//! | `change.rs` | outcomes that are others than the last time |
+//! | `notify.rs` | the user's command that hears of them |
 //! | `ask.rs`, `trend.rs` | the questions: findings, and how measures went |
 //! | `segment.rs` | where a series of values shifts (pure) |
 //! | `simulate.rs` | histories without runs, to measure all that with |
@@ -14,8 +16,10 @@
 
 mod ask;
 mod asked;
+mod change;
 mod find;
 mod import;
+mod notify;
 mod schema;
 mod segment;
 mod shifts;
@@ -25,7 +29,9 @@ mod trend;
 mod write;
 
 pub use ask::{Rate, Sighting, Since};
+pub use change::Change;
 pub use find::runs_below;
+pub use notify::{Message, NOTIFY, notify};
 pub use shifts::{Shift, Shifts, Side, shifts};
 pub use store::{History, NAMED, file};
 pub use trend::{Kind, Point, Series};

@@ -1,7 +1,7 @@
 //! A run's rows, all of them or none.
 
 use rusqlite::{ToSql, Transaction, params};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{asked, import::Duration};
 use crate::{
@@ -11,8 +11,9 @@ use crate::{
 
 const RUN: &str = "
 INSERT INTO runs (key, started, elapsed_s, outcome, kernel, line, source, tree_hash,
-                  patch_sha256, cpus, accel, qemu, folder, commit_id, profile)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                  patch_sha256, cpus, accel, qemu, folder, commit_id, profile,
+                  asked_kernel, program)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
 ON CONFLICT (key) DO NOTHING";
 const COMPARISON: &str = "
 INSERT INTO comparisons (run, config, scenario, variant, outcome) VALUES (?1, ?2, ?3, ?4, ?5)";
@@ -175,11 +176,16 @@ pub(super) fn line(version: &str) -> &str {
 }
 
 /// A name as the verdict's file writes it.
-fn word(of: &impl Serialize) -> String {
+pub(super) fn word(of: &impl Serialize) -> String {
     match serde_json::to_value(of) {
         Ok(serde_json::Value::String(word)) => word,
         _ => String::new(),
     }
+}
+
+/// What a name as the verdict's file writes it means; none where that is not known.
+pub(super) fn of_word<T: DeserializeOwned>(word: &str) -> Option<T> {
+    serde_json::from_value(word.into()).ok()
 }
 
 #[cfg(test)]
@@ -206,5 +212,7 @@ mod tests {
         assert_eq!(word(&Kind::WrongData), "wrong-data");
         assert_eq!(word(&Status::New), "new");
         assert_eq!(word(&Outcome::Pass), "pass");
+        assert_eq!(of_word("pass"), Some(Outcome::Pass));
+        assert_eq!(of_word::<Outcome>("Pass"), None);
     }
 }

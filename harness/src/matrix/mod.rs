@@ -38,6 +38,7 @@ mod submit;
 pub mod summary;
 mod types;
 
+pub use attempt::cell_of;
 pub use ci::{System, definition};
 pub use durations::Remembered;
 pub use estimate::{Durations, builds};

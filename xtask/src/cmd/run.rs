@@ -77,6 +77,7 @@ Examples:
   cargo xtask run kasan lockdep --patch fix.patch --profile standard
   cargo xtask run plain --variant old=v1.mbox --variant new=v2.mbox
   cargo xtask run kasan --kernel ~/linux --base v7.2 -- ./repro
+  cargo xtask run all --patch my.mbox --notify 'jq -r .verdict.outcome | mail -s ktwin me'
   git bisect run cargo xtask run kasan --kernel . --no-patch --bisect-exit --no-history";
 
 /// Kernel, variants and guest: what `run` and `shell` share.
@@ -253,7 +254,7 @@ fn compared(options: &Options) -> Result<u8> {
     let done = engine::run(&request, &cache, &cancel, &progress, &mut ui::choose);
     progress.finish();
     let done = done?;
-    recorder.record(&done.dir, &progress);
+    let changes = recorder.record(&done.dir, &progress);
     if options.json {
         ui::out(&serde_json::to_string(&done.verdict)?);
     } else {
@@ -262,6 +263,7 @@ fn compared(options: &Options) -> Result<u8> {
         };
         ui::out(report::render(format, &done.verdict, &done.dir)?.trim_end());
     }
+    recorder.tell(&done.dir, &changes, &progress);
     Ok(exit::of_outcome(done.verdict.outcome))
 }
 

@@ -1,9 +1,11 @@
-//! What matrices leave in the history.
+//! What matrices leave in the history, and who hears of what changed.
 
 use std::{
     fs::{self, File},
     io::{Seek, SeekFrom, Write},
 };
+
+use serde_json::Value;
 
 use super::{Bench, MATRIX, json};
 
@@ -26,6 +28,24 @@ fn recorded(bench: &Bench) -> u64 {
         Some(0) => json(&output)[0]["seen"].as_u64().unwrap(),
         _ => 0,
     }
+}
+
+/// Runs a night into a folder of its own; its exit code, what it said, and what the hook was told.
+fn night(bench: &Bench, out: &str, args: &[&str]) -> (i32, String, Vec<Value>) {
+    let told = bench.path("told");
+    fs::write(&told, "").unwrap();
+    let hook = format!("cat >>'{0}'; echo >>'{0}'", told.display());
+    let mut command = bench.running_in(out, args);
+    let output = command.args(["--notify", &hook]).output().unwrap();
+    let lines = fs::read_to_string(&told).unwrap();
+    let told = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    (
+        output.status.code().unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+        told.collect(),
+    )
 }
 
 #[test]
@@ -90,9 +110,8 @@ fn a_history_that_cannot_be_written_is_a_warning() {
         let bench = Bench::new(TWO, "0");
         break_it(&bench);
         bench.ends(KASAN, &["regression", "regression"]);
-        let output = bench.running_in("night", &[]).output().unwrap();
-        let text = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(1), "{text}");
+        let (code, text, told) = night(&bench, "night", &[]);
+        assert_eq!((code, told.len()), (1, 0), "{text}");
         let warning = text.lines().find(|line| line.starts_with("warning:"));
         let warning = warning.unwrap_or_else(|| panic!("{said}: {text}"));
         assert!(
@@ -100,4 +119,73 @@ fn a_history_that_cannot_be_written_is_a_warning() {
             "{warning}"
         );
     }
+}
+
+#[test]
+fn a_changed_outcome_is_told_once() {
+    let bench = Bench::new(TWO, "0");
+    let (_, _, told) = night(&bench, "first", &[]);
+    assert_eq!(told, [] as [Value; 0]);
+    // A pass after a failure takes nothing back.
+    bench.ends(KASAN, &["regression", "pass"]);
+    let (code, _, told) = night(&bench, "second", &[]);
+    assert_eq!((code, told.len()), (1, 1), "{told:?}");
+    let run = |night: &str, attempt: &str| {
+        let run = bench.path(night).join("cells").join(KASAN).join(attempt);
+        run.canonicalize().unwrap().display().to_string()
+    };
+    let expected = serde_json::json!([{
+        "config": "kasan", "scenario": "race", "variant": "ida-hashtable",
+        "before": "pass", "after": "regression", "before_run": run("first", "1"),
+    }]);
+    assert_eq!(told[0]["changes"], expected);
+    assert_eq!(told[0]["dir"], run("second", "1"));
+    assert_eq!(told[0]["verdict"]["outcome"], "regression");
+    let (_, _, told) = night(&bench, "second", &[]);
+    assert_eq!(told, [] as [Value; 0], "it is known");
+    // It failed that night, and an attempt that is made again is not told of.
+    bench.ends(KASAN, &["infrastructure", "regression", "regression"]);
+    let (_, _, told) = night(&bench, "third", &[]);
+    assert_eq!(told, [] as [Value; 0], "the same as the night before");
+    let (_, _, told) = night(&bench, "fourth", &[]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["changes"][0]["after"], "pass");
+    assert_eq!(told[0]["changes"][0]["before_run"], run("third", "2"));
+}
+
+#[test]
+fn a_hook_changes_no_verdict() {
+    let bench = Bench::new(TWO, "0");
+    bench.ends(KASAN, &["regression", "regression"]);
+    let mut command = bench.running_in("night", &["--json"]);
+    // Told of by the environment; its words go to stderr, without what a terminal would take for more.
+    command.env(
+        "KTWIN_NOTIFY",
+        r"echo some words; printf '\033[31m'; exit 7",
+    );
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert_eq!(json(&output)["outcome"], "regression");
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("some words") && !text.contains('\u{1b}'),
+        "{text}"
+    );
+    let warned = |line: &str| line.starts_with("warning:") && line.contains("exit code 7");
+    assert!(text.lines().any(warned), "{text}");
+}
+
+#[test]
+fn changes_are_seen_by_a_history_alone() {
+    let bench = Bench::new(TWO, "0");
+    let (code, text, _) = night(&bench, "out", &["--no-history"]);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("no history to see changes by"), "{text}");
+    assert_eq!(bench.begun(), 0);
+    let mut run = bench.xtask(&["run", "kasan", "--notify", "true"]);
+    let output = run.env("KTWIN_HISTORY", "").output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let mut run = bench.running_in("out", &["--no-history", "--notify="]);
+    let output = run.env("KTWIN_NOTIFY", "false").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
 }

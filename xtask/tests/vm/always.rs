@@ -99,6 +99,7 @@ fn what_always_shows_is_bisected() {
         "--no-patch",
         "--bisect-exit",
         "--no-history",
+        "--notify=",
     ];
     let command = ["--", "sh", "-c", HAS_FUSECTL];
     let run = [&["bisect", "run", xtask][..], &run, &command].concat();

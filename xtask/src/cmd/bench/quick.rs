@@ -24,6 +24,7 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
                 "quick",
                 "--json",
                 "--no-history",
+                "--notify=",
                 "--out",
             ])
             .arg(dir.path().join("run"))

@@ -26,7 +26,7 @@ use crate::{
 /// The same command goes on after a kill. Once all of its cells have ended it begins a new night.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask matrix run nightly.yaml --yes\n  cargo xtask matrix run nightly.yaml --shard 2/8 --out /shared/tonight\n  cargo xtask matrix run nightly.yaml --only plain+operations --again"
+    after_help = "Examples:\n  cargo xtask matrix run nightly.yaml --yes\n  cargo xtask matrix run nightly.yaml --shard 2/8 --out /shared/tonight\n  cargo xtask matrix run nightly.yaml --only plain+operations --again\n  cargo xtask matrix run nightly.yaml --notify 'jq -c .changes >>/var/tmp/changes'"
 )]
 pub(super) struct Options {
     /// The matrix file.
@@ -125,12 +125,16 @@ impl Hears for Remembering<'_> {
         self.before.add(cell, seconds)
     }
 
-    fn left(&mut self, _: &Cell, runs: &[PathBuf], _: Option<&Path>) {
+    fn left(&mut self, _: &Cell, runs: &[PathBuf], telling: Option<&Path>) {
         let Some(recorder) = self.recorder else {
             return;
         };
         for run in runs {
-            recorder.record(run, self.watcher);
+            let changes = recorder.record(run, self.watcher);
+            // What a cell comes to is told of, and no attempt at it that is made again.
+            if telling == Some(run) {
+                recorder.tell(run, &changes, self.watcher);
+            }
         }
     }
 }
