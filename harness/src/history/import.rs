@@ -160,6 +160,20 @@ mod tests {
     }
 
     #[test]
+    fn a_history_that_somebody_holds_is_an_error_and_no_harm() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("h.sqlite");
+        let (holder, mut history) = (History::at(&path).unwrap(), History::at(&path).unwrap());
+        let impatient = std::time::Duration::from_millis(20);
+        history.connection.busy_timeout(impatient).unwrap();
+        holder.connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let error = history.add(&sample(), &[], "run").unwrap_err();
+        assert_eq!(error.fault(), crate::Fault::Infrastructure);
+        holder.connection.execute_batch("ROLLBACK").unwrap();
+        assert!(history.add(&sample(), &[], "run").unwrap());
+    }
+
+    #[test]
     fn writers_at_once_lose_nothing_and_write_nothing_twice() {
         const EACH: u64 = 25;
         let temp = tempfile::tempdir().unwrap();

@@ -10,6 +10,7 @@
 //! | `change.rs` | outcomes that are others than the last time |
 //! | `notify.rs` | the user's command that hears of them |
 //! | `ask.rs`, `trend.rs` | the questions: findings, and how measures went |
+//! | `took.rs` | how long cells take, by what past ones took |
 //! | `segment.rs` | where a series of values shifts (pure) |
 //! | `simulate.rs` | histories without runs, to measure all that with |
 //! | `shifts.rs` | shifts by night and kernel, and how each is bisected (pure but for its question) |
@@ -25,6 +26,7 @@ mod segment;
 mod shifts;
 pub mod simulate;
 mod store;
+mod took;
 mod trend;
 mod write;
 
@@ -34,4 +36,5 @@ pub use find::runs_below;
 pub use notify::{Message, NOTIFY, notify};
 pub use shifts::{Shift, Shifts, Side, shifts};
 pub use store::{History, NAMED, file};
+pub use took::Past;
 pub use trend::{Kind, Point, Series};

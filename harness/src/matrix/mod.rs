@@ -41,7 +41,7 @@ mod types;
 pub use attempt::cell_of;
 pub use ci::{System, definition};
 pub use durations::Remembered;
-pub use estimate::{Durations, builds};
+pub use estimate::{Durations, RUN_S, builds};
 pub use folder::Folder;
 pub use forecast::{Forecast, Foreseen, forecast};
 pub use hears::{Hears, Unheard};

@@ -189,3 +189,47 @@ fn changes_are_seen_by_a_history_alone() {
     let output = run.env("KTWIN_NOTIFY", "false").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
+
+#[test]
+fn past_runs_tell_what_is_left_and_leave_shards_alone() {
+    let bench = Bench::new(MATRIX, "0");
+    let plan = |history: &str| {
+        let mut plan = bench.command("plan", &["--shards", "3", "--json"]);
+        json(&plan.env("KTWIN_HISTORY", history).output().unwrap())
+    };
+    let history = bench.history().display().to_string();
+    let guessed = plan(&history);
+    assert!(!bench.history().exists(), "asking makes none");
+    assert_eq!(guessed["measured"], 0);
+    bench.run(&["--only", "ida-hashtable+race"]);
+    fs::remove_dir_all(bench.path("cache/matrix")).unwrap();
+    let planned = plan(&history);
+    let shards = |plan: &Value| -> Vec<Value> {
+        let cells = plan["cells"].as_array().unwrap().iter();
+        cells.map(|cell| cell["shard"].clone()).collect()
+    };
+    assert_eq!(shards(&planned), shards(&guessed));
+    // Two boots of 50 s, and what a run takes besides; of another patch's cells, too.
+    for cell in planned["cells"].as_array().unwrap() {
+        let known = cell["scenario"] == "race";
+        assert_eq!(cell["measured"], known, "{cell}");
+        assert_eq!(cell["expected_s"] == 120.0, known, "{cell}");
+    }
+    assert_eq!(planned["measured"], 6);
+    let out = bench.path("out").display().to_string();
+    let status = bench.command("status", &["--out", &out]).output().unwrap();
+    let text = String::from_utf8(status.stdout).unwrap();
+    let left = text
+        .lines()
+        .find(|line| line.starts_with("left: "))
+        .unwrap();
+    assert!(
+        left.contains("9 cells") && left.contains("3 of them by what past"),
+        "{left}"
+    );
+    fs::write(bench.history(), "x".repeat(5000)).unwrap();
+    let mut broken = bench.command("plan", &["--json"]);
+    let output = broken.output().unwrap();
+    assert_eq!(json(&output)["measured"], 0);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("what past runs took is not known"));
+}
