@@ -1,5 +1,8 @@
 //! Matrices through the command line, cells being run by a script in place of the engine.
 
+#[path = "matrix/record.rs"]
+mod record;
+
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -53,13 +56,23 @@ impl Bench {
         fs::write(self.path(cell), outcomes.join("\n") + "\n").unwrap();
     }
 
+    fn history(&self) -> PathBuf {
+        self.path("history.sqlite")
+    }
+
     fn command(&self, verb: &str, args: &[&str]) -> Command {
+        let mut command = self.xtask(&["matrix", verb]);
+        command.arg(self.path("m.yaml")).args(args);
+        command
+    }
+
+    fn xtask(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         command
-            .args(["matrix", verb])
-            .arg(self.path("m.yaml"))
             .args(args)
             .env("KTWIN_CACHE", self.path("cache"))
+            .env("KTWIN_HISTORY", self.history())
+            .env_remove("KTWIN_NOTIFY")
             .env("NO_COLOR", "1")
             .env_remove("GITHUB_ACTIONS")
             .env_remove("GITHUB_STEP_SUMMARY")
@@ -68,8 +81,12 @@ impl Bench {
     }
 
     fn running(&self, args: &[&str]) -> Command {
+        self.running_in("out", args)
+    }
+
+    fn running_in(&self, out: &str, args: &[&str]) -> Command {
         let mut command = self.command("run", args);
-        let out = self.path("out");
+        let out = self.path(out);
         command
             .arg("--runner")
             .arg(self.path("runner"))
@@ -389,6 +406,7 @@ fn the_shipped_matrix_is_whole() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_xtask"));
         let cache = tempfile::tempdir().unwrap();
         let command = command.current_dir(top).env("KTWIN_CACHE", cache.path());
+        let command = command.env("KTWIN_HISTORY", "");
         let output = command.args(["matrix"]).args(args).output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
         output

@@ -6,6 +6,9 @@ while [ $# -gt 0 ]; do
     case $1 in
     --out) out=$2 ;;
     --variant) patch=$2 ;;
+    --scenario) scenario=$2 ;;
+    --seed) seed=$2 ;;
+    run) config=$2 ;;
     esac
     shift
 done
@@ -25,12 +28,18 @@ fi
 [ "$outcome" != none ] || exit 4
 cat >"$out/part" <<END
 {"schema":1,"outcome":"$outcome","kernel":{"version":"7.3.4","source":"s","tree_hash":"h"},
-"patch":{"files":[],"sha256":""},"host":{"cpus":1,"accel":"tcg","qemu":"7"},"seed":1,
-"started":"2026-01-01T00:00:00Z","elapsed_s":1.5,"comparisons":[{"config":"plain","scenario":"race",
+"patch":{"files":[],"sha256":""},"host":{"cpus":$(nproc),"accel":"tcg","qemu":"7"},"seed":$seed,
+"started":"2026-01-01T00:00:00Z","elapsed_s":1.5,"command":["cargo","xtask","run"],"comparisons":[{"config":"$config","scenario":"$scenario",
 "base":"base","variant":"$patch","outcome":"$outcome","findings":[{"kind":"splat","class":"kasan",
 "title":"KASAN: 100%, in f\u001b[31m","status":"new","count":1,"first_s":null,"evidence":"e"}],
 "exercise":{},"detectors":{},"measures":[],"reasons":[]}]}
 END
+for side in base "$patch"; do
+    mkdir "$out/$side-1"
+    cat >"$out/$side-1/record.json" <<END
+{"cell":{"id":"$side-1","config":"$config","scenario":"$scenario","variant":"$side"},"hello_s":3,"elapsed_s":50}
+END
+done
 mv "$out/part" "$out/verdict.json"
 echo '{"state":"done","started":"2026-01-01T00:00:00Z"}' >"$out/state.part"
 mv "$out/state.part" "$out/state.json"

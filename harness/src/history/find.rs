@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, Result, error::Context};
+use crate::{Error, Result, error::Context, report::has_verdict};
 
 /// A matrix's runs lie this deep at most.
 const DEPTH: usize = 5;
@@ -27,7 +27,7 @@ pub fn runs_below(top: &Path) -> Result<Vec<PathBuf>> {
             let what = format!("{} holds more than {MOST} folders", top.display());
             return Err(Error::input(what).mend("name folders below it"));
         }
-        if fs::symlink_metadata(folder.join("verdict.json")).is_ok() {
+        if has_verdict(&folder) {
             found.push(folder);
             continue;
         }

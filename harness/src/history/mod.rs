@@ -5,24 +5,36 @@
 //! | `schema.rs` | the tables, by version, and how an older database becomes the newest |
 //! | `store.rs` | the database, opened with suspicion and shared by writers |
 //! | `find.rs` | run directories below a folder |
-//! | `import.rs` | a run directory goes in, once |
+//! | `import.rs`, `write.rs` | a run directory goes in, once; its rows |
+//! | `asked.rs` | what a run was asked for (pure) |
+//! | `change.rs` | outcomes that are others than the last time |
+//! | `notify.rs` | the user's command that hears of them |
 //! | `ask.rs`, `trend.rs` | the questions: findings, and how measures went |
+//! | `took.rs` | how long cells take, by what past ones took |
 //! | `segment.rs` | where a series of values shifts (pure) |
 //! | `simulate.rs` | histories without runs, to measure all that with |
 //! | `shifts.rs` | shifts by night and kernel, and how each is bisected (pure but for its question) |
 
 mod ask;
+mod asked;
+mod change;
 mod find;
 mod import;
+mod notify;
 mod schema;
 mod segment;
 mod shifts;
 pub mod simulate;
 mod store;
+mod took;
 mod trend;
+mod write;
 
 pub use ask::{Rate, Sighting, Since};
+pub use change::Change;
 pub use find::runs_below;
+pub use notify::{Message, NOTIFY, notify};
 pub use shifts::{Shift, Shifts, Side, shifts};
-pub use store::History;
+pub use store::{History, NAMED, file};
+pub use took::Past;
 pub use trend::{Kind, Point, Series};

@@ -5,7 +5,7 @@ use rusqlite::{Connection, Transaction};
 use crate::{Error, Result, error::Context};
 
 /// Step N leads from version N to N + 1. Steps are added, never changed.
-pub(super) const STEPS: &[&str] = &[FIRST, SECOND];
+pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD];
 
 /// Texts that repeat are kept once, so that looking for a part of a title reads few rows.
 const FIRST: &str = "
@@ -72,6 +72,12 @@ CREATE INDEX durations_by_run ON durations (run);
 const SECOND: &str = "
 ALTER TABLE runs ADD COLUMN commit_id TEXT NOT NULL DEFAULT '';
 ALTER TABLE runs ADD COLUMN profile TEXT NOT NULL DEFAULT '';
+";
+
+/// What makes a run another night of the same. Of older runs nobody knows.
+const THIRD: &str = "
+ALTER TABLE runs ADD COLUMN asked_kernel TEXT NOT NULL DEFAULT '';
+ALTER TABLE runs ADD COLUMN program TEXT NOT NULL DEFAULT '';
 ";
 
 /// A database's version.

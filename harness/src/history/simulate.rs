@@ -86,7 +86,7 @@ pub fn fill(history: &mut History, nights: usize, cells: usize) -> Result<()> {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .host(doing)?;
         for cell in 0..cells {
-            super::import::add(&within, &verdict(night, cell), &[], "run").host(doing)?;
+            super::write::add(&within, &verdict(night, cell), &[], "run").host(doing)?;
         }
         within.commit().host(doing)?;
     }

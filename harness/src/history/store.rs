@@ -16,6 +16,21 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The database's name in the cache.
 const FILE: &str = "history.sqlite";
 
+/// Names another file.
+pub const NAMED: &str = "KTWIN_HISTORY";
+
+/// The file of the user's history: `$KTWIN_HISTORY`, else `history.sqlite` in the cache; none where that
+/// variable is empty, which turns the history off.
+///
+/// # Errors
+/// The host's: there is no folder for the cache.
+pub fn file() -> Result<Option<PathBuf>> {
+    match env::var_os(NAMED) {
+        Some(named) => Ok((!named.is_empty()).then(|| named.into())),
+        None => Ok(Some(Cache::open()?.root().join(FILE))),
+    }
+}
+
 /// What past runs said.
 #[derive(Debug)]
 pub struct History {
@@ -24,14 +39,17 @@ pub struct History {
 }
 
 impl History {
-    /// The user's: `$KTWIN_HISTORY`, else `history.sqlite` in the cache.
+    /// The user's, see [`file`].
     ///
     /// # Errors
-    /// See [`History::at`].
+    /// See [`History::at`]; bad input also where it is turned off.
     pub fn open() -> Result<Self> {
-        match env::var_os("KTWIN_HISTORY").filter(|file| !file.is_empty()) {
-            Some(file) => Self::at(Path::new(&file)),
-            None => Self::at(&Cache::open()?.root().join(FILE)),
+        match file()? {
+            Some(file) => Self::at(&file),
+            None => {
+                let error = Error::input(format!("{NAMED} is empty, which turns the history off"));
+                Err(error.mend(format!("unset {NAMED}, or name a file in it")))
+            }
         }
     }
 
@@ -50,7 +68,7 @@ impl History {
             let outer = Error::new(error.fault(), what).because(error);
             match mend {
                 Some(mend) => outer.mend(mend),
-                None => outer.mend("name another file in KTWIN_HISTORY"),
+                None => outer.mend(format!("name another file in {NAMED}")),
             }
         })?;
         Ok(Self {

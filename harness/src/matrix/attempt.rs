@@ -28,6 +28,8 @@ use crate::{
     report,
 };
 
+/// Where a matrix's cells are in its folder.
+pub(super) const CELLS: &str = "cells";
 const LOCK: &str = ".lock";
 /// How often a held lock is asked for.
 const TICK: Duration = Duration::from_millis(200);
@@ -127,6 +129,11 @@ impl Claim {
     /// The attempts so far, all of them ended.
     pub(super) fn attempts(&self) -> &[Attempt] {
         &self.attempts
+    }
+
+    /// An attempt's run directory.
+    pub(super) fn run_dir(&self, number: u32) -> PathBuf {
+        run_dir(&self.dir, number)
     }
 
     /// Ends what was left open: by the run's own end, if it came to one.
@@ -241,6 +248,15 @@ fn read(dir: &Path) -> Result<Vec<Attempt>> {
     Ok(attempts)
 }
 
+/// The folder of the cell that a run directory is an attempt at; none for any other run.
+pub fn cell_of(run: &Path) -> Option<&Path> {
+    let number = run.file_name()?.to_str()?;
+    number.parse::<u32>().ok()?;
+    let cell = run.parent()?;
+    let is_cell = cell.parent()?.file_name()? == CELLS;
+    is_cell.then_some(cell)
+}
+
 /// An attempt's run directory.
 pub(super) fn run_dir(dir: &Path, number: u32) -> PathBuf {
     dir.join(number.to_string())
@@ -250,6 +266,20 @@ pub(super) fn run_dir(dir: &Path, number: u32) -> PathBuf {
 mod tests {
     use super::*;
     use crate::{collect::RunDir, report::fixtures::sample};
+
+    #[test]
+    fn attempts_are_told_from_other_runs() {
+        let table = [
+            ("/m/cells/a+b/12", Some("/m/cells/a+b")),
+            ("/m/cells/a+b/12.json", None),
+            ("/runs/20260102-030405-kasan-1a2b3c4d", None),
+            ("/m/other/a+b/12", None),
+            ("12", None),
+        ];
+        for (run, expected) in table {
+            assert_eq!(cell_of(Path::new(run)), expected.map(Path::new), "{run}");
+        }
+    }
 
     fn begin(claim: &mut Claim) -> PathBuf {
         claim.begin(&u64::from).unwrap()

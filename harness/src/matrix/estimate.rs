@@ -8,7 +8,7 @@ use crate::scenario::{Profile, Scenario, judges_costs};
 /// A boot besides its loads, emulated: kernel, agent, collecting. In seconds, as the others.
 const BOOT_S: f64 = 28.0;
 /// What a run takes besides its boots: reading kernels, making detectors speak, judging.
-const RUN_S: f64 = 20.0;
+pub const RUN_S: f64 = 20.0;
 /// A base kernel from nothing, on two processors.
 pub(super) const BASE_BUILD_S: f64 = 480.0;
 /// A patch's kernel on top of its base's build folder.

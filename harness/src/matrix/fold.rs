@@ -1,7 +1,7 @@
 //! A cell's attempts as one state (pure): what comes next, and what it says in the end.
 
 use super::{
-    attempt::{Attempt, Ended, How, Seen},
+    attempt::{Attempt, CELLS, Ended, How, Seen},
     plan::Plan,
     summary::{CellSummary, Expected, FindingSummary, MeasureSummary, State},
     types::{Budget, Cell, Expectation},
@@ -35,6 +35,14 @@ pub(super) fn next(attempts: &[Attempt], budget: &Budget) -> Next {
         ),
         Some(_) => Next::Ended,
     }
+}
+
+/// The number of the attempt whose outcome is the cell's; none while that may still get a better one.
+pub(super) fn telling(attempts: &[Attempt], budget: &Budget) -> Option<u32> {
+    let tally = Tally::of(attempts);
+    let settled = !tally.conclusive.is_empty() || next(attempts, budget) == Next::Ended;
+    let telling = tally.telling().filter(|_| settled);
+    telling.map(|(attempt, _)| attempt.number)
 }
 
 /// What a cell's attempts come to.
@@ -160,7 +168,7 @@ pub(super) fn summarize(
             .is_some()
             .then_some(telling)
             .flatten()
-            .map(|(attempt, _)| format!("{}/{}/{}", super::folder::CELLS, cell.id, attempt.number)),
+            .map(|(attempt, _)| format!("{}/{}/{}", CELLS, cell.id, attempt.number)),
         kernel_version: own.as_ref().map(|verdict| verdict.kernel.version.clone()),
         measures: own.as_ref().map(MeasureSummary::of).unwrap_or_default(),
         findings,

@@ -12,7 +12,7 @@ use std::{
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{
-    attempt::{self, Claim, How, Seen},
+    attempt::{self, CELLS, Claim, How, Seen},
     fold::{Next, next, overall, summarize},
     plan::{Plan, SCHEMA as PLAN_SCHEMA},
     summary::{self, State, Summary},
@@ -30,8 +30,6 @@ use crate::{
 
 /// The plan's file.
 const PLAN: &str = "plan.json";
-/// Where cells are.
-pub(super) const CELLS: &str = "cells";
 /// The reports that are kept beside the summary.
 const REPORTS: [(&str, Format); 2] = [
     ("report.md", Format::Markdown),

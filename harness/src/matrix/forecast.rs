@@ -17,6 +17,8 @@ pub struct Forecast {
     pub name: String,
     /// How long the cells take that have not ended, one after the other, in seconds.
     pub expected_s: f64,
+    /// How many of the cells that have not ended take what past runs took; the others are guessed.
+    pub measured: usize,
     /// How much more it is where none of their kernels is built yet, in seconds.
     pub builds_s: f64,
     /// Cell by cell, in the order in which they run.
@@ -93,11 +95,12 @@ pub fn forecast(
                 .map(|n| n + 1),
         });
     }
-    let open = cells.iter().filter(|cell| cell.state != State::Done);
+    let open = || cells.iter().filter(|cell| cell.state != State::Done);
     Forecast {
         name: plan.name.clone(),
         // The sum of nothing is below zero, by a sign.
-        expected_s: open.map(|cell| cell.expected_s).sum::<f64>() + 0.0,
+        expected_s: open().map(|cell| cell.expected_s).sum::<f64>() + 0.0,
+        measured: open().filter(|cell| cell.measured).count(),
         builds_s: builds(left),
         cells,
     }
@@ -131,6 +134,7 @@ mod tests {
             (plan.cells[1].expected_s, false)
         );
         assert_eq!(forecast.expected_s, a.expected_s + b.expected_s);
+        assert_eq!(forecast.measured, 1);
         // One base, two patches on it.
         assert_eq!(forecast.builds_s, 480.0 + 2.0 * 35.0);
         let mut numbers = [a.shard, b.shard];

@@ -10,6 +10,7 @@
 //! | `shard.rs` | splitting them over machines (pure) |
 //! | `folder.rs`, `attempt.rs` | a matrix's folder, and each cell's within it |
 //! | `fold.rs` | a cell's attempts as one state (pure) |
+//! | `hears.rs` | whoever hears of what came of cells |
 //! | `run.rs`, `runner.rs`, `limit.rs` | cells run to their end, by the engine or a command, within their budget |
 //! | `summary.rs` | what became of a matrix: the shape of `matrix.json` |
 //! | `simulate.rs` | a summary without a run, to test and measure reports with (pure) |
@@ -23,6 +24,7 @@ mod estimate;
 mod fold;
 mod folder;
 mod forecast;
+mod hears;
 mod limit;
 mod parse;
 mod plan;
@@ -36,11 +38,13 @@ mod submit;
 pub mod summary;
 mod types;
 
+pub use attempt::cell_of;
 pub use ci::{System, definition};
 pub use durations::Remembered;
-pub use estimate::{Durations, builds};
+pub use estimate::{Durations, RUN_S, builds};
 pub use folder::Folder;
 pub use forecast::{Forecast, Foreseen, forecast};
+pub use hears::{Hears, Unheard};
 pub use parse::load;
 pub use plan::{Known, Plan, Planned, plan};
 pub use run::{Stopped, Work, exit_code, give_up, run};

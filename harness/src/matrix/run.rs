@@ -1,11 +1,15 @@
 //! Running a matrix's cells, one after the other, each to its end.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    path::PathBuf,
+    time::{Duration, Instant, SystemTime},
+};
 
 use super::{
     attempt::{Claim, Ended, How},
-    fold::{Next, next},
+    fold::{Next, next, telling},
     folder::Folder,
+    hears::Hears,
     limit::Limit,
     runner::Runner,
     types::Cell,
@@ -17,6 +21,7 @@ use crate::{
     event::{Event, Watcher},
     exit,
     judge::verdict::{Outcome, Verdict},
+    report,
 };
 
 /// What one command does in a matrix's folder.
@@ -44,16 +49,11 @@ pub enum Stopped {
     Interrupted,
 }
 
-/// Runs the cells that have not ended. `told` hears of every attempt that said something, and how long it
-/// took.
+/// Runs the cells that have not ended.
 ///
 /// # Errors
 /// The host's; what ends a single cell is in its record.
-pub fn run(
-    work: &Work<'_>,
-    runner: &mut dyn Runner,
-    told: &mut dyn FnMut(&Cell, f64) -> Result<()>,
-) -> Result<Stopped> {
+pub fn run(work: &Work<'_>, runner: &mut dyn Runner, hears: &mut dyn Hears) -> Result<Stopped> {
     let began = Instant::now();
     let total = work.folder.plan().budget.total_s.map(Duration::from_secs);
     let is_spent = || total.is_some_and(|total| began.elapsed() >= total);
@@ -68,6 +68,7 @@ pub fn run(
             continue;
         };
         if !work.again && next(claim.attempts(), &work.folder.plan().budget) == Next::Ended {
+            work.leave(cell, &claim, hears);
             continue;
         }
         if is_spent() {
@@ -80,8 +81,10 @@ pub fn run(
             work.wanted.len(),
             cell.id
         ));
-        if work.cell(cell, &mut claim, runner, told)? == Stopped::Interrupted {
-            return Ok(Stopped::Interrupted);
+        let stopped = work.cell(cell, &mut claim, runner, hears)?;
+        work.leave(cell, &claim, hears);
+        if stopped == Stopped::Interrupted {
+            return Ok(stopped);
         }
     }
     // What somebody else ran when its turn came: it has ended by now, or was cut off.
@@ -96,9 +99,13 @@ pub fn run(
         if is_spent() {
             return Ok(Stopped::Budget);
         }
-        let ended = next(claim.attempts(), &work.folder.plan().budget) == Next::Ended;
-        if !ended && work.cell(cell, &mut claim, runner, told)? == Stopped::Interrupted {
-            return Ok(Stopped::Interrupted);
+        let stopped = match next(claim.attempts(), &work.folder.plan().budget) {
+            Next::Ended => Stopped::Ended,
+            Next::Run => work.cell(cell, &mut claim, runner, hears)?,
+        };
+        work.leave(cell, &claim, hears);
+        if stopped == Stopped::Interrupted {
+            return Ok(stopped);
         }
     }
     Ok(Stopped::Ended)
@@ -109,13 +116,23 @@ impl Work<'_> {
         self.watcher.event(&Event::Note(text));
     }
 
+    /// Says what came of a cell.
+    fn leave(&self, cell: &Cell, claim: &Claim, hears: &mut dyn Hears) {
+        let telling = telling(claim.attempts(), &self.folder.plan().budget);
+        let telling = telling.map(|number| claim.run_dir(number));
+        let runs = claim.attempts().iter().map(|one| claim.run_dir(one.number));
+        let runs: Vec<PathBuf> = runs.filter(|run| report::has_verdict(run)).collect();
+        let telling = telling.filter(|run| runs.contains(run));
+        hears.left(cell, &runs, telling.as_deref());
+    }
+
     /// Attempts of one cell until it has ended.
     fn cell(
         &self,
         cell: &Cell,
         claim: &mut Claim,
         runner: &mut dyn Runner,
-        told: &mut dyn FnMut(&Cell, f64) -> Result<()>,
+        hears: &mut dyn Hears,
     ) -> Result<Stopped> {
         let budget = &self.folder.plan().budget;
         let mut once_more = self.again;
@@ -142,7 +159,7 @@ impl Work<'_> {
             }
             claim.end(ended)?;
             if !matches!(outcome, Outcome::Interrupted | Outcome::Infrastructure) {
-                told(cell, seconds)?;
+                hears.took(cell, seconds)?;
             }
             self.folder.keep(&self.folder.summary()?)?;
             if outcome == Outcome::Interrupted {
@@ -235,8 +252,8 @@ mod tests {
     use super::*;
     use crate::{
         event::Unwatched,
-        matrix::{plan::tests::of, summary::State},
-        report::{self, fixtures::sample},
+        matrix::{hears::Unheard, plan::tests::of, summary::State},
+        report::fixtures::sample,
     };
 
     const TEXT: &str = "\
@@ -291,7 +308,7 @@ budget: {cell: 1s, attempts: 2, confirm: 1}
             cancel,
             watcher: &Unwatched,
         };
-        run(&work, script, &mut |_, _| Ok(())).unwrap()
+        run(&work, script, &mut Unheard).unwrap()
     }
 
     fn folder(dir: &Path, text: &str) -> Folder {

@@ -114,6 +114,11 @@ pub fn render_status(summary: &Summary, colour: bool) -> String {
     term::render(&matrix::page(summary, true), colour)
 }
 
+/// How many cells of a matrix are left, and how long they take: a line of text.
+pub fn render_left(forecast: &Forecast) -> String {
+    matrix::forecast_line(forecast)
+}
+
 /// What of a matrix would run, for a terminal.
 pub fn render_forecast(forecast: &Forecast, colour: bool) -> String {
     term::render(&matrix::forecast_page(forecast), colour)

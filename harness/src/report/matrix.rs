@@ -55,15 +55,29 @@ pub(super) fn page(summary: &Summary, all: bool) -> Page {
     ]
 }
 
-/// What would run, as a page.
-pub(super) fn forecast_page(forecast: &Forecast) -> Page {
-    let about = format!(
-        "matrix {}: {}, {} and, where no kernel is built yet, {} more",
-        forecast.name,
-        words::plural(forecast.cells.len() as u64, "cell"),
+/// How long the cells of a forecast take that have not ended, in words.
+pub(super) fn forecast_line(forecast: &Forecast) -> String {
+    let open = forecast
+        .cells
+        .iter()
+        .filter(|cell| cell.state != State::Done);
+    let open = open.count();
+    let known = match (forecast.measured, open) {
+        (0, _) => "guessed".to_owned(),
+        (known, open) if known == open => "by what past runs took".to_owned(),
+        (known, _) => format!("{known} of them by what past runs took"),
+    };
+    format!(
+        "{}, {} ({known}) and, where no kernel is built yet, {} more",
+        words::plural(open as u64, "cell"),
         words::span(forecast.expected_s),
         words::span(forecast.builds_s)
-    );
+    )
+}
+
+/// What would run, as a page.
+pub(super) fn forecast_page(forecast: &Forecast) -> Page {
+    let about = format!("matrix {}: {}", forecast.name, forecast_line(forecast));
     let sharded = forecast.cells.iter().any(|cell| cell.shard.is_some());
     let mut columns = vec![
         Column::left("state"),

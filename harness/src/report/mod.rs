@@ -46,9 +46,11 @@ pub(crate) mod fixtures;
 pub(crate) mod tests;
 
 pub use actions::annotations;
-pub use format::{Format, render, render_claims, render_forecast, render_matrix, render_status};
+pub use format::{
+    Format, render, render_claims, render_forecast, render_left, render_matrix, render_status,
+};
 pub(crate) use inside::Folder;
 pub use mail::Identity;
-pub use store::{read_matrix, read_verdict, write};
+pub use store::{has_verdict, read_matrix, read_verdict, write};
 pub(crate) use words::figure;
 pub use words::outcome_word;

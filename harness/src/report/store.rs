@@ -72,6 +72,11 @@ fn replace(dir: &Path, name: &str, text: &str) -> Result<()> {
         .host(|| format!("failed to write {}", path.display()))
 }
 
+/// Whether a run directory has a verdict.
+pub fn has_verdict(run: &Path) -> bool {
+    fs::symlink_metadata(run.join(VERDICT)).is_ok()
+}
+
 /// The verdict of a run directory, or of a `verdict.json` named itself.
 ///
 /// # Errors

@@ -14,6 +14,8 @@ use serde::Serialize;
 use crate::ui;
 
 /// What past runs said, in one database: history.sqlite in the cache, or the file in KTWIN_HISTORY.
+///
+/// `run` and `matrix run` record there what they ran; what ran elsewhere is imported.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask history import target/ktwin/runs target/ktwin/matrices\n  cargo xtask history since 'use-after-free in fuse_backing_lookup'\n  cargo xtask history rate fuse_backing --json\n  cargo xtask history trend 'fio read iops'\n  cargo xtask history shifts --measure 'instructions of'"

@@ -17,6 +17,7 @@ use harness::{
     source,
 };
 
+use super::record;
 use crate::{host, ui};
 
 /// Build and boot base and variant, exercise both, and give a verdict.
@@ -61,6 +62,9 @@ pub(crate) struct Options {
     #[arg(long, help_heading = "The run")]
     bisect_exit: bool,
 
+    #[command(flatten)]
+    record: record::Recording,
+
     /// Run this program of the host's in the guest, as root, instead of a scenario's loads. Its
     /// libraries and the files that its arguments name are taken along.
     #[arg(last = true, value_name = "COMMAND")]
@@ -73,7 +77,8 @@ Examples:
   cargo xtask run kasan lockdep --patch fix.patch --profile standard
   cargo xtask run plain --variant old=v1.mbox --variant new=v2.mbox
   cargo xtask run kasan --kernel ~/linux --base v7.2 -- ./repro
-  git bisect run cargo xtask run kasan --kernel . --no-patch --bisect-exit";
+  cargo xtask run all --patch my.mbox --notify 'jq -r .verdict.outcome | mail -s ktwin me'
+  git bisect run cargo xtask run kasan --kernel . --no-patch --bisect-exit --no-history";
 
 /// Kernel, variants and guest: what `run` and `shell` share.
 #[derive(Debug, Args)]
@@ -241,6 +246,7 @@ pub(crate) fn run(options: Options) -> Result<u8> {
 /// Runs it all, shows the verdict, and gives its exit code.
 fn compared(options: &Options) -> Result<u8> {
     let cancel = host::cancel_on_signals()?;
+    let recorder = options.record.recorder()?;
     let request = request(options)?;
     let cache = Cache::open()?;
     host::prepare(&cache, &cancel, options.what.yes)?;
@@ -248,6 +254,7 @@ fn compared(options: &Options) -> Result<u8> {
     let done = engine::run(&request, &cache, &cancel, &progress, &mut ui::choose);
     progress.finish();
     let done = done?;
+    let changes = recorder.record(&done.dir, &progress);
     if options.json {
         ui::out(&serde_json::to_string(&done.verdict)?);
     } else {
@@ -256,6 +263,7 @@ fn compared(options: &Options) -> Result<u8> {
         };
         ui::out(report::render(format, &done.verdict, &done.dir)?.trim_end());
     }
+    recorder.tell(&done.dir, &changes, &progress);
     Ok(exit::of_outcome(done.verdict.outcome))
 }
 

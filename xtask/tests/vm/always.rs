@@ -98,6 +98,8 @@ fn what_always_shows_is_bisected() {
         &tree,
         "--no-patch",
         "--bisect-exit",
+        "--no-history",
+        "--notify=",
     ];
     let command = ["--", "sh", "-c", HAS_FUSECTL];
     let run = [&["bisect", "run", xtask][..], &run, &command].concat();

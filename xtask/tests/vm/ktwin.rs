@@ -14,6 +14,9 @@ pub(crate) fn command() -> Command {
     command
         .current_dir(top())
         .env("NO_COLOR", "1")
+        // What tests run is no part of the user's history.
+        .env("KTWIN_HISTORY", "")
+        .env_remove("KTWIN_NOTIFY")
         .stdin(Stdio::null());
     command
 }

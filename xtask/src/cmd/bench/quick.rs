@@ -23,6 +23,8 @@ pub(super) fn measure() -> Result<Vec<Figure>> {
                 "--profile",
                 "quick",
                 "--json",
+                "--no-history",
+                "--notify=",
                 "--out",
             ])
             .arg(dir.path().join("run"))

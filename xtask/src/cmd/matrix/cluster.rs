@@ -12,7 +12,7 @@ use harness::{
 };
 
 use super::{
-    run::{cells, code, only},
+    run::{How, cells, code, only},
     select::{self, Which},
 };
 use crate::{host, ui};
@@ -156,14 +156,12 @@ pub(super) fn task(options: Task) -> Result<u8> {
             matrix::give_up(&folder, *at, &reason, &cancel)?;
         }
     }
-    let stopped = cells(
-        &folder,
-        &wanted,
-        false,
-        options.runner.as_deref(),
-        &cache,
-        &cancel,
-    )?;
+    let how = How {
+        again: false,
+        runner: options.runner.as_deref(),
+        recorder: None,
+    };
+    let stopped = cells(&folder, &wanted, &how, &cache, &cancel)?;
     let summary = folder.summary()?;
     folder.keep(&summary)?;
     Ok(code(stopped, &only(&summary, &wanted)))

@@ -1,5 +1,6 @@
 //! `matrix`: many cells, run to their end on one machine, in shards, or on a cluster.
 
+mod before;
 mod ci;
 mod cluster;
 mod github;

@@ -5,16 +5,20 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use harness::{
-    cache::Cache,
     exit,
-    matrix::{self, Durations, Folder, Plan, Remembered},
+    matrix::{self, Durations, Folder, Plan},
     report,
 };
 
-use super::select::{self, Which};
+use super::{
+    before::before,
+    select::{self, Which},
+};
 use crate::ui;
 
-/// What would run, and how long it takes, by what cells took before.
+/// What would run, and how long it takes, by what past runs in the history took.
+///
+/// Shards are split by the file alone, whatever the history says.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask matrix plan nightly.yaml\n  cargo xtask matrix plan nightly.yaml --shards 8 --json\n  cargo xtask matrix plan nightly.yaml --durations >>nightly.yaml"
@@ -47,7 +51,7 @@ pub(super) struct Options {
 pub(super) fn run(options: Options) -> Result<u8> {
     let (_, plan) = select::load(&options.file)?;
     let wanted = options.which.of(&plan)?;
-    let before = Remembered::read(&Cache::open()?);
+    let before = before()?;
     if options.durations {
         ui::out(durations(&plan, &wanted, &before).trim_end());
         return Ok(exit::PASS);

@@ -8,7 +8,7 @@ use harness::{
     cache::Cache,
     cancel::Cancel,
     event::{Event, Watcher},
-    matrix::{self, Cell, Folder, Remembered, Runner, Stopped, Summary, Work},
+    matrix::{self, Cell, Folder, Hears, Remembered, Runner, Stopped, Summary, Work},
     report::{self, Format},
 };
 
@@ -16,14 +16,17 @@ use super::{
     github,
     select::{self, Which},
 };
-use crate::{host, ui};
+use crate::{
+    cmd::record::{self, Recorder},
+    host, ui,
+};
 
 /// Run the cells that have not ended.
 ///
 /// The same command goes on after a kill. Once all of its cells have ended it begins a new night.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask matrix run nightly.yaml --yes\n  cargo xtask matrix run nightly.yaml --shard 2/8 --out /shared/tonight\n  cargo xtask matrix run nightly.yaml --only plain+operations --again"
+    after_help = "Examples:\n  cargo xtask matrix run nightly.yaml --yes\n  cargo xtask matrix run nightly.yaml --shard 2/8 --out /shared/tonight\n  cargo xtask matrix run nightly.yaml --only plain+operations --again\n  cargo xtask matrix run nightly.yaml --notify 'jq -c .changes >>/var/tmp/changes'"
 )]
 pub(super) struct Options {
     /// The matrix file.
@@ -51,6 +54,9 @@ pub(super) struct Options {
     #[arg(long, value_name = "PROGRAM")]
     runner: Option<PathBuf>,
 
+    #[command(flatten)]
+    record: record::Recording,
+
     /// Print what became of the cells as one JSON object, and nothing else, on stdout.
     #[arg(long)]
     json: bool,
@@ -62,6 +68,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: Options) -> Result<u8> {
     let cancel = host::cancel_on_signals()?;
+    let recorder = options.record.recorder()?;
     let (_, plan) = select::load(&options.file)?;
     let wanted = options.which.of(&plan)?;
     let root = select::root();
@@ -74,7 +81,12 @@ pub(super) fn run(options: Options) -> Result<u8> {
     if runner.is_none() {
         host::prepare(&cache, &cancel, options.yes)?;
     }
-    let stopped = cells(&folder, &wanted, options.again, runner, &cache, &cancel)?;
+    let how = How {
+        again: options.again,
+        runner,
+        recorder: Some(&recorder),
+    };
+    let stopped = cells(&folder, &wanted, &how, &cache, &cancel)?;
     let summary = folder.summary()?;
     folder.keep(&summary)?;
     let own = only(&summary, &wanted);
@@ -91,12 +103,47 @@ pub(super) fn run(options: Options) -> Result<u8> {
     Ok(code(stopped, &own))
 }
 
-/// Runs cells of a folder, and remembers how long they took.
+/// How cells are run.
+pub(super) struct How<'a> {
+    /// Those that have ended once more.
+    pub(super) again: bool,
+    /// By this program, and not in this process.
+    pub(super) runner: Option<&'a Path>,
+    /// Who records them; nobody on a cluster, whose machines may not share a database.
+    pub(super) recorder: Option<&'a Recorder>,
+}
+
+/// Remembers how long cells took, and records their runs.
+struct Remembering<'a> {
+    before: Remembered,
+    recorder: Option<&'a Recorder>,
+    watcher: &'a dyn Watcher,
+}
+
+impl Hears for Remembering<'_> {
+    fn took(&mut self, cell: &Cell, seconds: f64) -> harness::Result<()> {
+        self.before.add(cell, seconds)
+    }
+
+    fn left(&mut self, _: &Cell, runs: &[PathBuf], telling: Option<&Path>) {
+        let Some(recorder) = self.recorder else {
+            return;
+        };
+        for run in runs {
+            let changes = recorder.record(run, self.watcher);
+            // What a cell comes to is told of, and no attempt at it that is made again.
+            if telling == Some(run) {
+                recorder.tell(run, &changes, self.watcher);
+            }
+        }
+    }
+}
+
+/// Runs cells of a folder, remembers how long they took, and records them.
 pub(super) fn cells(
     folder: &Folder,
     wanted: &[usize],
-    again: bool,
-    runner: Option<&Path>,
+    how: &How<'_>,
     cache: &Cache,
     cancel: &Cancel,
 ) -> Result<Stopped> {
@@ -108,14 +155,17 @@ pub(super) fn cells(
     let work = Work {
         folder,
         wanted,
-        again,
+        again: how.again,
         cancel,
         watcher: &progress,
     };
-    let mut before = Remembered::read(cache);
-    let mut told = |cell: &Cell, seconds: f64| before.add(cell, seconds);
+    let mut hears = Remembering {
+        before: Remembered::read(cache),
+        recorder: how.recorder,
+        watcher: &progress,
+    };
     let mut choose = ui::choose;
-    let mut runner: Box<dyn Runner + '_> = match runner {
+    let mut runner: Box<dyn Runner + '_> = match how.runner {
         Some(program) => Box::new(matrix::Command {
             program: program.to_owned(),
         }),
@@ -125,7 +175,7 @@ pub(super) fn cells(
             choose: &mut choose,
         }),
     };
-    let stopped = matrix::run(&work, &mut *runner, &mut told);
+    let stopped = matrix::run(&work, &mut *runner, &mut hears);
     progress.finish();
     Ok(stopped?)
 }

@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use harness::{
-    cache::Cache,
     exit,
-    matrix::{self, Remembered, Stopped},
+    matrix::{self, Stopped},
     report::{self, Format},
 };
 
-use super::{github, run::code, select};
+use super::{before::before, github, run::code, select};
 use crate::ui;
 
 /// How far it is.
@@ -67,15 +66,15 @@ enum FormatName {
 pub(super) fn status(options: Status) -> Result<u8> {
     let folder = select::folder(&options.named, options.out.as_ref())?;
     let summary = folder.summary()?;
+    let all: Vec<usize> = (0..folder.plan().cells.len()).collect();
+    let forecast = matrix::forecast(folder.plan(), &all, Some(&summary), &before()?, &[]);
     if options.json {
-        let before = Remembered::read(&Cache::open()?);
-        let all: Vec<usize> = (0..folder.plan().cells.len()).collect();
-        let forecast = matrix::forecast(folder.plan(), &all, Some(&summary), &before, &[]);
         ui::out(&serde_json::to_string(&forecast)?);
     } else {
         ui::say(&format!("in {}", folder.dir().display()));
         let colour = ui::Paint::stdout().is_on();
         ui::out(report::render_status(&summary, colour).trim_end());
+        ui::out(&format!("left: {}", report::render_left(&forecast)));
     }
     Ok(exit::PASS)
 }

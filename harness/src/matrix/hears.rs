@@ -1,0 +1,33 @@
+//! Whoever hears of what came of cells.
+
+use std::path::{Path, PathBuf};
+
+use super::types::Cell;
+use crate::Result;
+
+/// Hears of what came of cells; nothing that it does changes it.
+pub trait Hears {
+    /// An attempt said something about the patch, after so many seconds.
+    ///
+    /// # Errors
+    /// The host's; they end the command.
+    fn took(&mut self, cell: &Cell, seconds: f64) -> Result<()>;
+
+    /// A command is done with a cell: it has ended, before this command did anything perhaps, or was
+    /// interrupted. `runs` are the run directories of its attempts that have a verdict, and `telling`
+    /// the one of them whose outcome is the cell's: the worst of those that say something about the
+    /// patch. None where no outcome is settled yet.
+    fn left(&mut self, cell: &Cell, runs: &[PathBuf], telling: Option<&Path>);
+}
+
+/// Hears nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Unheard;
+
+impl Hears for Unheard {
+    fn took(&mut self, _: &Cell, _: f64) -> Result<()> {
+        Ok(())
+    }
+
+    fn left(&mut self, _: &Cell, _: &[PathBuf], _: Option<&Path>) {}
+}

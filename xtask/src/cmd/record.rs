@@ -1,0 +1,105 @@
+//! What `run` and `matrix run` do with a run that has ended: it goes into the history, and a command of
+//! the user's hears where outcomes changed.
+
+use std::{
+    env,
+    ffi::OsString,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Result;
+use clap::Args;
+use harness::{
+    Error,
+    event::{Event, Watcher},
+    history::{self, Change, History, Message},
+    report,
+};
+
+/// Whether runs are recorded, and who hears of them.
+#[derive(Debug, Args)]
+pub(crate) struct Recording {
+    /// Do not record it in the history; an empty KTWIN_HISTORY is the same for every command.
+    #[arg(long, help_heading = "The run")]
+    no_history: bool,
+
+    /// Run this by `sh -c` where a comparison comes out otherwise than the last recorded time, or does not
+    /// pass the first time. On its stdin is one JSON object with what changed and the verdict; it
+    /// has 30 seconds. KTWIN_NOTIFY is the same for every command.
+    #[arg(long, value_name = "CMD", help_heading = "The run")]
+    notify: Option<OsString>,
+}
+
+/// Records runs, and tells of changes. What fails is a warning: it changes no verdict.
+pub(crate) struct Recorder {
+    file: Option<PathBuf>,
+    notify: Option<OsString>,
+}
+
+impl Recording {
+    /// What the options and the environment ask for.
+    pub(crate) fn recorder(&self) -> Result<Recorder> {
+        let file = match self.no_history {
+            true => None,
+            false => history::file()?,
+        };
+        let named = self.notify.clone().or_else(|| env::var_os(history::NOTIFY));
+        let notify = named.filter(|command| !command.is_empty());
+        if file.is_none() && notify.is_some() {
+            let what = "there is somebody to notify, and no history to see changes by";
+            let mend = format!(
+                "leave out --no-history (and unset {} where it is empty), or notify nobody: --notify ''",
+                history::NAMED
+            );
+            return Err(Error::input(what).mend(mend).into());
+        }
+        Ok(Recorder { file, notify })
+    }
+}
+
+impl Recorder {
+    /// Takes a run in. Gives what changed by it, where it is new and somebody is to hear of it.
+    pub(crate) fn record(&self, run: &Path, watcher: &dyn Watcher) -> Vec<Change> {
+        let Some(file) = &self.file else {
+            return Vec::new();
+        };
+        let recorded = || {
+            let mut history = History::at(file)?;
+            if !history.import(run)? || self.notify.is_none() {
+                return Ok(Vec::new());
+            }
+            history.changes(&report::read_verdict(run)?, run)
+        };
+        recorded().unwrap_or_else(|error: Error| {
+            let what = format!("{} is not recorded", run.display());
+            warn(watcher, &what, &error);
+            Vec::new()
+        })
+    }
+
+    /// Tells of what changed, if anything did.
+    pub(crate) fn tell(&self, run: &Path, changes: &[Change], watcher: &dyn Watcher) {
+        let Some(command) = self.notify.as_ref().filter(|_| !changes.is_empty()) else {
+            return;
+        };
+        let told = || {
+            let message = Message {
+                changes,
+                dir: &run.canonicalize().unwrap_or_else(|_| run.to_owned()),
+                verdict: &report::read_verdict(run)?,
+            };
+            history::notify(command, &message, |line| {
+                watcher.event(&Event::Note(line.to_owned()));
+            })
+        };
+        if let Err(error) = told() {
+            warn(watcher, "the changed outcome was not told of", &error);
+        }
+    }
+}
+
+fn warn(watcher: &dyn Watcher, what: &str, error: &Error) {
+    let mend = error.mending().map(|mend| format!("; mend: {mend}"));
+    let text = format!("{what}: {}{}", error.chain(), mend.unwrap_or_default());
+    watcher.event(&Event::Warning(text));
+}
