@@ -22,9 +22,11 @@ const SERVES: f64 = 2048.0;
 /// Nothing is shared by connections: fewer objects than them are the boot's, which has buffers of
 /// tens of KiB come and go.
 const SHARED_BY: f64 = 1.0;
-/// What churning leaves behind is a leak from one object in so many removals: boots of one kernel
-/// differ by a few objects in all.
+/// What churning leaves behind is a leak from one object in so many removals.
 const LEAKED_ONE_IN: u64 = 400;
+/// Fewer objects than this are no leak, however few the removals were: they are what boots of one
+/// kernel differ by.
+const OF_A_BOOT: u64 = 16;
 /// Removals of one churned id, as the agent makes them.
 const CHURNS: u64 = 10;
 /// Caches that an explanation names.
@@ -173,11 +175,12 @@ fn leaks(base: Readings<'_>, variant: Readings<'_>) -> Vec<(String, String)> {
     let Some((left, removals)) = variant.churned() else {
         return Vec::new();
     };
-    let (known, _) = base.churned().unwrap_or_default();
-    let of_base = |name: &str| known.get(name).copied().unwrap_or(0);
+    let (on_base, _) = base.churned().unwrap_or_default();
+    let of_base = |name: &str| on_base.get(name).copied().unwrap_or(0);
+    let known = (removals / LEAKED_ONE_IN).max(OF_A_BOOT);
     let leaks = left
         .into_iter()
-        .filter(|(name, left)| left.saturating_sub(of_base(name)) >= removals / LEAKED_ONE_IN);
+        .filter(|(name, left)| left.saturating_sub(of_base(name)) > known);
     leaks
         .map(|(name, left)| {
             (
@@ -356,13 +359,18 @@ mod tests {
     }
 
     fn boot(size: u64, leaked: u64) -> RunRecord {
+        churning(64, size, leaked)
+    }
+
+    /// A boot in which so many ids were churned.
+    fn churning(churned: u32, size: u64, leaked: u64) -> RunRecord {
         let mut boot = good("plain-base+memory-1");
         boot.cell.purpose = Purpose::Weighed;
-        let numbers = [0, 64, 6400];
+        let numbers = [0, churned, 6400];
         boot.slabs = numbers
             .map(|ids| reading(SlabState::Dense, ids, size, 0))
             .to_vec();
-        boot.slabs.extend([0, 64].map(|ids| {
+        boot.slabs.extend([0, churned].map(|ids| {
             reading(
                 SlabState::Churned,
                 ids,
@@ -483,5 +491,22 @@ mod tests {
         assert_eq!(findings[0].why, "39 more after 640 removals, 0 on base");
         assert_eq!(judged(&boot(64, 39), &boot(64, 39)).1, [], "base's own");
         assert_eq!(judged(&boot(64, 0), &boot(64, 0)).1, []);
+    }
+
+    #[test]
+    fn a_few_objects_are_a_boots_and_no_leak() {
+        // So many ids, each removed ten times; objects left behind; caches said to leak.
+        for (ids, left, leaks) in [
+            (10, 0, 0),
+            (10, 3, 0),
+            (10, 16, 0),
+            (10, 17, 1),
+            (10, 100, 1),
+            (1000, 25, 0),
+            (1000, 26, 1),
+        ] {
+            let (_, findings) = judged(&churning(ids, 64, 0), &churning(ids, 64, left));
+            assert_eq!(findings.len(), leaks, "{left} after {ids} ids: {findings:?}");
+        }
     }
 }

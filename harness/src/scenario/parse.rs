@@ -206,6 +206,23 @@ stall: ['f+0x25:300us']
         }
     }
 
+    #[test]
+    fn numbers_of_ids_ascend_each_once() {
+        let of = |ids: &str| {
+            read(&format!(
+                "name: a\nsubject: b\ncovers: []\nloads:\n  - memory: {{ids: {ids}}}\n"
+            ))
+        };
+        let memory = |ids: &[u32]| LoadSpec::Memory(protocol::Memory { ids: ids.to_vec() });
+        assert_eq!(of("[10, 1, 10]").unwrap().loads, [memory(&[1, 10])]);
+        let chain = of("[]").unwrap_err().chain();
+        assert!(
+            chain.starts_with("s/race.yaml:5:13: loads[0].memory: `ids` names no number"),
+            "{chain}"
+        );
+        assert!(chain.contains("such as [1000]"), "{chain}");
+    }
+
     /// One field of the good file broken at a time: (what, by what, message's head, mend's part).
     #[test]
     fn broken_files() {

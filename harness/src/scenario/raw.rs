@@ -1,6 +1,9 @@
 //! The YAML's shape: which keys there are, which may be left out, and what they default to.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use protocol::{BackingRace, Corner, Memory, Operations, Store};
 use serde::{
@@ -78,7 +81,7 @@ struct RawOperations {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawMemory {
-    ids: Vec<Within<1, 1_000_000>>,
+    ids: Numbers,
 }
 
 #[derive(Debug, Deserialize)]
@@ -156,6 +159,23 @@ impl<'de> Deserialize<'de> for Command {
                 Ok(Self(words.into_iter().map(|word| word.0).collect()))
             }
             _ => Err(D::Error::custom("a command needs a program to run")),
+        }
+    }
+}
+
+/// Numbers of ids, ascending, each once; at least one.
+#[derive(Debug)]
+struct Numbers(Vec<u32>);
+
+impl<'de> Deserialize<'de> for Numbers {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let ids = Vec::<Within<1, 1_000_000>>::deserialize(from)?;
+        let ids: BTreeSet<u32> = ids.into_iter().map(Within::get32).collect();
+        match ids.is_empty() {
+            false => Ok(Self(ids.into_iter().collect())),
+            true => Err(D::Error::custom(
+                "`ids` names no number; write at least one, such as [1000]",
+            )),
         }
     }
 }
@@ -293,10 +313,7 @@ impl From<RawOperations> for LoadSpec {
 
 impl From<RawMemory> for LoadSpec {
     fn from(raw: RawMemory) -> Self {
-        let mut ids: Vec<u32> = raw.ids.into_iter().map(Within::get32).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        LoadSpec::Memory(Memory { ids })
+        LoadSpec::Memory(Memory { ids: raw.ids.0 })
     }
 }
 
