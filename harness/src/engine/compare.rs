@@ -25,7 +25,7 @@ use crate::{
         verdict::{Comparison, Measure, Outcome, Patch, Structure},
     },
     patch::Series,
-    plan::{self, BASE, Cell, PlanInput, Purpose},
+    plan::{self, BASE, Cell, PlanInput, Purpose, is_counted},
     scenario::{Scenario, judges_costs},
     source::{SourceTree, Ways},
 };
@@ -261,6 +261,13 @@ impl Comparing<'_> {
     }
 
     /// What a boot's kernel was made of.
+    /// Why instructions that this config is to count are not counted.
+    fn uncounted(&self, config: &str) -> Option<&str> {
+        let phases = self.request.profile.phases(self.scenario);
+        let wanted = judges_costs(config) && phases.iter().any(|p| is_counted(&p.load));
+        self.guests.uncounted().filter(|_| wanted)
+    }
+
     fn provenance(&self, series: Option<&Series>) -> Provenance {
         let patch = series.map(Patch::of).unwrap_or_default();
         Provenance {
@@ -415,7 +422,11 @@ impl Comparing<'_> {
         touched
             .files()
             .filter(|f| !image.compiled.iter().any(|c| c == f))
+                    uncounted: self.uncounted(sides.config),
+                    unwatched: self.guests.unwatched(),
             .filter_map(symbol)
             .collect()
     }
 }
+            uncounted: None,
+            unwatched: None,

@@ -186,6 +186,24 @@ impl<'a> Guests<'a> {
         Ok(false)
     }
 
+    /// Why instructions that are to be counted were not.
+    pub(super) fn uncounted(&self) -> Option<&str> {
+        self.library.as_ref()?.known_refusal()
+    }
+
+    /// Why no boot could tell what of a patch ran, if none could.
+    pub(super) fn unwatched(&self) -> Option<&str> {
+        if self.watching.is_none() {
+            return Some("--stall off");
+        }
+        if let Some(why) = self.library.as_ref().and_then(Library::known_refusal) {
+            return Some(why);
+        }
+        let choice = self.accel.get()?;
+        let emulated = choice.accel == Accel::Tcg || self.request.profile.widens();
+        (!emulated).then_some("it takes an emulated boot: --accel tcg, or --profile standard")
+    }
+
     /// Names the programs of a cell's commands by where they lie on the tools disk.
     pub(super) fn locate(&self, cell: &mut Cell) {
         let located = self.tools.iter().flat_map(|t| &t.commands);

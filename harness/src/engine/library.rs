@@ -27,6 +27,11 @@ impl Library {
         &self.path
     }
 
+    /// Why QEMU does not take it, where it was asked and does not.
+    pub(super) fn known_refusal(&self) -> Option<&str> {
+        self.refused.get()?.as_deref()
+    }
+
     /// Why QEMU does not take it, if it does not, and whether that was not known before.
     pub(super) fn refused(&self, qemu: &Qemu, ways: Ways<'_>) -> Result<Option<(String, bool)>> {
         let first = self.refused.get().is_none();

@@ -123,7 +123,8 @@ impl Watching {
             return Ok(None);
         }
         let plan = self.plan_of(image, subject)?;
-        if plan.points.is_empty() && plan.lines.is_empty() && plan.stalled.is_empty() {
+        let covers = !plan.lines.is_empty() || !plan.functions.is_empty();
+        if plan.points.is_empty() && !covers && plan.stalled.is_empty() {
             return Ok(None);
         }
         let dir = ways.cache.temp()?;
@@ -178,6 +179,20 @@ impl Watching {
                 .iter()
                 .any(|stretch| stretch.contains(&point.address));
         }
+        let lines = match subject.touched {
+            Some(touched) => lines(touched.lines(), &kernel),
+            None => BTreeMap::new(),
+        };
+        // What a patch deletes, and what of it is compiled to nothing, cannot run: what is around it can.
+        let touched = subject.touched.into_iter().flat_map(Touched::functions);
+        let functions = touched.filter_map(|name| {
+            let starts = ranges.get(name)?.iter().map(|range| range.start);
+            Some((name.to_owned(), starts.collect::<Vec<u64>>()))
+        });
+        let functions = match lines.values().all(Vec::is_empty) {
+            true => functions.filter(|(_, starts)| !starts.is_empty()).collect(),
+            false => BTreeMap::new(),
+        };
         let plan = Watch {
             points,
             watched,
@@ -185,10 +200,8 @@ impl Watching {
                 true => KASAN_STACK_BITS,
                 false => STACK_BITS,
             },
-            lines: match subject.touched {
-                Some(touched) => lines(touched.lines(), &kernel),
-                None => BTreeMap::new(),
-            },
+            lines,
+            functions,
             stalled,
         };
         let mut known = self.plans.borrow_mut();

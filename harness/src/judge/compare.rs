@@ -9,10 +9,12 @@ use super::{
     known::Known,
     measures, memory,
     observe::{Observation, observe},
+    ran,
     status::{self, Boots},
     throughput::{self, Rules},
     touched::Touched,
     unjudged::{Broken, broken_finding, unjudged},
+    uncompared,
     verdict::{Comparison, Finding, Judgement, Kind, Outcome, Status, Structure},
 };
 use crate::{
@@ -62,6 +64,10 @@ pub struct JudgeInput<'a> {
     /// What throughput is judged by; none where the config's costs are not what a user's are.
     pub rules: Option<Rules>,
     /// Today, `YYYY-MM-DD`.
+    /// Why instructions that were to be counted could not be, where that is so.
+    pub uncounted: Option<&'a str>,
+    /// Why no boot could tell what of the patch ran, where none could.
+    pub unwatched: Option<&'a str>,
     pub today: &'a str,
 }
 
@@ -180,7 +186,7 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
         findings,
         exercise: conditions::counts(input.boots),
         exercise_base: conditions::counts(input.base),
-        coverage: conditions::coverage(input.boots),
+        coverage: ran::coverage(input),
         detectors: conditions::detectors(input.boots),
         proved: input.proof.cloned().unwrap_or_default(),
         measures,
@@ -284,6 +290,7 @@ fn ends(input: &JudgeInput<'_>, findings: &[Finding], reasons: &mut Reasons) {
         }
     }
     let excused = input.alone || input.base_broken.is_some();
+    reasons.inconclusive(uncompared::costs(input));
     for (side, missing) in [
         ("base", input.base.is_empty() && !excused),
         (input.variant, input.boots.is_empty()),
@@ -325,8 +332,7 @@ fn requirements(input: &JudgeInput<'_>, findings: &[Finding], reasons: &mut Reas
         return;
     }
     reasons.inconclusive(conditions::exercised(input.variant, input.boots));
-    let coverage = conditions::coverage(input.boots);
-    reasons.inconclusive(coverage.as_ref().and_then(conditions::ran));
+    reasons.inconclusive(ran::coverage(input).as_ref().and_then(ran::nothing));
     if !input.alone && input.base_broken.is_none() {
         reasons.inconclusive(conditions::exercised("base", input.base));
     }

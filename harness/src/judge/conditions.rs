@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     collect::record::{End, RunRecord},
-    plugin::{Count, Coverage},
+    plugin::Count,
 };
 
 /// The counts that a load must have raised.
@@ -74,14 +74,6 @@ pub(super) fn counts(records: &[RunRecord]) -> BTreeMap<String, u64> {
     counts
 }
 
-/// Which of the patch's lines ran in any of the variant's boots; none where that was not watched.
-pub(super) fn coverage(records: &[RunRecord]) -> Option<Coverage> {
-    let mut seen = records.iter().filter_map(|record| record.coverage.as_ref());
-    let mut all = seen.next()?.clone();
-    seen.for_each(|one| all.add(one));
-    Some(all)
-}
-
 /// Detectors that are not known to speak on the variant's kernel.
 pub(super) fn proved(proof: &Proof) -> Vec<String> {
     let silent = proof
@@ -92,14 +84,6 @@ pub(super) fn proved(proof: &Proof) -> Vec<String> {
         .collect()
 }
 
-/// Why a patch was not tried, if none of its code ran.
-pub(super) fn ran(coverage: &Coverage) -> Option<String> {
-    let owned = coverage.lines.len();
-    (owned > 0 && coverage.executed() == 0).then(|| {
-        format!("none of the patch's {owned} lines that own code ran: the load does not reach them")
-    })
-}
-
 /// Loads that one side's boots did not exercise, and stall points at which nothing was held; `side`
 /// names it.
 pub(super) fn exercised(side: &str, records: &[RunRecord]) -> Vec<String> {
@@ -108,7 +92,7 @@ pub(super) fn exercised(side: &str, records: &[RunRecord]) -> Vec<String> {
     reasons.into_iter().collect()
 }
 
-fn finished(records: &[RunRecord]) -> impl Iterator<Item = &RunRecord> {
+pub(super) fn finished(records: &[RunRecord]) -> impl Iterator<Item = &RunRecord> {
     records.iter().filter(|record| record.end == End::Finished)
 }
 
@@ -220,7 +204,7 @@ fn not_ended(result: Option<&ExecResult>, limit: u64) -> Option<String> {
 }
 
 /// How many phases of a load the boot was to do.
-fn plans(record: &RunRecord, load: &str) -> usize {
+pub(super) fn plans(record: &RunRecord, load: &str) -> usize {
     let names = record
         .cell
         .plan

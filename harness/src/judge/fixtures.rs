@@ -304,6 +304,8 @@ pub(super) struct Setup {
     pub(super) base_broken: Option<Broken>,
     pub(super) earlier: Vec<Splat>,
     pub(super) rules: Option<Rules>,
+    pub(super) uncounted: Option<&'static str>,
+    pub(super) unwatched: Option<&'static str>,
 }
 
 impl Setup {
@@ -331,6 +333,8 @@ impl Setup {
             base_broken: None,
             earlier: vec![],
             rules: None,
+            uncounted: None,
+            unwatched: None,
         }
     }
 
@@ -351,6 +355,8 @@ impl Setup {
             symbols: &self.symbols,
             reruns_left: self.reruns_left,
             rules: self.rules,
+            uncounted: self.uncounted,
+            unwatched: self.unwatched,
             today: "2026-11-23",
         })
     }

@@ -506,7 +506,11 @@ mod tests {
             (1000, 26, 1),
         ] {
             let (_, findings) = judged(&churning(ids, 64, 0), &churning(ids, 64, left));
-            assert_eq!(findings.len(), leaks, "{left} after {ids} ids: {findings:?}");
+            assert_eq!(
+                findings.len(),
+                leaks,
+                "{left} after {ids} ids: {findings:?}"
+            );
         }
     }
 }

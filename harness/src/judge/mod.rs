@@ -13,6 +13,8 @@
 //! | `status.rs`, `fisher.rs` | new, unconfirmed, common or fixed |
 //! | `touched.rs`, `related.rs`, `csource.rs` | what a patch touches, and what is near |
 //! | `conditions.rs` | what must have happened for a pass |
+//! | `ran.rs` | what of the patch's code ran, or why that is not known |
+//! | `uncompared.rs` | costs that one side lacks |
 //! | `measures.rs` | costs side by side |
 //! | `instructions.rs`, `memory.rs` | what counted operations cost, and what ids take in memory |
 //! | `structures.rs` | sizes of structures side by side, and the slab caches that serve them |
@@ -34,6 +36,7 @@ mod known;
 mod measures;
 mod memory;
 mod observe;
+mod ran;
 mod ranks;
 pub mod rates;
 mod related;
@@ -41,6 +44,7 @@ mod status;
 mod structures;
 mod throughput;
 mod touched;
+mod uncompared;
 mod unjudged;
 pub mod verdict;
 

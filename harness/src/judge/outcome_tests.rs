@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     collect::record::{End, Limit},
+    plugin::{Coverage, Line},
     scenario::Accepted,
 };
 
@@ -205,6 +206,75 @@ fn a_patch_of_words_asks_for_nothing_to_have_run() {
     setup.touched = Some(Touched::default());
     setup.compiled.clear();
     assert_eq!(setup.judge().outcome, Outcome::Pass);
+}
+
+#[test]
+fn a_patch_of_which_nothing_ran() {
+    let coverage = |lines: &[u64], functions: &[u64]| Coverage {
+        lines: (1..)
+            .zip(lines)
+            .map(|(line, hits)| Line {
+                file: "fs/fuse/backing.c".into(),
+                line,
+                hits: *hits,
+            })
+            .collect(),
+        functions: ["f", "g"]
+            .map(str::to_owned)
+            .into_iter()
+            .zip(functions.iter().copied())
+            .collect(),
+        ..Coverage::default()
+    };
+    let off = Some("--stall off");
+    // What was seen, why nothing could be; the reason, and why it is not known.
+    let table = [
+        (Some(coverage(&[0, 3], &[])), None, None, None),
+        (
+            Some(coverage(&[0, 0], &[])),
+            None,
+            Some("none of the patch's 2 lines that own code ran"),
+            None,
+        ),
+        (Some(coverage(&[], &[0, 1])), None, None, None),
+        (
+            Some(coverage(&[], &[0, 0])),
+            None,
+            Some("none of the functions that the patch touches ran (f, g): the load"),
+            None,
+        ),
+        (
+            Some(coverage(&[], &[])),
+            None,
+            None,
+            Some("this kernel has none of the functions that it touches"),
+        ),
+        (None, off, None, Some("--stall off")),
+    ];
+    for (seen, unwatched, reason, why) in table {
+        let of = seen.clone();
+        let change: Change = Box::new(move |record| record.coverage.clone_from(&of));
+        let mut setup = Setup::new(vec![nothing()], vec![change]);
+        setup.unwatched = unwatched;
+        let judged = setup.judge();
+        let outcome = match reason {
+            Some(_) => Outcome::Inconclusive,
+            None => Outcome::Pass,
+        };
+        assert_eq!(judged.outcome, outcome, "{seen:?}: {:?}", judged.reasons);
+        if let Some(reason) = reason {
+            assert!(judged.reasons[0].starts_with(reason), "{judged:?}");
+        }
+        let not_known = judged.coverage.and_then(|one| one.unwatched);
+        assert_eq!(not_known.as_deref(), why, "{seen:?}");
+    }
+    let of_words = |touched| {
+        let mut setup = Setup::new(vec![nothing()], vec![nothing()]);
+        setup.touched = touched;
+        setup.judge().coverage
+    };
+    assert_eq!(of_words(Some(Touched::default())), None);
+    assert_eq!(of_words(None), None);
 }
 
 #[test]

@@ -111,7 +111,7 @@ pub struct Comparison {
     /// The same on base.
     #[serde(default)]
     pub exercise_base: BTreeMap<String, u64>,
-    /// Which of the patch's lines ran on the variant; none where that was not watched.
+    /// What of the patch ran on the variant, or why that is not known; none without code of a patch's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<Coverage>,
     /// Which detectors were still on at the variant's end.

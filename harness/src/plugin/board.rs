@@ -1,7 +1,7 @@
 //! The host's side of the board: made before QEMU starts, switched while it runs, read at the end.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{File, OpenOptions},
     ops::Range,
     os::unix::fs::FileExt,
@@ -57,6 +57,9 @@ pub struct Watch {
     pub stack_bits: u8,
     /// The patch's lines.
     pub lines: BTreeMap<(String, u32), Vec<Range<u64>>>,
+    /// Where the functions that it touches begin, copies that are inlined elsewhere included; only
+    /// where no line owns code.
+    pub functions: BTreeMap<String, Vec<u64>>,
 }
 
 /// One stall point, and what came of it in one boot: a line of the boot's `stalls.ndjson`.
@@ -84,6 +87,9 @@ pub struct Board {
     plan: Watch,
     /// The lines' stretches, in the order of their entries.
     stretches: Vec<(usize, Range<u64>)>,
+    /// Where functions begin, each address once: of a function and one that is inlined at its head
+    /// both begin there.
+    starts: Vec<u64>,
 }
 
 impl Board {
@@ -103,14 +109,17 @@ impl Board {
             stretches.extend(ranges.iter().map(|range| (line, range.clone())));
         }
         stretches.truncate(MAX_ENTRIES / 2);
+        let starts: BTreeSet<u64> = plan.functions.values().flatten().copied().collect();
+        let starts: Vec<u64> = starts.into_iter().take(MAX_ENTRIES / 8).collect();
         plan.watched.truncate(MAX_ENTRIES / 4);
         plan.points
-            .truncate(MAX_ENTRIES - stretches.len() - plan.watched.len());
+            .truncate(MAX_ENTRIES - stretches.len() - starts.len() - plan.watched.len());
         let made = Self {
             path: path.to_owned(),
             file,
             plan,
             stretches,
+            starts,
         };
         let entries = made.entries();
         let size = board::size(entries.len()) as u64;
@@ -133,7 +142,8 @@ impl Board {
         Ok(made)
     }
 
-    /// The entries: stall points, then what is watched, then the lines' stretches.
+    /// The entries: stall points, then what is watched, then the lines' stretches and the functions'
+    /// starts.
     fn entries(&self) -> Vec<Vec<(Word, u64)>> {
         let points = self.plan.points.iter().map(|point| {
             vec![
@@ -150,14 +160,16 @@ impl Board {
             .watched
             .iter()
             .map(|one| vec![(Word::Kind, one.kind), (Word::Start, one.address)]);
-        let stretches = self.stretches.iter().map(|(_, range)| {
+        let stretches = self.stretches.iter().map(|(_, range)| range.clone());
+        let starts = self.starts.iter().map(|start| *start..start + 1);
+        let covered = stretches.chain(starts).map(|range| {
             vec![
                 (Word::Kind, Kind::Cover as u64),
                 (Word::Start, range.start),
                 (Word::End, range.end),
             ]
         });
-        points.chain(watched).chain(stretches).collect()
+        points.chain(watched).chain(covered).collect()
     }
 
     /// Its file.
@@ -230,12 +242,13 @@ impl Board {
         Ok(counts)
     }
 
-    /// Which of the patch's lines ran so far; none where it has none.
+    /// Which of the patch's lines ran so far, or of the functions that it touches; none where it has
+    /// none.
     ///
     /// # Errors
     /// The disk's.
     pub fn coverage(&self) -> Result<Option<Coverage>> {
-        if self.plan.lines.is_empty() {
+        if self.plan.lines.is_empty() && self.plan.functions.is_empty() {
             return Ok(None);
         }
         // A line's stretches run one after another, or as copies of one another: the one that ran
@@ -256,6 +269,17 @@ impl Board {
                 }),
                 None => coverage.without_code += 1,
             }
+        }
+        let first = first + self.stretches.len();
+        let entered = self.starts.iter().enumerate().map(|(at, start)| {
+            let hits = self.read(board::entry_offset(first + at, Word::Hits))?;
+            Ok((*start, hits))
+        });
+        let entered: BTreeMap<u64, u64> = entered.collect::<Result<_>>()?;
+        for (name, starts) in &self.plan.functions {
+            let known = starts.iter().filter_map(|start| entered.get(start));
+            let hits = known.fold(0, |sum: u64, hits| sum.saturating_add(*hits));
+            coverage.functions.insert(name.clone(), hits);
         }
         Ok(Some(coverage))
     }
@@ -305,6 +329,7 @@ mod tests {
                 line(5, &[40..44, 50..51]),
             ]
             .into(),
+            functions: BTreeMap::new(),
         }
     }
 
@@ -330,6 +355,26 @@ mod tests {
         let coverage = board.coverage().unwrap().unwrap();
         let lines: Vec<_> = coverage.lines.iter().map(|l| (l.line, l.hits)).collect();
         assert_eq!((lines, coverage.without_code), (vec![(3, 8), (5, 0)], 1));
+    }
+
+    #[test]
+    fn functions_that_begin_at_one_place_both_ran() {
+        let dir = tempfile::tempdir().unwrap();
+        let of = |name: &str, starts: &[u64]| (name.to_owned(), starts.to_vec());
+        let plan = Watch {
+            lines: [(("fs/x.c".to_owned(), 4), vec![])].into(),
+            functions: [of("f", &[10, 30]), of("g", &[30]), of("h", &[20])].into(),
+            ..plan()
+        };
+        let board = Board::create(&dir.path().join("board"), 7, 2, plan).unwrap();
+        // After three stall points and what is watched, by their addresses.
+        for (at, hits) in [(4, 1), (6, 5)] {
+            count(&board, at, Word::Hits, hits);
+        }
+        let coverage = board.coverage().unwrap().unwrap();
+        let hits: Vec<u64> = coverage.functions.values().copied().collect();
+        assert_eq!((hits, coverage.entered()), (vec![6, 5, 0], 2));
+        assert_eq!((coverage.lines.len(), coverage.without_code), (0, 1));
     }
 
     #[test]

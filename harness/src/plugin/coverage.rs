@@ -1,4 +1,5 @@
-//! Which of a patch's lines own code, and which of them ran.
+//! Which of a patch's lines own code, and which of them ran; where none does, which of the functions
+//! that it touches.
 
 use std::{collections::BTreeMap, ops::Range};
 
@@ -25,12 +26,24 @@ pub struct Coverage {
     /// How many more of its lines own none: declarations, braces, and what the compiler found
     /// nothing to do for.
     pub without_code: u64,
+    /// How often the functions that it touches were entered: those of this kernel, and only where no
+    /// line of its own owns code, as where it deletes.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub functions: BTreeMap<String, u64>,
+    /// Why it is not known what ran, where it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unwatched: Option<String>,
 }
 
 impl Coverage {
     /// How many lines ran.
     pub fn executed(&self) -> usize {
         self.lines.iter().filter(|line| line.hits > 0).count()
+    }
+
+    /// How many of the touched functions ran.
+    pub fn entered(&self) -> usize {
+        self.functions.values().filter(|hits| **hits > 0).count()
     }
 
     /// Adds another boot of the same kernel.
@@ -45,6 +58,10 @@ impl Coverage {
             .map(|((file, line), hits)| Line { file, line, hits })
             .collect();
         self.without_code = self.without_code.max(other.without_code);
+        for (function, hits) in &other.functions {
+            let sum = self.functions.entry(function.clone()).or_default();
+            *sum = sum.saturating_add(*hits);
+        }
     }
 }
 
@@ -78,6 +95,7 @@ mod tests {
         Coverage {
             lines: lines.iter().map(line).collect(),
             without_code,
+            ..Coverage::default()
         }
     }
 
@@ -88,6 +106,17 @@ mod tests {
         all.add(&coverage(&[(3, 5), (9, u64::MAX)], 4));
         assert_eq!(all, coverage(&[(3, 5), (9, u64::MAX)], 4));
         assert_eq!(all.executed(), 2);
+    }
+
+    #[test]
+    fn touched_functions_add_up() {
+        let of = |hits: [u64; 2]| Coverage {
+            functions: [("f".to_owned(), hits[0]), ("g".to_owned(), hits[1])].into(),
+            ..Coverage::default()
+        };
+        let mut all = of([0, 2]);
+        all.add(&of([0, u64::MAX]));
+        assert_eq!((all.clone(), all.entered()), (of([0, u64::MAX]), 1));
     }
 
     #[test]

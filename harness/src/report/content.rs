@@ -176,7 +176,10 @@ pub(super) fn figures(comparison: &Comparison, accel: &str) -> Page {
     }
     let mut facts = Vec::new();
     if let Some(coverage) = &comparison.coverage {
-        facts.push(("patch".to_owned(), executed(coverage)));
+        match &coverage.unwatched {
+            None => facts.push(("patch".to_owned(), executed(coverage))),
+            Some(why) => facts.push(("executed".to_owned(), format!("not watched ({why})").into())),
+        }
         if coverage.executed() < coverage.lines.len() {
             facts.push(("not executed".to_owned(), missing(coverage).into()));
         }
@@ -324,12 +327,20 @@ fn executed(coverage: &Coverage) -> Text {
         more => format!(" ({more} more own none)"),
     };
     let (executed, owned) = (coverage.executed(), coverage.lines.len());
+    let (entered, touched) = (coverage.entered(), coverage.functions.len());
+    let doubt = |ran: usize, of: usize| match ran {
+        0 if of > 0 => Tone::Doubt,
+        _ => Tone::Plain,
+    };
+    if owned == 0 && touched > 0 {
+        let text = format!(
+            "executed {entered} of {touched} functions that it touches; no line of its own owns code"
+        );
+        return Text::toned(text, doubt(entered, touched));
+    }
     Text::toned(
         format!("executed {executed} of {owned} lines that own code{none}"),
-        match executed {
-            0 if owned > 0 => Tone::Doubt,
-            _ => Tone::Plain,
-        },
+        doubt(executed, owned),
     )
 }
 

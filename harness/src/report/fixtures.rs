@@ -53,6 +53,7 @@ fn coverage() -> Coverage {
     Coverage {
         lines: lines.map(line).into(),
         without_code: 12,
+        ..Coverage::default()
     }
 }
 

@@ -38,6 +38,7 @@ mod tests {
         let coverage = Coverage {
             lines: vec![line("a.c", 3, 7), line("a.c", 9, 0), line("b\n.c", 1, 1)],
             without_code: 4,
+            ..Coverage::default()
         };
         assert_eq!(
             render(&coverage, "kasan/ida-x"),

@@ -23,6 +23,7 @@ use crate::{
         self,
         summary::{FILE, Summary},
     },
+    plugin::Coverage,
 };
 
 const VERDICT: &str = "verdict.json";
@@ -55,7 +56,8 @@ pub fn write(verdict: &Verdict, dir: &Path) -> Result<()> {
     )?;
     replace(dir, PAGE, &render(Format::Html, verdict, dir)?)?;
     for (at, comparison) in verdict.comparisons.iter().enumerate() {
-        if let Some(coverage) = &comparison.coverage {
+        let lines = |coverage: &&Coverage| !coverage.lines.is_empty();
+        if let Some(coverage) = comparison.coverage.as_ref().filter(lines) {
             let test = format!("{}-{}", comparison.config, comparison.variant);
             // A variant may be called anything: its number tells it from others.
             let name = format!("coverage-{}.info", at + 1);

@@ -13,7 +13,34 @@ use super::{
 use crate::{
     judge::verdict::{Comparison, Outcome, Verdict},
     matrix::simulate,
+    plugin::Coverage,
 };
+
+#[test]
+fn what_ran_of_a_patch_whose_lines_own_no_code() {
+    let functions = [("f".to_owned(), 3), ("g".to_owned(), 0)];
+    let of = |coverage| {
+        let mut verdict = sample();
+        verdict.comparisons[0].coverage = Some(coverage);
+        let term = Format::Term { colour: false };
+        render(term, &verdict, Path::new(".")).unwrap()
+    };
+    let entered = of(Coverage {
+        functions: functions.into(),
+        ..Coverage::default()
+    });
+    let told = "executed 1 of 2 functions that it touches; no line of its own owns code";
+    assert!(entered.contains(told), "{entered}");
+    let unwatched = of(Coverage {
+        unwatched: Some("--stall off".into()),
+        ..Coverage::default()
+    });
+    assert!(
+        unwatched.contains("not watched (--stall off)"),
+        "{unwatched}"
+    );
+    assert!(!unwatched.contains("executed 0 of 0"), "{unwatched}");
+}
 
 /// The formats that programs and browsers read, of a run whose boots are there.
 #[test]
