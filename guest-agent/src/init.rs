@@ -18,10 +18,15 @@ use nix::{
     unistd,
 };
 
-use crate::{channel::Outbox, kmsg, sys};
+use protocol::FindingKind;
 
-/// A filesystem that is stuck must not keep the guest from ending.
+use crate::{channel::Outbox, findings::Findings, kmsg, sys};
+
+/// A filesystem that is stuck must not keep the guest from ending: the host waits twice as long.
 const SYNC_WITHIN: Duration = Duration::from_secs(15);
+/// How long all that loads wrote may take to reach the disk: less than the host waits for an agent
+/// that does nothing but beat, which is a minute and more.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(45);
 
 /// Where a panic reports to, once there is a channel.
 static LAST_WORDS: OnceLock<Outbox> = OnceLock::new();
@@ -60,6 +65,16 @@ pub(crate) fn catch_panics() {
 /// Panics report here.
 pub(crate) fn report_panics_to(out: &Outbox) {
     let _ = LAST_WORDS.set(out.clone());
+}
+
+/// Writes everything back while that can still be told of; one that does not end is a finding.
+pub(crate) fn write_back(findings: &Findings) {
+    if !within(WRITTEN_WITHIN, unistd::sync) {
+        let limit = WRITTEN_WITHIN.as_secs();
+        findings.report(FindingKind::Hang, "the final sync does not end", || {
+            format!("sync() did not return within {limit} s")
+        });
+    }
 }
 
 /// Writes everything back, and restarts: with `-no-reboot` that ends QEMU, and

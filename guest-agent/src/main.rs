@@ -84,7 +84,10 @@ fn serve(out: &Outbox, messages: Receiver<Result<HostMessage>>) -> Result<()> {
     let stop = Stop::default();
     if let Some(plan) = wait_for_plan(&messages)? {
         listen(messages, stop.clone())?;
-        run(&plan, out, &findings, &heart, &stop)?;
+        let went_on = run(&plan, out, &findings, &heart, &stop)?;
+        if went_on {
+            init::write_back(&findings);
+        }
     }
     heartbeat::send_findings(out, &findings);
     out.send(&GuestMessage::Detectors(detectors::states(presence)))?;
@@ -112,9 +115,10 @@ fn listen(messages: Receiver<Result<HostMessage>>, stop: Stop) -> Result<()> {
     Ok(())
 }
 
-fn run(plan: &Plan, out: &Outbox, findings: &Findings, heart: &Heart, stop: &Stop) -> Result<()> {
+/// Runs the plan; false where something of it is stuck, which was reported then.
+fn run(plan: &Plan, out: &Outbox, findings: &Findings, heart: &Heart, stop: &Stop) -> Result<bool> {
     if plan.phases.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     tools::lay_out()?;
     kcsan::watch_longer()?;
@@ -134,16 +138,16 @@ fn run(plan: &Plan, out: &Outbox, findings: &Findings, heart: &Heart, stop: &Sto
         let went_on = load::run::phase(&context, index, phase)
             .with_context(|| format!("run phase {name}"))?;
         if !went_on {
-            // What is stuck holds memory and locks: a leak scan would report both.
-            return Ok(());
+            // What is stuck holds memory and locks: a leak scan would report both, and a sync hang.
+            return Ok(false);
         }
     }
     if stop.is_set() {
-        return Ok(());
+        return Ok(true);
     }
     if let Err(error) = kmemleak::scan_twice(findings) {
         // It can disable itself at any time; the detectors' states tell the host.
         kmsg::mark(&format!("scan for leaks: {error:#}"));
     }
-    Ok(())
+    Ok(true)
 }

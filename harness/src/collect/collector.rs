@@ -332,9 +332,8 @@ fn words(cause: &Cause) -> String {
         Cause::Exited(exit) => exit.words(),
         Cause::Enough => "it has shown what it was run for".into(),
         Cause::Cancelled => "the user stopped it".into(),
-        Cause::Stopped(Stop::Limit(_, why)) => why.clone(),
+        Cause::Stopped(Stop::Limit(_, why) | Stop::Lingers(why)) => why.clone(),
         Cause::Stopped(Stop::Protocol(theirs)) => format!("the agent speaks protocol {theirs}"),
-        Cause::Stopped(Stop::Lingers) => "the guest did not power off".into(),
     }
 }
 

@@ -63,7 +63,7 @@ pub enum End {
         /// In words.
         why: String,
     },
-    /// A watchdog ended the guest.
+    /// A watchdog ended the guest, for [`Limit::PowerOff`] after its plan was done.
     Watchdog {
         /// Which.
         limit: Limit,
@@ -129,6 +129,8 @@ pub struct PhaseRecord {
 pub struct TimedFinding {
     /// Seconds from QEMU's start.
     pub at_s: f64,
+    /// The plan was done, and the guest did not power off.
+    PowerOff,
     /// What it saw.
     pub finding: GuestFinding,
 }

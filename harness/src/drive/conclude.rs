@@ -94,7 +94,14 @@ pub fn conclude(cause: Cause, shown: &Shown) -> End {
             (None, false) if limit != Limit::AgentLine => End::BootFailed { why },
             (None, _) => End::Watchdog { limit, why },
         },
-        Cause::Stopped(Stop::Lingers) => last_word(shown).unwrap_or(End::Finished),
+        Cause::Stopped(Stop::Lingers(why)) => match (&shown.fatal, &shown.panic) {
+            (Some(fatal), _) => gave_up(fatal),
+            (None, Some(panic)) => died(panic.clone(), true),
+            (None, None) => End::Watchdog {
+                limit: Limit::PowerOff,
+                why,
+            },
+        },
         Cause::Exited(exit) => last_word(shown).unwrap_or_else(|| exited(&exit, shown)),
     }
 }
@@ -102,10 +109,14 @@ pub fn conclude(cause: Cause, shown: &Shown) -> End {
 /// The end that the agent itself announced.
 fn last_word(shown: &Shown) -> Option<End> {
     match (&shown.fatal, shown.finished) {
-        (Some(fatal), _) => Some(died(format!("the agent gave up: {fatal}"), false)),
+        (Some(fatal), _) => Some(gave_up(fatal)),
         (None, true) => Some(End::Finished),
         (None, false) => None,
     }
+}
+
+fn gave_up(fatal: &str) -> End {
+    died(format!("the agent gave up: {fatal}"), false)
 }
 
 fn exited(exit: &Exit, shown: &Shown) -> End {
@@ -145,6 +156,10 @@ mod tests {
 
     fn limit(limit: Limit) -> Cause {
         Cause::Stopped(Stop::Limit(limit, "limit".into()))
+    }
+
+    fn lingers() -> Cause {
+        Cause::Stopped(Stop::Lingers("it lingers".into()))
     }
 
     /// `h`ello, `f`inished, `p`anic, `c`onsole, `g`ave up.
@@ -194,12 +209,9 @@ mod tests {
             (limit(Limit::Console), "c", "boot-failed: limit"),
             (limit(Limit::Silence), "cp", "boot-failed: Kernel panic"),
             (limit(Limit::AgentLine), "c", "AgentLine: limit"),
-            (Cause::Stopped(Stop::Lingers), "chf", "finished"),
-            (
-                Cause::Stopped(Stop::Lingers),
-                "chg",
-                "died: the agent gave up",
-            ),
+            (lingers(), "chf", "PowerOff: it lingers"),
+            (lingers(), "chfp", "panicked: Kernel panic"),
+            (lingers(), "chg", "died: the agent gave up"),
             (
                 Cause::Stopped(Stop::Protocol(7)),
                 "c",

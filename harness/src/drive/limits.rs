@@ -44,7 +44,8 @@ const PLAIN: Limits = Limits {
     beat_s: 30.0,
     progress_s: 45.0,
     idle_s: 60.0,
-    power_off_s: 10.0,
+    // Nothing is left to be written then: it is the kernel's own shutdown, and a busy host.
+    power_off_s: 30.0,
     cell_s: 60.0,
     console_bytes: 1 << 30,
     agent_line: MAX_LINE,
@@ -145,6 +146,14 @@ mod tests {
         };
         let limits = Limits::of(Accel::Kvm, "plain", Profile::Quick, &plan);
         assert_eq!(limits.cell_s, 30.0 + 60.0 + 2.0 * 120.0);
+    }
+
+    #[test]
+    fn a_shutdown_is_given_more_time_where_all_takes_more() {
+        let of =
+            |accel, config| Limits::of(accel, config, Profile::Quick, &Plan::default()).power_off_s;
+        assert_eq!(of(Accel::Kvm, "plain"), 30.0);
+        assert_eq!(of(Accel::Tcg, "kcsan"), (30.0_f64 * 1.5 * 1.5).round());
     }
 
     #[test]

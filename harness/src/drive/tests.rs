@@ -337,13 +337,15 @@ fn what_is_no_message_ends_the_guest() {
 }
 
 #[test]
-fn a_guest_that_stays_after_its_last_word_has_finished() {
+fn a_guest_that_stays_after_its_last_word_hangs() {
     let limits = Limits {
         power_off_s: 0.5,
         ..roomy()
     };
     let ran = run("phase; finish; sleep 99", &limits, &Cancel::new());
-    assert_eq!(ran.record.end, End::Finished);
+    let why = "the guest did not power off within 0.5 s of its last word".into();
+    let limit = Limit::PowerOff;
+    assert_eq!(ran.record.end, End::Watchdog { limit, why });
 }
 
 #[test]

@@ -25,8 +25,8 @@ pub enum Stop {
     Limit(Limit, String),
     /// The agent speaks another protocol.
     Protocol(u32),
-    /// The plan is done, but the guest does not power off.
-    Lingers,
+    /// The plan is done, but the guest does not power off; in words with the limit's size.
+    Lingers(String),
 }
 
 /// All watchdogs of a boot. Times are counted from QEMU's start.
@@ -143,7 +143,12 @@ impl Watchdog {
         let over = |then: Duration, limit: f64| since(then) >= seconds(limit);
         let stop = |limit, why| Some(Stop::Limit(limit, why));
         if let Some(finished) = self.finished {
-            return over(finished, limits.power_off_s).then_some(Stop::Lingers);
+            return over(finished, limits.power_off_s).then(|| {
+                let limit = limits.power_off_s;
+                Stop::Lingers(format!(
+                    "the guest did not power off within {limit} s of its last word"
+                ))
+            });
         }
         if over(Duration::ZERO, limits.cell_s) {
             let why = format!("the boot did not end within {} s", limits.cell_s);

@@ -18,7 +18,7 @@ use super::{
     verdict::{Comparison, Finding, Judgement, Kind, Outcome, Status, Structure},
 };
 use crate::{
-    collect::record::{End, RunRecord},
+    collect::record::{End, Limit, RunRecord},
     exit,
     plan::BASE,
     scenario::{Acceptance, Scenario},
@@ -307,6 +307,11 @@ fn ends(input: &JudgeInput<'_>, findings: &[Finding], reasons: &mut Reasons) {
 /// Why a boot that got as far as hello did not do all of its plan.
 fn cut_short(record: &RunRecord) -> Option<String> {
     match &record.end {
+        // Its plan was done.
+        End::Watchdog {
+            limit: Limit::PowerOff,
+            ..
+        } => None,
         End::Watchdog { why, .. } | End::Died { why, .. } if record.hello.is_some() => {
             let why = super::observe::tidy(why, 200);
             Some(format!(

@@ -189,6 +189,27 @@ fn findings_side_by_side() {
             many(3, &|| died(true)),
             Regression,
             vec![(Kind::Splat, New)],
+        (
+            "no power-off on the variant",
+            vec![nothing()],
+            vec![watchdog(Limit::PowerOff)],
+            Regression,
+            vec![(Kind::Hang, New)],
+        ),
+        (
+            "no power-off on both",
+            vec![watchdog(Limit::PowerOff)],
+            vec![watchdog(Limit::PowerOff)],
+            Infrastructure,
+            vec![(Kind::Hang, Common)],
+        ),
+        (
+            "no power-off on base",
+            vec![watchdog(Limit::PowerOff)],
+            vec![nothing()],
+            Pass,
+            vec![(Kind::Hang, Fixed)],
+        ),
         ),
         (
             "the variant does not boot",

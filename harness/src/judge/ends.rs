@@ -26,7 +26,7 @@ struct Row {
 }
 
 /// Every watchdog that can end a boot after hello.
-const WATCHDOGS: [Row; 7] = [
+const WATCHDOGS: [Row; 8] = [
     Row {
         limit: Limit::NoBeat,
         title: "the kernel prints and the agent does not beat",
@@ -67,6 +67,12 @@ const WATCHDOGS: [Row; 7] = [
         limit: Limit::AgentLine,
         title: "the agent sent what is no message",
         rule: Rule::Candidate,
+        host_if_common: true,
+    },
+    Row {
+        limit: Limit::PowerOff,
+        title: "the guest does not power off",
+        rule: Rule::AtOnce,
         host_if_common: true,
     },
 ];

@@ -223,8 +223,9 @@ fn a_guest_that_finished_may_power_off() {
     let fatal = GuestMessage::Fatal {
         message: "no disk".into(),
     };
+    let lingers = Stop::Lingers("the guest did not power off within 10 s of its last word".into());
     for last in [GuestMessage::Finished, fatal] {
-        assert_eq!(play(race(), &done(last), 99), Some((15, Stop::Lingers)));
+        assert_eq!(play(race(), &done(last), 99), Some((15, lingers.clone())));
     }
 }
 
