@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use protocol::{Detectors, GuestMessage};
+use protocol::GuestMessage;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -95,25 +95,7 @@ impl<'a> Collector<'a> {
             console_at: Duration::ZERO,
             fatal: None,
             finished: false,
-            record: RunRecord {
-                cell: cell.clone(),
-                end: End::Interrupted,
-                hello: None,
-                hello_s: None,
-                elapsed_s: 0.0,
-                phases: Vec::new(),
-                findings: Vec::new(),
-                fio: Vec::new(),
-                exec: Vec::new(),
-                detectors: Detectors::new(),
-                stalls: Vec::new(),
-                coverage: None,
-                operations: Vec::new(),
-                slabs: Vec::new(),
-                splats: Vec::new(),
-                console_bytes: 0,
-                last_lines: Vec::new(),
-            },
+            record: RunRecord::of(cell, End::Interrupted),
         })
     }
 

@@ -52,6 +52,31 @@ pub struct RunRecord {
     pub last_lines: Vec<String>,
 }
 
+impl RunRecord {
+    /// A boot that has shown nothing yet.
+    pub fn of(cell: &Cell, end: End) -> Self {
+        Self {
+            cell: cell.clone(),
+            end,
+            hello: None,
+            hello_s: None,
+            elapsed_s: 0.0,
+            phases: Vec::new(),
+            findings: Vec::new(),
+            fio: Vec::new(),
+            exec: Vec::new(),
+            detectors: Detectors::new(),
+            stalls: Vec::new(),
+            coverage: None,
+            operations: Vec::new(),
+            slabs: Vec::new(),
+            splats: Vec::new(),
+            console_bytes: 0,
+            last_lines: Vec::new(),
+        }
+    }
+}
+
 /// How a boot ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "end", rename_all = "kebab-case")]
@@ -104,6 +129,8 @@ pub enum Limit {
     Console,
     /// A line of the agent's was too long, or no message.
     AgentLine,
+    /// The plan was done, and the guest did not power off.
+    PowerOff,
 }
 
 /// A phase that began.
@@ -129,8 +156,6 @@ pub struct PhaseRecord {
 pub struct TimedFinding {
     /// Seconds from QEMU's start.
     pub at_s: f64,
-    /// The plan was done, and the guest did not power off.
-    PowerOff,
     /// What it saw.
     pub finding: GuestFinding,
 }

@@ -7,11 +7,15 @@ use std::{
 };
 
 use crate::{
-    Result,
+    Fault, Result,
     build::{Enabled, KernelImage, would_compile},
-    collect::{Provenance, record::RunRecord},
+    collect::{
+        Provenance,
+        record::{End, RunRecord},
+    },
     engine::{
         Request,
+        failures::{or_failed, unproved},
         guests::Guests,
         kernels::{Built, Image},
         overlay, proof,
@@ -20,6 +24,7 @@ use crate::{
         subject::Variant,
         watching::Subject,
     },
+    event::Event,
     judge::{
         self, Broken, JudgeInput, Judged, Proof, Rules, Touched, is_throughput,
         verdict::{Comparison, Measure, Outcome, Patch, Structure},
@@ -110,6 +115,14 @@ impl<'a> Sides<'a> {
         (functions, files)
     }
 
+    /// Whether the host kept a boot from being made: it would the next as well.
+    fn host_failed(&self) -> bool {
+        let built = self.variants.iter().filter_map(|v| v.kernel.as_ref().ok());
+        let variants = built.flat_map(|(side, _)| &side.records);
+        let mut all = self.base_records().iter().chain(variants);
+        all.any(|record| matches!(record.end, End::Infrastructure { .. }))
+    }
+
     fn series(&self, name: &str) -> Option<&'a Series> {
         let found = self.variants.iter().find(|v| v.variant.name == name);
         found.map(|v| &v.variant.series)
@@ -161,7 +174,8 @@ impl Comparing<'_> {
             for repeat in first + 1..=most {
                 let wanted = self.unsettled(&sides, most - repeat + 1);
                 // Without base there is nothing that further boots could settle.
-                if wanted.is_empty() || sides.base.is_err() || self.ways.cancel.is_cancelled() {
+                let stop = sides.host_failed() || self.ways.cancel.is_cancelled();
+                if wanted.is_empty() || sides.base.is_err() || stop {
                     break;
                 }
                 let again: Vec<String> = std::iter::once(BASE.to_owned()).chain(wanted).collect();
@@ -169,18 +183,32 @@ impl Comparing<'_> {
             }
         }
         if !self.ways.cancel.is_cancelled() {
-            sides.seen.remember(sides.base_records())?;
+            self.warn_of(sides.seen.remember(sides.base_records()))?;
         }
         if sides.alone {
             return Ok(vec![self.judge_alone(&sides)]);
         }
-        self.prove(&mut sides)?;
+        let proved = self.prove(&mut sides);
         let variants = sides.variants.iter();
-        let compared: Vec<Comparison> = variants
+        let mut compared: Vec<Comparison> = variants
             .map(|v| self.judge(&sides, v, 0).comparison)
             .collect();
-        self.remember_spread(&sides, &compared)?;
+        if let Err(error) = proved {
+            unproved(&mut compared, error)?;
+        }
+        self.warn_of(self.remember_spread(&sides, &compared))?;
         Ok(compared)
+    }
+
+    /// What only serves later runs is not worth this one's verdict.
+    fn warn_of(&self, kept: Result<()>) -> Result<()> {
+        match kept {
+            Err(error) if error.fault() == Fault::Infrastructure => {
+                self.ways.watcher.event(&Event::Warning(error.chain()));
+                Ok(())
+            }
+            kept => kept,
+        }
     }
 
     fn looks(&self, sides: &Sides<'_>) -> (u32, u32) {
@@ -197,6 +225,13 @@ impl Comparing<'_> {
             looks: self.looks(sides),
             spread: self.spread(sides.config).known(),
         })
+    }
+
+    /// Why instructions that this config is to count are not counted.
+    fn uncounted(&self, config: &str) -> Option<&str> {
+        let phases = self.request.profile.phases(self.scenario);
+        let wanted = judges_costs(config) && phases.iter().any(|p| is_counted(&p.load));
+        self.guests.uncounted().filter(|_| wanted)
     }
 
     /// What boots of one kernel differ by.
@@ -226,7 +261,7 @@ impl Comparing<'_> {
     ) -> Result<()> {
         let (functions, files) = sides.touched();
         for cell in self.cells(sides, kernels, repeats)? {
-            if self.ways.cancel.is_cancelled() {
+            if self.ways.cancel.is_cancelled() || sides.host_failed() {
                 return Ok(());
             }
             let provenance = self.provenance(sides.series(&cell.variant));
@@ -236,10 +271,10 @@ impl Comparing<'_> {
                     functions: &functions,
                     files: &files,
                 };
-                let record =
-                    self.guests
-                        .boot(&cell, &side.image, subject, &provenance, self.dir)?;
-                side.records.push(record);
+                let made = self
+                    .guests
+                    .boot(&cell, &side.image, subject, &provenance, self.dir);
+                side.records.push(or_failed(&cell, made)?);
             }
         }
         Ok(())
@@ -261,13 +296,6 @@ impl Comparing<'_> {
     }
 
     /// What a boot's kernel was made of.
-    /// Why instructions that this config is to count are not counted.
-    fn uncounted(&self, config: &str) -> Option<&str> {
-        let phases = self.request.profile.phases(self.scenario);
-        let wanted = judges_costs(config) && phases.iter().any(|p| is_counted(&p.load));
-        self.guests.uncounted().filter(|_| wanted)
-    }
-
     fn provenance(&self, series: Option<&Series>) -> Provenance {
         let patch = series.map(Patch::of).unwrap_or_default();
         Provenance {
@@ -360,6 +388,8 @@ impl Comparing<'_> {
                     symbols: &symbols,
                     reruns_left,
                     rules: self.rules(sides),
+                    uncounted: self.uncounted(sides.config),
+                    unwatched: self.guests.unwatched(),
                     ..self.input(sides, &one.variant.name, &side.records)
                 });
                 overlay::note(self.request, self.scenario, &mut judged.comparison);
@@ -402,6 +432,8 @@ impl Comparing<'_> {
             structures: &[],
             reruns_left: 0,
             rules: None,
+            uncounted: None,
+            unwatched: None,
             today: &self.today,
         }
     }
@@ -422,11 +454,7 @@ impl Comparing<'_> {
         touched
             .files()
             .filter(|f| !image.compiled.iter().any(|c| c == f))
-                    uncounted: self.uncounted(sides.config),
-                    unwatched: self.guests.unwatched(),
             .filter_map(symbol)
             .collect()
     }
 }
-            uncounted: None,
-            unwatched: None,

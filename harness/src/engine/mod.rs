@@ -10,6 +10,7 @@ mod compare;
 mod configs;
 pub(crate) mod date;
 mod emulator;
+mod failures;
 mod flow;
 mod guests;
 mod home;
