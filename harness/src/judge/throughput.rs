@@ -3,7 +3,8 @@
 //! The sample is a boot. Its values are compared as logarithms, so that a shift is a ratio, and by
 //! their ranks, so that a neighbour's hour does not decide. More boots are made until the question is
 //! settled, and each look at them may err: the looks share one error rate, the first taking what it
-//! needs to settle anything.
+//! needs to settle anything. What one settled stays so: boots that were made later, for something else,
+//! are no further look at it.
 
 use super::{
     ranks::{finest, interval, shift},
@@ -48,13 +49,21 @@ pub(super) fn judge(measure: &mut Measure, rules: &Rules, taken: f64) {
         return;
     }
     measure.margin = Some(rules.margin);
-    measure.judgement = Some(if base.len().min(variant.len()) < FEWEST {
-        beyond_doubt(&base, &variant, rules, taken)
-    } else {
-        let ci = interval(&base, &variant, level(base.len(), rules.looks));
-        measure.ci95 = ci.map(|ends| ends.map(f64::exp));
-        by_interval(ci, shift(&base, &variant), rules.margin)
-    });
+    let boots = base.len().min(variant.len());
+    for look in boots.min(rules.looks.0 as usize).max(1)..=boots {
+        let (base, variant) = (&base[..look], &variant[..look]);
+        let judgement = if look < FEWEST {
+            beyond_doubt(base, variant, rules, taken)
+        } else {
+            let ci = interval(base, variant, level(look, rules.looks));
+            measure.ci95 = ci.map(|ends| ends.map(f64::exp)).or(measure.ci95);
+            by_interval(ci, shift(base, variant), rules.margin)
+        };
+        measure.judgement = Some(judgement);
+        if judgement != Judgement::Unclear {
+            break;
+        }
+    }
     if measure.judgement == Some(Judgement::Unclear) {
         measure.more_boots = more_boots(measure);
     }
@@ -110,16 +119,24 @@ fn beyond_doubt(base: &[f64], variant: &[f64], rules: &Rules, taken: f64) -> Jud
     }
 }
 
-/// What a look after so many boots a side may err at.
+/// What a look after so many boots a side may err at. Those after the first share alike what it leaves,
+/// but for the ones that could settle nothing with their share: they get none.
 fn level(boots: usize, (first, most): (u32, u32)) -> f64 {
-    let first_look = finest(first as usize).min(LEVEL);
+    let (first, most) = (first as usize, most as usize);
+    let first_look = finest(first).min(LEVEL);
     if most <= first {
         return LEVEL;
     }
-    if boots <= first as usize {
+    if boots <= first {
         return first_look;
     }
-    (LEVEL - first_look) / f64::from(most - first)
+    let left = LEVEL - first_look;
+    // More boots reach finer levels: those that fall short come first.
+    let sharing = |from: usize| left / (most + 1 - from) as f64;
+    match (first + 1..=most).find(|from| finest(*from) <= sharing(*from)) {
+        Some(from) if boots >= from => sharing(from),
+        _ => 0.0,
+    }
 }
 
 /// How many more boots a side would likely settle what is unclear; none where these do not tell, or
@@ -292,17 +309,63 @@ mod tests {
             let wrong = (0..trials).filter(|_| {
                 let mut boot = || (0..12).map(|_| rng.f64()).sum::<f64>() * 20.0 + 200.0;
                 let sides: [Vec<f64>; 2] = [(); 2].map(|()| (0..looks.1).map(|_| boot()).collect());
-                let mut settled = (looks.0..=looks.1).filter_map(|n| {
-                    let [base, variant] = [0, 1].map(|side: usize| &sides[side][..n as usize]);
-                    let mut measure = measure(base, variant);
-                    judge(&mut measure, &rules, 0.0);
-                    measure.judgement.filter(|j| *j != Judgement::Unclear)
-                });
-                settled.next().is_some_and(|j| j != Judgement::Equivalent)
+                let [base, variant] = &sides;
+                let judgement = judged(base, variant, &rules).unwrap();
+                matches!(judgement, Judgement::Better | Judgement::Worse)
             });
             let rate = wrong.count() as f64 / f64::from(trials);
             assert!(rate <= LEVEL, "{looks:?}: {rate}");
         }
+    }
+
+    #[test]
+    fn every_look_that_takes_of_the_error_rate_can_settle_something() {
+        for looks in [STANDARD, FULL, (4, 4), (4, 5), (5, 30), (8, 9)] {
+            let all = looks.0 as usize..=looks.1 as usize;
+            let levels: Vec<f64> = all.clone().map(|boots| level(boots, looks)).collect();
+            let sum: f64 = levels.iter().sum();
+            assert!(
+                sum <= LEVEL + 1e-12 && sum > LEVEL - 1e-12,
+                "{looks:?}: {sum}"
+            );
+            for (boots, level) in all.zip(&levels) {
+                assert!(
+                    *level == 0.0 || *level >= finest(boots) - 1e-12,
+                    "{looks:?} at {boots}: {level}"
+                );
+            }
+            assert!(levels[0] > 0.0 && levels.last() > Some(&0.0), "{looks:?}");
+        }
+        assert_eq!(level(5, FULL), 0.0, "its share would settle nothing");
+        assert!((level(6, FULL) - (LEVEL - finest(4)) / 5.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_a_look_has_settled_stays_so() {
+        let (base, slow) = ([100.0, 101.0, 99.0, 100.5], [90.0, 89.0, 91.0, 90.5]);
+        let rules = rules(STANDARD);
+        let more = |of: &[f64], later: &[f64]| [of, later].concat();
+        let worse = Some(Judgement::Worse);
+        // Boots that were made later for another variant's sake, or for another finding's.
+        let table = [
+            (base.to_vec(), slow.to_vec()),
+            (more(&base, &[60.0, 150.0]), slow.to_vec()),
+            (more(&base, &[60.0]), more(&slow, &[150.0])),
+            (more(&base, &[60.0, 70.0]), more(&slow, &[150.0, 140.0])),
+        ];
+        for (base, variant) in table {
+            assert_eq!(
+                judged(&base, &variant, &rules),
+                worse,
+                "{base:?} {variant:?}"
+            );
+        }
+        // And what none has settled, the next may.
+        let unclear = [100.2, 89.0, 91.0, 90.5];
+        assert_eq!(judged(&base, &unclear, &rules), Some(Judgement::Unclear));
+        let base = more(&base, &[100.3, 100.4]);
+        let slow = more(&unclear, &[89.5, 90.2]);
+        assert_eq!(judged(&base, &slow, &rules), worse);
     }
 
     #[test]
