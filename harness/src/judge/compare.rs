@@ -13,8 +13,8 @@ use super::{
     status::{self, Boots},
     throughput::{self, Rules},
     touched::Touched,
-    unjudged::{Broken, broken_finding, unjudged},
     uncompared,
+    unjudged::{Broken, broken_finding, unjudged},
     verdict::{Comparison, Finding, Judgement, Kind, Outcome, Status, Structure},
 };
 use crate::{
@@ -63,11 +63,11 @@ pub struct JudgeInput<'a> {
     pub reruns_left: u32,
     /// What throughput is judged by; none where the config's costs are not what a user's are.
     pub rules: Option<Rules>,
-    /// Today, `YYYY-MM-DD`.
     /// Why instructions that were to be counted could not be, where that is so.
     pub uncounted: Option<&'a str>,
     /// Why no boot could tell what of the patch ran, where none could.
     pub unwatched: Option<&'a str>,
+    /// Today, `YYYY-MM-DD`.
     pub today: &'a str,
 }
 
@@ -289,8 +289,8 @@ fn ends(input: &JudgeInput<'_>, findings: &[Finding], reasons: &mut Reasons) {
             reasons.inconclusive(cut_short(record));
         }
     }
-    let excused = input.alone || input.base_broken.is_some();
     reasons.inconclusive(uncompared::costs(input));
+    let excused = input.alone || input.base_broken.is_some();
     for (side, missing) in [
         ("base", input.base.is_empty() && !excused),
         (input.variant, input.boots.is_empty()),
@@ -368,12 +368,19 @@ fn order(finding: &Finding) -> (bool, u8, Kind, &str) {
 }
 
 impl Boots {
-    /// Boots of each side that could have shown a finding of the kind.
-    pub(super) fn of(input: &JudgeInput<'_>, kind: Kind) -> Self {
+    /// Boots of each side that could have shown a finding: that of one load's, those that had it to run.
+    pub(super) fn of(input: &JudgeInput<'_>, group: &Group<'_>) -> Self {
+        let seen = group.base.iter().chain(&group.variant);
+        let loads: Option<BTreeSet<&str>> = seen.map(|one| one.load.as_deref()).collect();
+        let has_load = |record: &RunRecord| {
+            let mut loads = loads.iter().flatten();
+            loads.any(|load| conditions::plans(record, load) > 0)
+        };
         let count = |records: &[RunRecord]| {
             let able = records.iter().filter(|record| match record.end {
                 End::Infrastructure { .. } | End::Interrupted => false,
-                _ => kind == Kind::BootFailed || record.hello.is_some(),
+                _ if group.kind == Kind::BootFailed => true,
+                _ => record.hello.is_some() && (loads.is_none() || has_load(record)),
             });
             u32::try_from(able.count()).unwrap_or(u32::MAX)
         };

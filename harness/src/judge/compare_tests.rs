@@ -11,6 +11,51 @@ use crate::{
     splat::Splat,
 };
 
+/// A command that fails in the only boot that ran it: others are no chance to show it.
+#[test]
+fn boots_without_the_load_are_no_chance() {
+    let without = |load: &'static str| -> Change {
+        Box::new(move |record| {
+            let phases = &mut record.cell.plan.phases;
+            phases.retain(|phase| phase.load.name() != load);
+            record.phases.retain(|phase| phase.name != load);
+            match load {
+                "fio" => record.fio.clear(),
+                _ => record.exec.clear(),
+            }
+        })
+    };
+    let fails = || exec_ends(Some(1), None);
+    let fio_fails = || -> Change {
+        Box::new(|record| {
+            record.phases[EXEC].started_s = 20.0;
+            seen(FindingKind::CommandFailed, "fio exited with 1, not 0", "")(record);
+        })
+    };
+    let new = vec![(Kind::CommandFailed, Status::New)];
+    let unconfirmed = vec![(Kind::CommandFailed, Status::Unconfirmed)];
+    let table = [
+        ("exec", fails(), without("exec"), new.clone()),
+        ("exec", fails(), without("fio"), unconfirmed.clone()),
+        ("fio", fio_fails(), without("fio"), new),
+        ("fio", fio_fails(), without("exec"), unconfirmed),
+    ];
+    for (load, fails, other, expected) in table {
+        let base = vec![nothing(), without(load)];
+        let judged = Setup::new(base, vec![fails, other]).judge();
+        assert_eq!(brief(&judged), expected, "{load}: {:?}", judged.findings);
+        let chances = match expected[0].1 {
+            Status::New => "in 1 of 1 boot of the variant, none of 1 boot of base",
+            _ => "in 1 of 2 boots of the variant, none of 1 boot of base",
+        };
+        assert!(
+            judged.findings[0].why.contains(chances),
+            "{:?}",
+            judged.findings
+        );
+    }
+}
+
 #[test]
 fn a_clean_pair_passes() {
     let comparison = Setup::new(vec![nothing()], vec![nothing()]).judge();
@@ -149,6 +194,27 @@ fn findings_side_by_side() {
             vec![(Kind::Hang, New)],
         ),
         (
+            "no power-off on the variant",
+            vec![nothing()],
+            vec![watchdog(Limit::PowerOff)],
+            Regression,
+            vec![(Kind::Hang, New)],
+        ),
+        (
+            "no power-off on both",
+            vec![watchdog(Limit::PowerOff)],
+            vec![watchdog(Limit::PowerOff)],
+            Infrastructure,
+            vec![(Kind::Hang, Common)],
+        ),
+        (
+            "no power-off on base",
+            vec![watchdog(Limit::PowerOff)],
+            vec![nothing()],
+            Pass,
+            vec![(Kind::Hang, Fixed)],
+        ),
+        (
             "silence on both",
             vec![watchdog(Limit::Silence)],
             vec![watchdog(Limit::Silence)],
@@ -189,27 +255,6 @@ fn findings_side_by_side() {
             many(3, &|| died(true)),
             Regression,
             vec![(Kind::Splat, New)],
-        (
-            "no power-off on the variant",
-            vec![nothing()],
-            vec![watchdog(Limit::PowerOff)],
-            Regression,
-            vec![(Kind::Hang, New)],
-        ),
-        (
-            "no power-off on both",
-            vec![watchdog(Limit::PowerOff)],
-            vec![watchdog(Limit::PowerOff)],
-            Infrastructure,
-            vec![(Kind::Hang, Common)],
-        ),
-        (
-            "no power-off on base",
-            vec![watchdog(Limit::PowerOff)],
-            vec![nothing()],
-            Pass,
-            vec![(Kind::Hang, Fixed)],
-        ),
         ),
         (
             "the variant does not boot",

@@ -18,6 +18,9 @@ use crate::{
 const MAX_TITLE: usize = 240;
 const MAX_DETAIL: usize = 2000;
 
+/// The load that runs commands.
+const EXEC: &str = "exec";
+
 /// What it takes to call something new that was seen on the variant only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
@@ -42,6 +45,8 @@ pub(super) struct Observation {
     pub(super) rule: Rule,
     /// Seen on both sides, it is the host's fault and not the kernel's.
     pub(super) host_if_common: bool,
+    /// The load that alone can show it; none where any may.
+    pub(super) load: Option<String>,
     /// Which boot of its side.
     pub(super) boot: usize,
     pub(super) at_s: Option<f64>,
@@ -70,6 +75,7 @@ pub(super) fn observe(
             sides: Vec::new(),
             rule: Rule::Candidate,
             host_if_common: false,
+            load: None,
             boot,
             at_s: None,
             count: 1,
@@ -117,6 +123,7 @@ pub(super) fn observe(
         all.extend(findings);
         all.extend(failed.into_iter().map(|(title, detail)| Observation {
             rule: Rule::EveryBoot,
+            load: Some(EXEC.to_owned()),
             evidence: format!("{}/events.ndjson", record.cell.id),
             detail: tidy(&detail, MAX_DETAIL),
             ..of(Kind::CommandFailed, "command-failed", &title)
@@ -187,8 +194,10 @@ fn of_finding(
             touched.frame(&frame)
         })
     });
+    let failed = kind == Kind::CommandFailed;
     Observation {
         rule,
+        load: load_at(record, seen.at_s).filter(|_| failed),
         at_s: Some(seen.at_s),
         count: finding.count.max(1),
         evidence: format!("{}/events.ndjson", record.cell.id),
@@ -196,6 +205,12 @@ fn of_finding(
         touched,
         ..of(kind, class, &finding.title)
     }
+}
+
+/// The load that ran at a time, or had run last.
+fn load_at(record: &RunRecord, at_s: f64) -> Option<String> {
+    let mut begun = record.phases.iter().filter(|one| one.started_s <= at_s);
+    begun.next_back().map(|one| one.name.clone())
 }
 
 /// Commands that ended otherwise than expected: title and particulars.

@@ -32,7 +32,7 @@ pub(super) struct Judged {
 
 /// The status of a group of observations.
 pub(super) fn of(group: &Group<'_>, known: &Known, input: &JudgeInput<'_>) -> Judged {
-    let able = Boots::of(input, group.kind);
+    let able = Boots::of(input, group);
     let base = Hits {
         hits: Group::hits(&group.base),
         boots: able.base.max(Group::hits(&group.base)),
