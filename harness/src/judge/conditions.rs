@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use protocol::{DetectorState, ExecResult, Load, counts::MARKED};
+use protocol::{Corner, DetectorState, ExecResult, FindingKind, Load, counts::MARKED};
 
 use super::{
     Proof, measures,
@@ -11,7 +11,7 @@ use super::{
     verdict::{Finding, Status},
 };
 use crate::{
-    collect::record::{End, RunRecord},
+    collect::record::{End, RunRecord, TimedFinding},
     plugin::Count,
 };
 
@@ -136,6 +136,7 @@ pub(super) fn loads(side: &str, records: &[RunRecord]) -> BTreeSet<String> {
     }
     for record in finished {
         let cell = &record.cell.id;
+        reasons.extend(unfinished_corners(record));
         if plans(record, "operations") > 0 {
             let done = |name: &&str| record.operations.iter().any(|one| one.name == **name);
             let missing: Vec<&str> = MARKED.iter().filter(|name| !done(name)).copied().collect();
@@ -166,6 +167,49 @@ pub(super) fn loads(side: &str, records: &[RunRecord]) -> BTreeSet<String> {
         }
     }
     reasons
+}
+
+/// Corners that ran out of time: what each did of all that it was to do.
+fn unfinished_corners(record: &RunRecord) -> Vec<String> {
+    // What got stuck ends its corner, and is told as that.
+    let hung = |seen: &TimedFinding| seen.finding.kind == FindingKind::Hang;
+    if record.findings.iter().any(hung) {
+        return Vec::new();
+    }
+    let plan = record.cell.plan.phases.iter().enumerate();
+    let corners = plan.filter_map(|(index, phase)| match &phase.load {
+        Load::Corner(corner) => Some((index, corner)),
+        _ => None,
+    });
+    let short = corners.filter_map(|(index, corner)| {
+        let ran = record.phases.iter().find(|one| one.index == index);
+        let did = |name: &str| ran.and_then(|one| one.counters.get(name).copied());
+        let (name, all) = asked(corner)
+            .into_iter()
+            .find(|(name, all)| did(name).unwrap_or(0) < *all)?;
+        Some(format!(
+            "{} did not do all of its plan in {}: {} of {all} {name}",
+            corner.name(),
+            record.cell.id,
+            did(name).unwrap_or(0)
+        ))
+    });
+    short.collect()
+}
+
+/// What a corner counts once it has done all that it is asked for.
+fn asked(corner: &Corner) -> Vec<(&'static str, u64)> {
+    let ends = ["unmounts", "forced_unmounts", "aborts", "forsaken"];
+    match corner {
+        Corner::Teardown { rounds, .. } => ends.map(|way| (way, (*rounds).into())).into(),
+        Corner::Connections {
+            connections,
+            rounds,
+        } => vec![("mounts", u64::from(*connections) * u64::from(*rounds))],
+        Corner::InitRace { mounts, .. } => vec![("mounts", (*mounts).into())],
+        Corner::Cursor { turns, .. } => vec![("full", (*turns).into())],
+        Corner::AllocationFailure | Corner::Refusals => Vec::new(),
+    }
 }
 
 /// Why no vCPU was held at a stall point, if none was.

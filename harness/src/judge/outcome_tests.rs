@@ -1,6 +1,6 @@
 //! What a comparison comes to where something was not met, not judged or not to be counted, by tables.
 
-use protocol::{DetectorState, FindingKind};
+use protocol::{Corner, DetectorState, FindingKind, Load};
 use serde_json::json;
 
 use super::{
@@ -97,6 +97,89 @@ fn unmet_conditions() {
         "{:?}",
         on_base.reasons
     );
+}
+
+#[test]
+fn a_corner_that_runs_out_of_time() {
+    let ways = ["unmounts", "forced_unmounts", "aborts", "forsaken"];
+    let teardown = || Corner::Teardown {
+        rounds: 10,
+        openers: 3,
+    };
+    let connections = || Corner::Connections {
+        connections: 2,
+        rounds: 20,
+    };
+    let race = || Corner::InitRace {
+        mounts: 1000,
+        racers: 2,
+        skip_watch: None,
+    };
+    let cursor = || Corner::Cursor {
+        limit: 64,
+        turns: 200,
+    };
+    let all = |counts: &[(&'static str, u64)]| counts.to_vec();
+    let torn = |last: u64| {
+        let more = [("in_flight", 9), ("cut_off", 9)];
+        let ways = ways.map(|way| (way, if way == "forsaken" { last } else { 10 }));
+        [&more[..], &ways[..]].concat()
+    };
+    let raced = |mounts: u64| all(&[("raced", 9), ("opens", 9), ("mounts", mounts)]);
+    let met = |mounts: u64| all(&[("together", 9), ("refused", 9), ("mounts", mounts)]);
+    let turned = |full: u64| all(&[("wraps", 2), ("refills", 9), ("full", full)]);
+    let table = [
+        (teardown(), torn(10), None),
+        (
+            teardown(),
+            torn(9),
+            Some("teardown did not do all of its plan in lockdep-ida-1: 9 of 10 forsaken"),
+        ),
+        (connections(), met(40), None),
+        (connections(), met(39), Some("39 of 40 mounts")),
+        (race(), raced(1000), None),
+        (race(), raced(12), Some("12 of 1000 mounts")),
+        (cursor(), turned(200), None),
+        (cursor(), turned(3), Some("3 of 200 full")),
+    ];
+    for (corner, counts, reason) in table {
+        let did = move |counts: Vec<(&'static str, u64)>| -> Change {
+            let corner = corner.clone();
+            Box::new(move |record| {
+                record.cell.plan.phases[RACE].load = Load::Corner(corner.clone());
+                let phase = &mut record.phases[RACE];
+                phase.name = corner.name().into();
+                phase.counters = counts
+                    .iter()
+                    .map(|(name, n)| ((*name).to_owned(), *n))
+                    .collect();
+            })
+        };
+        let judged = Setup::new(vec![], vec![did(counts.clone())]);
+        let judged = Setup {
+            alone: true,
+            ..judged
+        }
+        .judge();
+        match reason {
+            None => assert_eq!(judged.outcome, Outcome::Pass, "{:?}", judged.reasons),
+            Some(reason) => {
+                assert_eq!(judged.outcome, Outcome::Inconclusive, "{reason}");
+                assert!(judged.reasons[0].ends_with(reason), "{:?}", judged.reasons);
+            }
+        }
+        // What got stuck is told as that alone.
+        let stuck: Change = Box::new(move |record| {
+            did(counts.clone())(record);
+            seen(FindingKind::Hang, "stuck", "")(record);
+        });
+        let judged = Setup::new(vec![stuck], vec![nothing()]).judge();
+        let short = judged
+            .reasons
+            .iter()
+            .any(|one| one.contains("all of its plan"));
+        assert!(!short, "{:?}", judged.reasons);
+    }
 }
 
 #[test]
