@@ -22,6 +22,11 @@ const LIMIT: Duration = Duration::from_secs(3600);
 /// Files of a git folder that name revisions.
 const REFS: [&str; 4] = ["HEAD", "packed-refs", "refs", "shallow"];
 
+/// How untracked files end, or are called, that a kernel may be made of.
+const SOURCES: [&str; 7] = [".c", ".h", ".S", ".rs", "Kconfig", "Makefile", "Kbuild"];
+/// Files that a warning names.
+const NAMED: usize = 5;
+
 /// What keys everything made from a tree.
 pub(super) fn tree_hash(id: &str) -> String {
     hex_sha256(&[RECIPE.as_bytes(), id.as_bytes()])
@@ -146,7 +151,19 @@ impl<'a> Shadow<'a> {
             );
             self.ways.watcher.event(&Event::Note(text));
         }
+        self.warn_of_untracked()?;
         Ok(tree)
+    }
+
+    /// Says of files that the tree seems to be made of and git does not know: they are left out.
+    fn warn_of_untracked(&self) -> Result<()> {
+        let list = ["ls-files", "--others", "--exclude-standard", "-z"];
+        let listed = self.git().args(list).run_ok(self.ways.cancel)?;
+        let listed = String::from_utf8_lossy(&listed.stdout);
+        if let Some(text) = untracked(&self.tree, listed.split('\0')) {
+            self.ways.watcher.event(&Event::Warning(text));
+        }
+        Ok(())
     }
 
     /// The object that a name stands for.
@@ -262,6 +279,23 @@ fn git_folders(tree: &Path) -> Result<(PathBuf, PathBuf)> {
     Ok((resolve(own)?, resolve(common)?))
 }
 
+fn untracked<'f>(tree: &Path, files: impl Iterator<Item = &'f str>) -> Option<String> {
+    let sources: Vec<&str> = files
+        .filter(|file| SOURCES.iter().any(|end| file.ends_with(end)))
+        .collect();
+    let first = sources.first()?;
+    let more = match sources.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    Some(format!(
+        "git does not track {}{more} in {}: they are left out; mend: git add -N {}",
+        sources[..sources.len().min(NAMED)].join(", "),
+        tree.display(),
+        crate::host::quote(first)
+    ))
+}
+
 /// Read as text: git itself would follow what else the file says.
 fn is_sha256(common: &Path) -> bool {
     let text = fs::read_to_string(common.join("config")).unwrap_or_default();
@@ -355,6 +389,49 @@ mod tests {
         )
         .unwrap();
         tree
+    }
+
+    /// Whoever hears warnings.
+    #[derive(Default)]
+    struct Heard(std::sync::Mutex<Vec<String>>);
+
+    impl crate::event::Watcher for Heard {
+        fn event(&self, event: &Event) {
+            if let Event::Warning(text) = event {
+                self.0.lock().unwrap().push(text.clone());
+            }
+        }
+    }
+
+    #[test]
+    fn new_files_that_git_does_not_know_are_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let tree = checkout(dir.path());
+        fs::write(tree.join(".git/config"), "").unwrap();
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        let heard = Heard::default();
+        let ways = Ways {
+            cache: &cache,
+            cancel: &Cancel::new(),
+            watcher: &heard,
+        };
+        fs::write(tree.join("kernel/notes.txt"), "").unwrap();
+        export(&tree, ways).unwrap();
+        let told = std::mem::take(&mut *heard.0.lock().unwrap());
+        let mend = "they are left out; mend: git add -N kernel/untracked.c";
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].starts_with("git does not track kernel/untracked.c in "));
+        assert!(told[0].ends_with(mend), "{told:?}");
+
+        git(&tree, &["add", "-N", "kernel/untracked.c"]);
+        let now = export(&tree, ways).unwrap();
+        assert!(now.path.join("kernel/untracked.c").exists());
+        assert_eq!(*heard.0.lock().unwrap(), Vec::<String>::new());
+
+        let many: Vec<String> = (0..7).map(|n| format!("fs/{n}.c")).collect();
+        let text = untracked(&tree, many.iter().map(String::as_str)).unwrap();
+        assert!(text.contains("fs/4.c and 2 more in "), "{text}");
+        assert_eq!(untracked(&tree, ["a.o", "b.txt", ""].into_iter()), None);
     }
 
     #[test]
