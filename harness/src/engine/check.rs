@@ -54,16 +54,28 @@ pub(super) fn sourced(
     } = checked(home, request, choose)?;
     let source = kernels::source(home, request, &mut subject, ways)?;
     subject::check_covers(request, &subject)?;
-    kernels::check_requires(request, &source, &subject)?;
-    let overlay = overlay::put(request, &mut subject, choose)?;
-    // Old entries go before new ones come.
-    ways.cache.sweep()?;
+    let overlay = overlaid(request, &mut subject, &source, ways, choose)?;
     Ok(Sourced {
         configs,
         subject,
         source,
         overlay,
     })
+}
+
+/// Looks whether base's source will do, and puts the overlays on the variants; gives base's.
+pub(super) fn overlaid(
+    request: &Request,
+    subject: &mut Subject,
+    source: &SourceTree,
+    ways: Ways<'_>,
+    choose: &mut Chooser<'_>,
+) -> Result<Option<Series>> {
+    kernels::check_requires(request, source, subject)?;
+    let overlay = overlay::put(request, subject, choose)?;
+    // Old entries go before new ones come.
+    ways.cache.sweep()?;
+    Ok(overlay)
 }
 
 /// What a request comes to before there is a kernel.

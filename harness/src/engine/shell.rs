@@ -11,14 +11,15 @@ use crate::{
     cache::Cache,
     cancel::Cancel,
     engine::{
-        Home, Request, Stalls, Workload, configs,
+        Home, Request, Stalls, Workload, check, configs,
         guests::Guests,
         kernels::{self, Kernels},
-        subject,
+        subject::{self, Variant},
     },
     error::Error,
     event::Watcher,
     judge::Broken,
+    patch::Chooser,
     plan::{BASE, Cell},
     scenario::Scenario,
     source::Ways,
@@ -34,7 +35,8 @@ pub struct Shell {
     _dir: tempfile::TempDir,
 }
 
-/// Builds what the guest of a request needs: its first config, its first variant, or base without.
+/// Builds what the guest of a request needs: its config, its variant, or base without, each with the
+/// debug overlays that are for it.
 ///
 /// # Errors
 /// As [`super::run`].
@@ -56,8 +58,11 @@ pub fn prepare_shell(
         watcher,
     };
     // What is exercised is a shell; scenario and patches are looked up as ever.
-    let mut subject = subject::resolve(&home, request, &mut |_| None)?;
+    let choose: &mut Chooser<'_> = &mut |_| None;
+    let mut subject = subject::resolve(&home, request, choose)?;
+    one_variant(&subject.variants)?;
     let source = kernels::source(&home, request, &mut subject, ways)?;
+    let overlay = check::overlaid(request, &mut subject, &source, ways, choose)?;
     let shell = Request {
         workload: Workload::Command(command()),
         stalls: Stalls::Off,
@@ -66,12 +71,17 @@ pub fn prepare_shell(
     let scenario = Scenario::of_command(command());
     let guests = Guests::prepare(&shell, &shell.profile.phases(&scenario), &[], ways)?;
     let dir = cache.temp()?;
-    let mut kernels = Kernels::new(&home, request, &subject.scenario, source, ways, dir.path())?;
+    let mut kernels = Kernels::new(&home, request, &subject.scenario, source, ways, dir.path())?
+        .overlaid(overlay);
     let built = |broken: Broken| Error::untestable(broken.detail);
-    let mut image = kernels.base(config)?.map_err(built)?;
-    if let Some(variant) = subject.variants.first() {
-        image = kernels.variant(config, variant)?.map_err(built)?.0;
-    }
+    let image = match one_variant(&subject.variants)? {
+        None => kernels.compared_base(config)?.map_err(built)?,
+        Some(variant) => {
+            // A variant's build goes on from base's.
+            kernels.base(config)?.map_err(built)?;
+            kernels.variant(config, variant)?.map_err(built)?.0
+        }
+    };
     let cell = Cell {
         id: "shell".into(),
         config: config.clone(),
@@ -102,6 +112,22 @@ pub fn prepare_shell(
     })
 }
 
+/// The variant that a shell runs in; none for base.
+fn one_variant(variants: &[Variant]) -> Result<Option<&Variant>> {
+    match variants {
+        [] => Ok(None),
+        [one] => Ok(Some(one)),
+        several => {
+            let names: Vec<&str> = several.iter().map(|one| one.name.as_str()).collect();
+            let error = Error::input("a shell runs in one guest");
+            Err(error.mend(format!(
+                "name one variant with --variant: {}",
+                names.join(", ")
+            )))
+        }
+    }
+}
+
 /// The program for the tools disk: it brings its usual companions along.
 fn command() -> Vec<String> {
     vec!["sh".into()]
@@ -127,5 +153,27 @@ impl Shell {
     /// QEMU cannot be started.
     pub fn run(&self) -> Result<ExitStatus> {
         interactive::run(&self.settings, self.confinement)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::patch::Series;
+
+    #[test]
+    fn a_shell_is_one_guests() {
+        let of = |names: &[&str]| -> Vec<Variant> {
+            let variant = |name: &&str| Variant {
+                name: (*name).to_owned(),
+                series: Series::default(),
+            };
+            names.iter().map(variant).collect()
+        };
+        assert!(one_variant(&of(&[])).unwrap().is_none());
+        assert_eq!(one_variant(&of(&["a"])).unwrap().unwrap().name, "a");
+        let error = one_variant(&of(&["a", "b"])).unwrap_err();
+        assert_eq!(error.fault(), crate::Fault::Input);
+        assert!(error.mending().unwrap().ends_with("--variant: a, b"));
     }
 }
