@@ -98,11 +98,11 @@ fn sick(report: &doctor::Report) -> Error {
         .map(|l| format!("{} ({})", l.what, l.detail))
         .collect();
     let error = Error::infrastructure(format!("this host lacks {}", missing.join(", ")));
-    let mend = report
-        .mend()
-        .or_else(|| report.lines.iter().find_map(|l| l.mend.clone()));
-    match mend {
-        Some(mend) => error.mend(format!("{mend}\n(or give --yes, and it is done for you)")),
-        None => error,
+    match (report.mend(), report.first_mend()) {
+        (Some(install), _) => error.mend(format!(
+            "{install}\n(or give --yes, and it is done for you)"
+        )),
+        (None, Some(mend)) => error.mend(mend),
+        (None, None) => error,
     }
 }

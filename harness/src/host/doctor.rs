@@ -5,10 +5,10 @@ use std::{env, fs, path::Path};
 pub use super::needs::{Extra, find};
 use super::{
     Cmd,
-    needs::{NEEDS, Need, WISHES, found},
+    needs::{CONFINES, NEEDS, Need, WISHES, found},
     packages::{Manager, install_line, privileged},
 };
-use crate::{Error, Result, cancel::Cancel};
+use crate::{Error, Result, boot::confine::WITHOUT, cancel::Cancel};
 
 /// Disk space that a first run of all configs takes, in bytes.
 const DISK_WANTED: u64 = 16 << 30;
@@ -57,6 +57,12 @@ impl Report {
         self.lines.iter().all(|l| l.health != Health::Missing)
     }
 
+    /// What mends the first line without which nothing runs.
+    pub fn first_mend(&self) -> Option<&str> {
+        let missing = self.lines.iter().filter(|l| l.health == Health::Missing);
+        missing.filter_map(|l| l.mend.as_deref()).next()
+    }
+
     /// The command that installs what is missing, for a person to type.
     pub fn mend(&self) -> Option<String> {
         install_line(self.manager?, &self.packages)
@@ -92,6 +98,7 @@ impl Report {
 /// wanted.
 pub fn examine(cache: &Path, extras: &[Extra], cancel: &Cancel) -> Report {
     let manager = Manager::here();
+    let unconfined = env::var_os(WITHOUT).is_some_and(|v| v == "1");
     let mut lines = vec![architecture(), toolchain(cancel)];
     let mut packages = Vec::new();
     let extras = extras.iter().flat_map(|extra| extra.needs());
@@ -99,6 +106,7 @@ pub fn examine(cache: &Path, extras: &[Extra], cancel: &Cancel) -> Report {
         let package = manager.map(|m| need.packages[m as usize]);
         let line = match found(need.probe, cancel) {
             Some(detail) => line(need.what, Health::Good, detail, None),
+            None if need.what == CONFINES && unconfined => wanted(need, manager),
             None => {
                 packages.extend(package.filter(|p| !packages.contains(p)));
                 let mend = manager
@@ -118,7 +126,7 @@ pub fn examine(cache: &Path, extras: &[Extra], cancel: &Cancel) -> Report {
     lines.extend(
         [
             qemu(cancel),
-            sandbox(cancel),
+            sandbox(unconfined, cancel),
             disk(cache),
             memory(),
             accelerator(),
@@ -137,12 +145,15 @@ pub fn examine(cache: &Path, extras: &[Extra], cancel: &Cancel) -> Report {
 fn wished(wish: &Need, manager: Option<Manager>, cancel: &Cancel) -> Line {
     match found(wish.probe, cancel) {
         Some(detail) => line(wish.what, Health::Good, detail, None),
-        None => {
-            let mend = manager.and_then(|m| install_line(m, &[wish.packages[m as usize]]));
-            let detail = format!("not found: {}", wish.why);
-            line(wish.what, Health::Poor, detail, mend)
-        }
+        None => wanted(wish, manager),
     }
+}
+
+/// Not there, and nothing waits for it.
+fn wanted(need: &Need, manager: Option<Manager>) -> Line {
+    let mend = manager.and_then(|m| install_line(m, &[need.packages[m as usize]]));
+    let detail = format!("not found: {}", need.why);
+    line(need.what, Health::Poor, detail, mend)
 }
 
 fn line(what: &str, health: Health, detail: impl Into<String>, mend: Option<String>) -> Line {
@@ -196,7 +207,9 @@ fn qemu(cancel: &Cancel) -> Option<Line> {
         }
         Err(error) => (Health::Missing, error.chain()),
     };
-    Some(line(NAME, health, detail, None))
+    let mend =
+        (health == Health::Missing).then(|| "put a QEMU of 7.2 or later first in PATH".to_owned());
+    Some(line(NAME, health, detail, mend))
 }
 
 /// Major and minor in `QEMU emulator version 7.2.22 (...)`.
@@ -208,7 +221,8 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-fn sandbox(cancel: &Cancel) -> Option<Line> {
+/// Whether bubblewrap can confine anything here; without it nothing runs unless the user says so.
+fn sandbox(unconfined: bool, cancel: &Cancel) -> Option<Line> {
     let bwrap = find("bwrap")?;
     let trial = Cmd::new(bwrap).args([
         "--unshare-all",
@@ -218,17 +232,26 @@ fn sandbox(cancel: &Cancel) -> Option<Line> {
         "/",
         "true",
     ]);
-    Some(match trial.run_ok(cancel) {
-        Ok(_) => line("sandbox", Health::Good, "bubblewrap makes namespaces", None),
-        Err(error) => line(
-            "sandbox",
-            Health::Missing,
-            error.chain(),
-            Some("allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
-                  kernel.apparmor_restrict_unprivileged_userns=0), or set KTWIN_NO_SANDBOX=1 for patches that you trust"
-                .into()),
-        ),
-    })
+    let trial = trial.run_ok(cancel).map(drop);
+    Some(confined(trial.map_err(|error| error.chain()), unconfined))
+}
+
+fn confined(trial: Result<(), String>, unconfined: bool) -> Line {
+    const NAME: &str = "sandbox";
+    match (trial, unconfined) {
+        (Ok(()), _) => line(NAME, Health::Good, "bubblewrap makes namespaces", None),
+        (Err(why), true) => {
+            let detail = format!("nothing is confined, as {WITHOUT}=1 says: {why}");
+            line(NAME, Health::Poor, detail, None)
+        }
+        (Err(why), false) => {
+            let mend = format!(
+                "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
+                 kernel.apparmor_restrict_unprivileged_userns=0), or set {WITHOUT}=1 for patches that you trust"
+            );
+            line(NAME, Health::Missing, why, Some(mend))
+        }
+    }
 }
 
 fn disk(cache: &Path) -> Option<Line> {
@@ -300,6 +323,44 @@ mod tests {
         ] {
             assert_eq!(version(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_trusted_need_not_be_confined() {
+        let no = || Err("no user namespaces".to_owned());
+        for (trial, unconfined, health, mends) in [
+            (Ok(()), false, Health::Good, false),
+            (Ok(()), true, Health::Good, false),
+            (no(), false, Health::Missing, true),
+            (no(), true, Health::Poor, false),
+        ] {
+            let line = confined(trial, unconfined);
+            assert_eq!(
+                (line.health, line.mend.is_some()),
+                (health, mends),
+                "{line:?}"
+            );
+        }
+        assert!(NEEDS.iter().any(|need| need.what == CONFINES));
+    }
+
+    #[test]
+    fn what_mends_is_of_a_line_that_stops_runs() {
+        let of = |health, mend: &str| line("x", health, "y", Some(mend.into()));
+        let report = |lines| Report {
+            lines,
+            packages: vec![],
+            manager: None,
+        };
+        let both = report(vec![
+            of(Health::Poor, "install ccache"),
+            of(Health::Missing, "put a QEMU first in PATH"),
+        ]);
+        assert_eq!(both.first_mend(), Some("put a QEMU first in PATH"));
+        assert_eq!(
+            report(vec![of(Health::Poor, "install ccache")]).first_mend(),
+            None
+        );
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub(super) struct Need {
     pub(super) packages: [&'static str; 3],
 }
 
+/// The need that confines, which a user may do without.
+pub(super) const CONFINES: &str = "bubblewrap";
+
 pub(super) const NEEDS: &[Need] = &[
     need(
         "gcc",
@@ -107,7 +110,7 @@ pub(super) const NEEDS: &[Need] = &[
         ["qemu-system-x86", "qemu-system-x86-core", "qemu-system-x86"],
     ),
     need(
-        "bubblewrap",
+        CONFINES,
         "confines builds and guests",
         Probe::Program("bwrap"),
         ["bubblewrap", "bubblewrap", "bubblewrap"],
