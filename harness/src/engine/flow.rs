@@ -14,7 +14,7 @@ use crate::{
         Home, Request, Variants,
         check::{Sourced, sourced},
         compare::{Comparing, Sides},
-        date,
+        date, failures,
         guests::Guests,
         kernels::Kernels,
         seen::Seen,
@@ -43,8 +43,9 @@ pub struct Done {
 /// Runs it all. `choose` is asked where a patch's file holds several versions.
 ///
 /// # Errors
-/// What ends a run before there is anything to compare: bad input, a host that lacks something, an
-/// interruption. From then on everything is in the verdict.
+/// Bad input, whenever it is found, unless what was compared before it says more; and what ends a run
+/// before there is anything to compare: a host that lacks something, an interruption. From then on
+/// everything else is in the verdict.
 pub fn run(
     request: &Request,
     cache: &Cache,
@@ -99,6 +100,12 @@ pub fn run(
     Ok(done)
 }
 
+/// Whether what other configs came to is to be told, though one was refused for the user's own input:
+/// where it says more than that.
+fn stands(nothing: bool, outcome: Outcome) -> bool {
+    !nothing && matches!(outcome, Outcome::Interrupted | Outcome::Regression)
+}
+
 /// When the run began.
 #[derive(Clone, Copy)]
 struct Clock {
@@ -119,10 +126,20 @@ struct Run<'a> {
 impl Run<'_> {
     fn all(&mut self, configs: &[String]) -> Result<Done> {
         let mut comparisons: Vec<Comparison> = Vec::new();
+        // What the user has to mend is no outcome of a comparison's.
+        let mut refused: Option<Error> = None;
         let mut left = configs.iter();
         for config in left.by_ref() {
             let these = match self.config(configs, config) {
                 Ok(these) => these,
+                // Of many kernels the others may take the very same input.
+                Err(error) if error.fault() == Fault::Input && !self.request.one_of_many => {
+                    refused.get_or_insert(error);
+                    match self.request.keep_going {
+                        true => continue,
+                        false => break,
+                    }
+                }
                 Err(error) => self.failed(config, &error),
             };
             for one in &these {
@@ -148,6 +165,14 @@ impl Run<'_> {
                 skipped.join(", ")
             );
             self.ways.watcher.event(&Event::Note(text));
+        }
+        if let Some(error) = refused {
+            let outcome = crate::exit::combine(comparisons.iter().map(|c| c.outcome));
+            if !stands(comparisons.is_empty(), outcome) {
+                return Err(error);
+            }
+            let text = failures::reason(&error);
+            self.ways.watcher.event(&Event::Warning(text));
         }
         let verdict = self.verdict(comparisons);
         report::write(&verdict, self.dir.path())?;
@@ -224,14 +249,10 @@ impl Run<'_> {
     fn failed(&self, config: &str, error: &Error) -> Vec<Comparison> {
         let outcome = match error.fault() {
             Fault::Interrupted => Outcome::Interrupted,
-            Fault::Untestable => Outcome::Untestable,
-            Fault::Input | Fault::Infrastructure => Outcome::Infrastructure,
+            Fault::Untestable | Fault::Input => Outcome::Untestable,
+            Fault::Infrastructure => Outcome::Infrastructure,
         };
-        let mut reason = error.chain();
-        if let Some(mend) = error.mending() {
-            reason.push_str("; mend: ");
-            reason.push_str(mend);
-        }
+        let reason = failures::reason(error);
         let names = match self.subject.variants.as_slice() {
             [] => vec![crate::plan::BASE.to_owned()],
             variants => variants.iter().map(|v| v.name.clone()).collect(),
@@ -268,5 +289,25 @@ impl Run<'_> {
             command: self.request.command.clone(),
         };
         judge::verdict(facts, comparisons)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_input_is_told_unless_a_config_before_it_says_more() {
+        for (nothing, outcome, expected) in [
+            (true, Outcome::Infrastructure, false),
+            (false, Outcome::Pass, false),
+            (false, Outcome::Inconclusive, false),
+            (false, Outcome::Infrastructure, false),
+            (false, Outcome::Untestable, false),
+            (false, Outcome::Regression, true),
+            (false, Outcome::Interrupted, true),
+        ] {
+            assert_eq!(stands(nothing, outcome), expected, "{nothing} {outcome:?}");
+        }
     }
 }

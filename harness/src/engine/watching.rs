@@ -14,7 +14,7 @@ use crate::{
     boot::{settings::Accel, version::Qemu},
     build::{Enabled, KernelImage, sandbox},
     collect::WatchedFile,
-    engine::{Stalls, library::Library},
+    engine::{AccelChoice, Stalls, library::Library},
     event::Event,
     judge::Touched,
     plan::{Cell, is_counted, is_watched},
@@ -114,8 +114,7 @@ impl Watching {
         }
         if accel != Accel::Tcg {
             return match self.demanded {
-                true => Err(Error::input("only emulated vCPUs can be held")
-                    .mend("add --accel tcg, or leave --stall out")),
+                true => Err(not_emulated()),
                 false => Ok(None),
             };
         }
@@ -209,6 +208,21 @@ impl Watching {
     }
 }
 
+/// Whether vCPUs can be held where the user wants it, as far as is known before a trial boot.
+///
+/// # Errors
+/// They are not to be emulated.
+pub(super) fn can_hold(stalls: &Stalls, accel: AccelChoice) -> Result<()> {
+    match (stalls, accel) {
+        (Stalls::At(_), AccelChoice::Kvm) => Err(not_emulated()),
+        _ => Ok(()),
+    }
+}
+
+fn not_emulated() -> Error {
+    Error::input("only emulated vCPUs can be held").mend("add --accel tcg, or leave --stall out")
+}
+
 /// What is lost where vCPUs are to be held in a run that counts instructions too.
 fn excluded(phases: &[Phase]) -> Result<Option<String>> {
     const WHY: &str = "one thread runs all vCPUs while instructions are counted";
@@ -228,6 +242,25 @@ mod tests {
     use protocol::{Load, Operations};
 
     use super::*;
+
+    #[test]
+    fn what_is_to_be_held_must_be_emulated() {
+        use AccelChoice::{Auto, Kvm, Tcg};
+        let at = || Stalls::At(vec!["f:5us".parse().unwrap()]);
+        for (stalls, accel, good) in [
+            (at(), Kvm, false),
+            (at(), Auto, true),
+            (at(), Tcg, true),
+            (Stalls::Auto, Kvm, true),
+            (Stalls::Off, Kvm, true),
+        ] {
+            let told = can_hold(&stalls, accel);
+            assert_eq!(told.is_ok(), good, "{stalls:?} {accel:?}");
+            if let Err(error) = told {
+                assert_eq!(error.fault(), crate::Fault::Input);
+            }
+        }
+    }
 
     #[test]
     fn holding_and_counting_exclude_each_other() {
