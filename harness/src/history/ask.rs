@@ -4,7 +4,7 @@ use rusqlite::{Row, params};
 use serde::Serialize;
 
 use super::store::History;
-use crate::{Error, Result, error::Context, plan::BASE};
+use crate::{Error, Result, error::Context};
 
 /// A run in which something was seen, or not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -40,29 +40,6 @@ pub struct Since {
     pub seen: u32,
 }
 
-/// How often a title was seen, of all comparisons that could have shown it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Rate {
-    /// The title.
-    pub title: String,
-    /// The kernel's version.
-    pub kernel: String,
-    /// The config.
-    pub config: String,
-    /// The scenario.
-    pub scenario: String,
-    /// `kvm` or `tcg`.
-    pub accel: String,
-    /// The variant; empty for base.
-    pub variant: String,
-    /// SHA-256 of the run's (first) patch series, in hex; empty for base.
-    pub patch: String,
-    /// How many runs showed it.
-    pub seen: u32,
-    /// Of how many.
-    pub of: u32,
-}
-
 /// What a comparison must have come to, to say that something was not seen.
 const JUDGED: &str = "c.outcome IN ('pass', 'regression', 'inconclusive')";
 const SIGHTING: &str = "r.started, r.kernel, c.config, c.scenario, c.variant, r.folder";
@@ -81,12 +58,14 @@ impl History {
     }
 
     fn since_one(&self, id: i64, title: String) -> rusqlite::Result<Since> {
-        let end = |order: &str| {
+        let end = |which: &str| {
             self.connection
                 .prepare_cached(&format!(
-                    "SELECT {SIGHTING}, f.status FROM findings f JOIN comparisons c
-                         ON c.id = f.comparison JOIN runs r ON r.id = c.run
-                     WHERE f.title = ?1 ORDER BY r.started {order}, c.id {order} LIMIT 1"
+                    "SELECT {SIGHTING}, f.status FROM sightings s
+                         JOIN comparisons c ON c.id = CAST(substr(s.{which}, -12) AS INTEGER)
+                         JOIN runs r ON r.id = c.run
+                         JOIN findings f ON f.comparison = c.id AND f.title = s.title
+                     WHERE s.title = ?1 LIMIT 1"
                 ))?
                 .query_row([id], |row| {
                     Ok(Sighting {
@@ -95,15 +74,15 @@ impl History {
                     })
                 })
         };
-        let (first, last) = (end("ASC")?, end("DESC")?);
+        let (first, last) = (end("first")?, end("last")?);
         let seen = self
             .connection
-            .prepare_cached("SELECT count(DISTINCT comparison) FROM findings WHERE title = ?1")?
+            .prepare_cached("SELECT seen FROM sightings WHERE title = ?1")?
             .query_row([id], |row| row.get(0))?;
         let mut query = self.connection.prepare_cached(&format!(
             "SELECT {SIGHTING} FROM comparisons c JOIN runs r ON r.id = c.run
-             WHERE c.config = ?1 AND c.scenario = ?2 AND r.started < ?3 AND {JUDGED}
-             ORDER BY r.started DESC LIMIT 1"
+             WHERE c.config = ?1 AND c.scenario = ?2 AND c.started < ?3 AND {JUDGED}
+             ORDER BY c.started DESC LIMIT 1"
         ))?;
         let place = params![first.config, first.scenario, first.started];
         let before = query.query_map(place, sighting)?.next().transpose()?;
@@ -114,67 +93,6 @@ impl History {
             last,
             seen,
         })
-    }
-
-    /// How often titles with a part in them are seen, by kernel and patch, in the configs and
-    /// scenarios that ever showed them.
-    ///
-    /// # Errors
-    /// As [`History::since`].
-    pub fn rate(&self, part: &str) -> Result<Vec<Rate>> {
-        let mut all = Vec::new();
-        for (id, title) in self.texts("titles", "title", part)? {
-            all.extend(self.rate_one(id, &title).host(doing)?);
-        }
-        Ok(all)
-    }
-
-    /// Base is counted once a run, however many variants it was compared with. A kernel that ran
-    /// alone is base, and all that it showed is base's.
-    fn rate_one(&self, id: i64, title: &str) -> rusqlite::Result<Vec<Rate>> {
-        let side = |patch: &str, shown: &str, which: &str| {
-            format!(
-                "SELECT r.kernel, c.config, c.scenario, r.accel, {patch},
-                        count(DISTINCT CASE WHEN EXISTS (
-                            SELECT 1 FROM findings f
-                            WHERE f.title = ?1 AND f.comparison = c.id AND ({shown})
-                        ) THEN c.run END),
-                        count(DISTINCT c.run)
-                 FROM places p JOIN comparisons c ON c.config = p.config AND c.scenario = p.scenario
-                     JOIN runs r ON r.id = c.run
-                 WHERE {JUDGED} AND {which} GROUP BY 1, 2, 3, 4, 5, 6"
-            )
-        };
-        let query = format!(
-            "WITH places AS (SELECT DISTINCT c.config, c.scenario FROM findings f
-                             JOIN comparisons c ON c.id = f.comparison WHERE f.title = ?1)
-             {} UNION ALL {} ORDER BY 1, 2, 3, 4, 5, 6",
-            side(
-                "'', ''",
-                "f.status IN ('common', 'fixed') OR c.variant = ?2",
-                "true"
-            ),
-            side(
-                "c.variant, r.patch_sha256",
-                "f.status IN ('new', 'unconfirmed', 'common')",
-                "c.variant <> ?2"
-            )
-        );
-        let mut query = self.connection.prepare_cached(&query)?;
-        let rates = query.query_map(params![id, BASE], |row| {
-            Ok(Rate {
-                title: title.to_owned(),
-                kernel: row.get(0)?,
-                config: row.get(1)?,
-                scenario: row.get(2)?,
-                accel: row.get(3)?,
-                variant: row.get(4)?,
-                patch: row.get(5)?,
-                seen: row.get(6)?,
-                of: row.get(7)?,
-            })
-        })?;
-        rates.collect()
     }
 
     /// The texts of a table with a part in them.
@@ -212,7 +130,7 @@ fn sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{
         judge::verdict::{Outcome, Status, Verdict},
@@ -220,7 +138,7 @@ mod tests {
     };
 
     /// A night of one comparison, with a title or without.
-    fn night(day: u32, kernel: &str, status: Option<Status>) -> Verdict {
+    pub(in crate::history) fn night(day: u32, kernel: &str, status: Option<Status>) -> Verdict {
         let mut verdict = sample();
         verdict.comparisons.truncate(1);
         verdict.started = format!("2026-11-{day:02}T01:00:00Z");
@@ -238,7 +156,7 @@ mod tests {
         verdict
     }
 
-    fn history(nights: &[Verdict]) -> (tempfile::TempDir, History) {
+    pub(in crate::history) fn history(nights: &[Verdict]) -> (tempfile::TempDir, History) {
         let temp = tempfile::tempdir().unwrap();
         let mut history = History::at(&temp.path().join("h.sqlite")).unwrap();
         // The last night first: what counts is when a run began.
@@ -274,32 +192,5 @@ mod tests {
         assert_eq!(found.last.folder, "run-5");
         let none = history.since("100 %").unwrap_err();
         assert_eq!(none.fault(), crate::Fault::Input);
-    }
-
-    #[test]
-    fn rates_count_each_side_by_kernel() {
-        let mut alone = night(6, "7.3.6", Some(Status::New));
-        alone.comparisons[0].variant = "base".into();
-        let nights = [
-            night(2, "7.3.4", None),
-            night(3, "7.3.4", Some(Status::New)),
-            night(4, "7.3.4", Some(Status::Common)),
-            night(5, "7.3.5", Some(Status::Fixed)),
-            alone,
-        ];
-        let (_temp, history) = history(&nights);
-        let rates = history.rate("use-after-free").unwrap();
-        let got: Vec<(&str, bool, u32, u32)> = rates
-            .iter()
-            .map(|r| (r.kernel.as_str(), r.patch.is_empty(), r.seen, r.of))
-            .collect();
-        let expected = [
-            ("7.3.4", true, 1, 3),
-            ("7.3.4", false, 2, 3),
-            ("7.3.5", true, 1, 1),
-            ("7.3.5", false, 0, 1),
-            ("7.3.6", true, 1, 1),
-        ];
-        assert_eq!(got, expected);
     }
 }

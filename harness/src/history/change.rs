@@ -41,9 +41,9 @@ const BEFORE: &str = "
 SELECT c.outcome, r.folder FROM comparisons c JOIN runs r ON r.id = c.run
 WHERE c.config = ?1 AND c.scenario = ?2 AND c.variant = ?3
     AND r.asked_kernel = ?4 AND r.program = ?5 AND r.profile = ?6
-    AND r.key <> ?7 AND r.started <= ?8 AND c.outcome <> 'interrupted'
+    AND r.key <> ?7 AND c.started <= ?8 AND c.outcome <> 'interrupted'
     AND (?9 = '' OR substr(r.folder, 1, length(?9)) <> ?9)
-ORDER BY r.started DESC, r.id DESC LIMIT 50";
+ORDER BY c.started DESC, c.id DESC LIMIT 50";
 
 impl History {
     /// The comparisons of a run that came out otherwise than in the newest run that began before it, of

@@ -3,12 +3,14 @@
 use serde::Serialize;
 
 use super::{
+    ask::doing,
     segment::{AFTER, BEFORE, Split, splits},
     store::History,
     trend::{Kind, Point, Series},
 };
 use crate::{
     Result,
+    error::Context,
     host::quote,
     judge::{interval_of_many, median, shift},
 };
@@ -71,6 +73,9 @@ pub struct Side {
     pub median: f64,
     /// How many nights those are.
     pub nights: usize,
+    /// That run's number in the database.
+    #[serde(skip)]
+    run: i64,
 }
 
 impl History {
@@ -79,7 +84,13 @@ impl History {
     /// # Errors
     /// As [`History::since`].
     pub fn shifts(&self, part: &str) -> Result<Vec<Shifts>> {
-        Ok(self.trend(part)?.into_iter().map(shifts).collect())
+        let all = self.series(part, usize::MAX)?;
+        let mut all: Vec<Shifts> = all.into_iter().map(shifts).collect();
+        let shifts = all.iter_mut().flat_map(|one| &mut one.shifts);
+        for side in shifts.flat_map(|shift| [&mut shift.before, &mut shift.after]) {
+            side.folder = self.folder(side.run).host(doing)?;
+        }
+        Ok(all)
     }
 }
 
@@ -111,15 +122,18 @@ struct Night<'a> {
 
 fn nights(points: &[Point]) -> Vec<Night<'_>> {
     let mut groups: Vec<(&Point, Vec<f64>)> = Vec::new();
+    // The groups of the night that the last point was of.
+    let (mut tonight, mut last) = (0, "");
     for point in points.iter().filter(|point| point.value.is_finite()) {
-        let is_its = |first: &Point| {
-            (date(first), &first.kernel, &first.commit)
-                == (date(point), &point.kernel, &point.commit)
-        };
+        let date = date(point);
+        if date != last {
+            (tonight, last) = (groups.len(), date);
+        }
         // Kernels may take turns within a night, and no night has many.
-        let tonight = groups.iter_mut().rev();
-        let mut tonight = tonight.take_while(|(first, _)| date(first) == date(point));
-        match tonight.find(|(first, _)| is_its(first)) {
+        let own = groups[tonight..].iter_mut();
+        let mut own = own
+            .filter(|(first, _)| (&first.kernel, &first.commit) == (&point.kernel, &point.commit));
+        match own.next() {
             Some((_, values)) => values.push(point.value),
             None => groups.push((point, vec![point.value])),
         }
@@ -136,7 +150,8 @@ fn nights(points: &[Point]) -> Vec<Night<'_>> {
 
 /// The day on which a run began.
 fn date(point: &Point) -> &str {
-    point.started.split('T').next().unwrap_or_default()
+    let end = memchr::memchr(b'T', point.started.as_bytes());
+    end.map_or(&point.started, |end| &point.started[..end])
 }
 
 fn one(kind: &Kind, nights: &[Night<'_>], (from, split, to): (usize, Split, usize)) -> Shift {
@@ -148,6 +163,7 @@ fn one(kind: &Kind, nights: &[Night<'_>], (from, split, to): (usize, Split, usiz
         kernel: nights[next].first.kernel.clone(),
         commit: nights[next].first.commit.clone(),
         folder: nights[next].first.folder.clone(),
+        run: nights[next].first.run,
         median: median(values).unwrap_or_default(),
         nights: values.len(),
     };
@@ -278,9 +294,11 @@ mod tests {
             commit: String::new(),
             value: *value,
             folder: format!("run-{night}"),
+            run: 0,
         };
         Series {
             kind: kind(),
+            older: 0,
             points: values.iter().enumerate().map(point).collect(),
         }
     }

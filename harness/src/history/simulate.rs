@@ -218,7 +218,7 @@ mod tests {
         let mut history = History::at(&temp.path().join("h.sqlite")).unwrap();
         fill(&mut history, 15, 40).unwrap();
         assert!(history.since("function_").unwrap().len() > 20);
-        assert!(!history.rate("function_").unwrap().is_empty());
+        assert!(!history.rate("function_", 20).unwrap().rates.is_empty());
         let shifts = history.shifts("").unwrap();
         assert!(shifts.iter().any(|one| one.kind.patch.is_empty()));
         assert!(shifts.iter().all(|one| one.nights == 15), "{shifts:?}");

@@ -31,6 +31,13 @@ pub fn file() -> Result<Option<PathBuf>> {
     }
 }
 
+/// Questions read the same pages over and over: some 64 MB of them are kept.
+const SETTINGS: &str = "
+PRAGMA foreign_keys = ON;
+PRAGMA synchronous = NORMAL;
+PRAGMA cache_size = -65536;
+";
+
 /// What past runs said.
 #[derive(Debug)]
 pub struct History {
@@ -97,9 +104,7 @@ fn connect(path: &Path, steps: &[&str]) -> Result<Connection> {
         within.commit().host(doing)?;
     }
     write_ahead(&connection).host(doing)?;
-    connection
-        .execute_batch("PRAGMA foreign_keys = ON; PRAGMA synchronous = NORMAL;")
-        .host(doing)?;
+    connection.execute_batch(SETTINGS).host(doing)?;
     Ok(connection)
 }
 

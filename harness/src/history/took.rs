@@ -18,7 +18,7 @@ const NEWEST: u32 = 5;
 /// What the boots of a comparison took, base's among them: builds are another matter.
 const BOOTS: &str = "
 SELECT took FROM (
-    SELECT r.started AS started, (
+    SELECT c.started, (
         SELECT sum(d.elapsed_s) FROM durations d
         WHERE d.run = r.id AND d.config = c.config AND d.scenario = c.scenario
             AND d.variant IN (c.variant, ?7)) AS took

@@ -1,10 +1,12 @@
 //! How measures went over the runs, kind by kind.
 
-use rusqlite::{Row, params};
+use std::collections::HashMap;
+
+use rusqlite::Row;
 use serde::Serialize;
 
 use super::{ask::doing, store::History};
-use crate::{Result, error::Context, plan::BASE};
+use crate::{Result, error::Context};
 
 /// What a measure's values have in common: nothing in a series differs but the night and the kernel
 /// within its line.
@@ -38,6 +40,8 @@ pub struct Series {
     /// Their kind.
     #[serde(flatten)]
     pub kind: Kind,
+    /// How many values are left out that are older.
+    pub older: usize,
     /// By time.
     pub points: Vec<Point>,
 }
@@ -55,64 +59,140 @@ pub struct Point {
     pub value: f64,
     /// The run's directory, when it was imported.
     pub folder: String,
+    /// The run's number in this database.
+    #[serde(skip)]
+    pub(super) run: i64,
 }
+
+const SERIES: &str = "
+SELECT unit, config, scenario, cpus, accel, qemu, line, variant, patch, id,
+    (SELECT count(*) FROM points WHERE series = s.id)
+FROM series s WHERE measure = ?1 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9";
+const FOLDERS: &str = "
+SELECT id, folder FROM runs WHERE id IN (
+    SELECT p.run FROM series s JOIN points p ON p.series = s.id WHERE s.measure = ?1)";
 
 impl History {
     /// How measures with a part in their name went, one series for each measure, config, scenario,
-    /// host, accelerator, QEMU, line of kernels and patch.
+    /// host, accelerator, QEMU, line of kernels and patch, each with at most so many values, the newest.
     ///
     /// # Errors
     /// As [`History::since`].
-    pub fn trend(&self, part: &str) -> Result<Vec<Series>> {
-        let mut all = Vec::new();
-        for (id, measure) in self.texts("measure_names", "measure", part)? {
-            self.trend_one(id, &measure, &mut all).host(doing)?;
+    pub fn trend(&self, part: &str, newest: usize) -> Result<Vec<Series>> {
+        let mut all = self.series(part, newest)?;
+        let mut folders = HashMap::new();
+        for (id, _) in self.texts("measure_names", "measure", part)? {
+            self.folders_of(id, &mut folders).host(doing)?;
+        }
+        for point in all.iter_mut().flat_map(|series| &mut series.points) {
+            point.folder = folders.get(&point.run).cloned().unwrap_or_default();
         }
         Ok(all)
     }
 
-    fn trend_one(&self, id: i64, measure: &str, all: &mut Vec<Series>) -> rusqlite::Result<()> {
-        let side = |variant: &str, patch: &str, value: &str| {
-            format!(
-                "SELECT m.unit, c.config, c.scenario, r.cpus, r.accel, r.qemu, r.line,
-                        {variant} AS variant, {patch} AS patch, r.started, r.id, r.kernel,
-                        r.commit_id, {value} AS value, r.folder
-                 FROM measures m JOIN comparisons c ON c.id = m.comparison
-                     JOIN runs r ON r.id = c.run
-                 WHERE m.name = ?1 AND {value} IS NOT NULL"
-            )
-        };
-        // A run compares several variants with the same base: UNION says it once.
-        let query = format!(
-            "{} UNION {} ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11",
-            side("''", "''", "m.base"),
-            side(
-                "iif(c.variant = ?2, '', c.variant)",
-                "iif(c.variant = ?2, '', r.patch_sha256)",
-                "m.variant"
-            )
-        );
-        let mut query = self.connection.prepare_cached(&query)?;
-        let mut rows = query.query(params![id, BASE])?;
+    /// The run directories in which something was measured, by the runs' numbers.
+    fn folders_of(&self, id: i64, folders: &mut HashMap<i64, String>) -> rusqlite::Result<()> {
+        let mut query = self.connection.prepare_cached(FOLDERS)?;
+        let mut rows = query.query([id])?;
         while let Some(row) = rows.next()? {
-            let kind = kind(row, measure)?;
-            let point = Point {
-                started: row.get(9)?,
-                kernel: row.get(11)?,
-                commit: row.get(12)?,
-                value: row.get(13)?,
-                folder: row.get(14)?,
-            };
-            match all.last_mut() {
-                Some(last) if last.kind == kind => last.points.push(point),
-                _ => all.push(Series {
-                    kind,
-                    points: vec![point],
-                }),
-            }
+            folders.insert(row.get(0)?, row.get(1)?);
         }
         Ok(())
     }
+
+    /// The same without the runs' directories, which is sooner.
+    ///
+    /// # Errors
+    /// As [`History::since`].
+    pub fn series(&self, part: &str, newest: usize) -> Result<Vec<Series>> {
+        let mut all = Vec::new();
+        let measures = self.texts("measure_names", "measure", part)?;
+        let kernels = self.kernels().host(doing)?;
+        for (id, measure) in measures {
+            self.series_of(id, &measure, newest, &kernels, &mut all)
+                .host(doing)?;
+        }
+        Ok(all)
+    }
+
+    fn series_of(
+        &self,
+        id: i64,
+        measure: &str,
+        newest: usize,
+        kernels: &HashMap<i64, Kernel>,
+        all: &mut Vec<Series>,
+    ) -> rusqlite::Result<()> {
+        let mut query = self.connection.prepare_cached(SERIES)?;
+        let mut rows = query.query([id])?;
+        while let Some(row) = rows.next()? {
+            let points = self.points(row.get(9)?, newest, kernels)?;
+            let of: u32 = row.get(10)?;
+            all.push(Series {
+                kind: kind(row, measure)?,
+                older: of as usize - points.len(),
+                points,
+            });
+        }
+        Ok(())
+    }
+
+    /// The newest, by time.
+    fn points(
+        &self,
+        series: i64,
+        newest: usize,
+        kernels: &HashMap<i64, Kernel>,
+    ) -> rusqlite::Result<Vec<Point>> {
+        let all = newest == usize::MAX;
+        let limit = i64::try_from(newest).unwrap_or(i64::MAX);
+        let order = if all { "ASC" } else { "DESC" };
+        let mut query = self.connection.prepare_cached(&format!(
+            "SELECT started, run, kernel, value FROM points
+             WHERE series = ?1 ORDER BY started {order}, run {order} LIMIT ?2"
+        ))?;
+        let mut rows = query.query([series, limit])?;
+        let mut points = Vec::new();
+        while let Some(row) = rows.next()? {
+            let kernel = kernels.get(&row.get(2)?).cloned().unwrap_or_default();
+            points.push(Point {
+                started: row.get(0)?,
+                kernel: kernel.version,
+                commit: kernel.commit,
+                value: row.get(3)?,
+                folder: String::new(),
+                run: row.get(1)?,
+            });
+        }
+        if !all {
+            points.reverse();
+        }
+        Ok(points)
+    }
+
+    fn kernels(&self) -> rusqlite::Result<HashMap<i64, Kernel>> {
+        let mut query = self
+            .connection
+            .prepare_cached("SELECT id, version, commit_id FROM kernels")?;
+        let kernels = query.query_map([], |row| {
+            let (version, commit) = (row.get(1)?, row.get(2)?);
+            Ok((row.get(0)?, Kernel { version, commit }))
+        })?;
+        kernels.collect()
+    }
+
+    /// A run's directory, when it was imported.
+    pub(super) fn folder(&self, run: i64) -> rusqlite::Result<String> {
+        self.connection
+            .prepare_cached("SELECT folder FROM runs WHERE id = ?1")?
+            .query_row([run], |row| row.get(0))
+    }
+}
+
+#[derive(Debug, Clone, Default)]
+struct Kernel {
+    version: String,
+    commit: String,
 }
 
 fn kind(row: &Row<'_>, measure: &str) -> rusqlite::Result<Kind> {
@@ -169,7 +249,7 @@ mod tests {
             for night in [&second, &first] {
                 assert!(history.add(night, &[], "run").unwrap());
             }
-            let found = history.trend("the measure").unwrap();
+            let found = history.trend("the measure", usize::MAX).unwrap();
             let base: Vec<&Series> = found.iter().filter(|s| s.kind.patch.is_empty()).collect();
             assert_eq!(base.len(), series, "{what}");
             let mut values: Vec<f64> = base
@@ -181,6 +261,16 @@ mod tests {
             }
             values.sort_by(f64::total_cmp);
             assert_eq!(values, [10.0, 11.0], "{what}");
+            let newest = history.trend("the measure", 1).unwrap();
+            assert_eq!(newest.len(), found.len(), "{what}");
+            for (some, all) in newest.iter().zip(&found) {
+                assert_eq!(
+                    some.points[..],
+                    all.points[all.points.len() - 1..],
+                    "{what}"
+                );
+                assert_eq!(some.older, all.points.len() - 1, "{what}");
+            }
         }
     }
 }

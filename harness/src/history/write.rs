@@ -3,7 +3,7 @@
 use rusqlite::{ToSql, Transaction, params};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{asked, import::Duration};
+use super::{asked, derived::derive, import::Duration};
 use crate::{
     hash::hex_sha256,
     judge::verdict::{Comparison, Verdict},
@@ -16,7 +16,8 @@ INSERT INTO runs (key, started, elapsed_s, outcome, kernel, line, source, tree_h
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
 ON CONFLICT (key) DO NOTHING";
 const COMPARISON: &str = "
-INSERT INTO comparisons (run, config, scenario, variant, outcome) VALUES (?1, ?2, ?3, ?4, ?5)";
+INSERT INTO comparisons (run, config, scenario, variant, outcome, started)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 const FINDING: &str = "
 INSERT INTO findings (comparison, title, kind, status, count, first_s)
 VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -38,11 +39,12 @@ pub(super) fn add(
         return Ok(false);
     };
     for comparison in &verdict.comparisons {
-        add_comparison(within, run, comparison)?;
+        add_comparison(within, run, comparison, &verdict.started)?;
     }
     for duration in durations {
         add_duration(within, run, duration)?;
     }
+    derive(within, run)?;
     Ok(true)
 }
 
@@ -79,13 +81,15 @@ fn add_comparison(
     within: &Transaction<'_>,
     run: i64,
     comparison: &Comparison,
+    started: &str,
 ) -> rusqlite::Result<()> {
     let values = params![
         run,
         comparison.config,
         comparison.scenario,
         comparison.variant,
-        word(&comparison.outcome)
+        word(&comparison.outcome),
+        started
     ];
     let id = insert(within, COMPARISON, values)?;
     for finding in &comparison.findings {

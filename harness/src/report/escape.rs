@@ -124,6 +124,10 @@ pub fn kcidb(text: &str) -> String {
 }
 
 fn visible(text: &str, keep: impl Fn(char) -> bool) -> String {
+    // Most text is plain.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if keep(c) || !is_hidden(c) {

@@ -51,6 +51,10 @@ enum Action {
         /// A part of its title.
         #[arg(value_name = "TITLE")]
         title: String,
+
+        /// All kernels and patches, and not those alone that ran last. With --json it is always all.
+        #[arg(long)]
+        all: bool,
     },
     /// How a measure went over the runs; unlike kernels, hosts and configs are never mixed.
     #[command(after_help = "Example:\n  cargo xtask history trend 'fio read iops'")]
@@ -59,7 +63,7 @@ enum Action {
         #[arg(value_name = "MEASURE")]
         measure: String,
 
-        /// All values, and not the newest of each series alone.
+        /// All values, and not the newest of each series alone. With --json it is always all.
         #[arg(long)]
         all: bool,
     },
@@ -83,8 +87,12 @@ enum Action {
     },
 }
 
-/// So many values of a series are shown.
+/// So many values of a series are shown, and rates of a title.
 const NEWEST: usize = 20;
+
+fn newest(all: bool) -> usize {
+    if all { usize::MAX } else { NEWEST }
+}
 
 fn percent(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -98,11 +106,26 @@ pub(crate) fn run(options: Options) -> Result<u8> {
     match options.action {
         Action::Import { dirs } => return import(&dirs, json),
         Action::Since { title } => show(json, &History::open()?.since(&title)?, since)?,
-        Action::Rate { title } => show(json, &History::open()?.rate(&title)?, rate)?,
+        Action::Rate { title, all } => {
+            let rates = History::open()?.rate(&title, newest(all || json))?;
+            show(json, &rates.rates, rate)?;
+            if rates.left_out > 0 {
+                ui::out(&format!("{} more, with --all", rates.left_out));
+            }
+        }
+        Action::Trend { measure, .. } if json => {
+            show(
+                json,
+                &History::open()?.trend(&measure, newest(true))?,
+                trend,
+            )?;
+        }
         Action::Trend { measure, all } => {
-            let newest = if all { usize::MAX } else { NEWEST };
-            let show_one = |series: &Series| trend(series, newest);
-            show(json, &History::open()?.trend(&measure)?, show_one)?;
+            show(
+                json,
+                &History::open()?.series(&measure, newest(all))?,
+                trend,
+            )?;
         }
         Action::Shifts { measure, least } => shifts(json, &measure, least)?,
     }
@@ -204,18 +227,26 @@ fn rate(one: &Rate) {
     ));
 }
 
-fn trend(series: &Series, newest: usize) {
+fn trend(series: &Series) {
     line(&place(&series.kind));
-    let older = series.points.len().saturating_sub(newest);
-    if older > 0 {
-        line(&format!("  {older} older ones, with --all"));
+    if series.older > 0 {
+        line(&format!("  {} older ones, with --all", series.older));
     }
-    for point in &series.points[older..] {
-        line(&format!(
-            "  {}  {:10}  {:>14.3} {}",
-            point.started, point.kernel, point.value, series.kind.unit
+    let unit = terminal_line(&series.kind.unit);
+    let (mut last, mut kernel) = ("", String::new());
+    let mut lines = Vec::new();
+    for point in &series.points {
+        if point.kernel != last {
+            (last, kernel) = (&point.kernel, terminal_line(&point.kernel));
+        }
+        let started = terminal_line(&point.started);
+        lines.push(format!(
+            "  {started}  {kernel:10}  {:>14.3} {unit}",
+            point.value
         ));
     }
+    // Thousands of values are one write.
+    ui::out(&lines.join("\n"));
 }
 
 fn place(kind: &Kind) -> String {
