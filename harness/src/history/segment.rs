@@ -11,12 +11,21 @@ pub(super) const BEFORE: usize = 8;
 pub(super) const AFTER: usize = 3;
 /// Splits with at most so many values after them, at the series' end, are recent.
 const RECENT: usize = 12;
-/// How far beyond its standard deviation by chance the scores' sum has to lie for a recent split. The
-/// best of many splits is looked at, night after night: over 200 nights that comes to some 0.8 false alarms
-/// a series (`cargo xtask bench shifts`).
-const RECENT_BOUND: f64 = 3.0;
-/// The same for all others, of which there are more.
-const SETTLED_BOUND: f64 = 3.7;
+/// How far beyond its standard deviation by chance the scores' sum has to lie for a recent split that many
+/// values precede. The best of many splits is looked at, night after night: over 200 nights that comes to
+/// some 0.5 false alarms a series (`cargo xtask bench shifts`; chosen on other series).
+const RECENT_BOUND: f64 = 2.8;
+/// What was usual is itself known by chance: where so many values precede a split, its bound is twice as
+/// high.
+const LEARNT: f64 = 6.0;
+/// A shift that is worth a bisect shows within so many nights. For each further night the bound is higher by
+/// so much: what creeps up is left to the settled splits.
+const PROMPT: (usize, f64) = (7, 0.1);
+/// Two levels without any noise are as far apart as the square root of one less than the number of values. So
+/// large a share of that is a shift however few there are.
+const EXACT: f64 = 0.95;
+/// The bound for all other splits, of which there are more.
+const SETTLED_BOUND: f64 = 3.6;
 /// Of the values after a shift, the share that lies on its side of what was usual. Where values hardly
 /// ever differ, ranks alone make much of one that does.
 const MAJORITY: f64 = 2.0 / 3.0;
@@ -60,7 +69,7 @@ pub(super) fn splits(values: &[f64]) -> Vec<Split> {
 fn best(values: &[f64], at_the_end: bool) -> Option<Split> {
     let far = distances(values);
     let bound = |at: usize| match values.len() - at {
-        after if at_the_end && after <= RECENT => (AFTER, RECENT_BOUND),
+        after if at_the_end && after <= RECENT => (AFTER, recent_bound(at, after)),
         _ => (BEFORE, SETTLED_BOUND),
     };
     let mut beyond: Vec<(usize, f64)> = (BEFORE..values.len())
@@ -87,6 +96,14 @@ fn best(values: &[f64], at_the_end: bool) -> Option<Split> {
         earliest: (1..at).rev().take_while(near).last().unwrap_or(at),
         latest: (at + 1..values.len()).take_while(near).last().unwrap_or(at),
     })
+}
+
+/// How far apart both sides of a recent split have to be, by their numbers of values.
+fn recent_bound(before: usize, after: usize) -> f64 {
+    let (prompt, later) = PROMPT;
+    let bound = RECENT_BOUND + later * after.saturating_sub(prompt) as f64;
+    let exact = EXACT * ((before + after - 1) as f64).sqrt();
+    (bound * (1.0 + LEARNT / before as f64)).min(exact)
 }
 
 /// How badly two levels fit that meet at each place, as twice a normal likelihood's logarithm has it; no
@@ -278,6 +295,8 @@ mod tests {
             }]
         );
         assert_eq!(places(&values[..29]), [0; 0], "two nights do not tell");
+        // However few they are.
+        assert_eq!(places(&values[30 - BEFORE - AFTER..]), [BEFORE]);
     }
 
     #[test]
