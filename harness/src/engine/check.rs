@@ -24,7 +24,7 @@ pub(super) struct Checked {
 pub(super) fn checked(home: &Home, request: &Request, choose: &mut Chooser<'_>) -> Result<Checked> {
     let configs = configs::resolve(home, &request.configs)?;
     let subject = subject::resolve(home, request, choose)?;
-    watching::can_hold(&request.stalls, request.accel)?;
+    watching::can_hold(request)?;
     for config in &configs {
         let (machine, own) = (request.machine, &request.kconfig);
         configs::stack(home, config, machine, &subject.scenario, own)?.requests()?;

@@ -10,11 +10,11 @@ use protocol::Phase;
 use tempfile::TempDir;
 
 use crate::{
-    Error, Result,
+    Error, Fault, Result,
     boot::{settings::Accel, version::Qemu},
     build::{Enabled, KernelImage, sandbox},
     collect::WatchedFile,
-    engine::{AccelChoice, Stalls, library::Library},
+    engine::{AccelChoice, Request, Stalls, library::Library},
     event::Event,
     judge::Touched,
     plan::{Cell, is_counted, is_watched},
@@ -114,7 +114,7 @@ impl Watching {
         }
         if accel != Accel::Tcg {
             return match self.demanded {
-                true => Err(not_emulated()),
+                true => Err(not_emulated(Fault::Input)),
                 false => Ok(None),
             };
         }
@@ -211,16 +211,22 @@ impl Watching {
 /// Whether vCPUs can be held where the user wants it, as far as is known before a trial boot.
 ///
 /// # Errors
-/// They are not to be emulated.
-pub(super) fn can_hold(stalls: &Stalls, accel: AccelChoice) -> Result<()> {
-    match (stalls, accel) {
-        (Stalls::At(_), AccelChoice::Kvm) => Err(not_emulated()),
+/// They are not to be emulated: bad input, unless a kernel is one of many, none of which is to be called
+/// bad for it.
+pub(super) fn can_hold(request: &Request) -> Result<()> {
+    let fault = match request.one_of_many {
+        true => Fault::Untestable,
+        false => Fault::Input,
+    };
+    match (&request.stalls, request.accel) {
+        (Stalls::At(_), AccelChoice::Kvm) => Err(not_emulated(fault)),
         _ => Ok(()),
     }
 }
 
-fn not_emulated() -> Error {
-    Error::input("only emulated vCPUs can be held").mend("add --accel tcg, or leave --stall out")
+fn not_emulated(fault: Fault) -> Error {
+    let error = Error::new(fault, "only emulated vCPUs can be held");
+    error.mend("add --accel tcg, or leave --stall out")
 }
 
 /// What is lost where vCPUs are to be held in a run that counts instructions too.
@@ -247,18 +253,25 @@ mod tests {
     fn what_is_to_be_held_must_be_emulated() {
         use AccelChoice::{Auto, Kvm, Tcg};
         let at = || Stalls::At(vec!["f:5us".parse().unwrap()]);
-        for (stalls, accel, good) in [
-            (at(), Kvm, false),
-            (at(), Auto, true),
-            (at(), Tcg, true),
-            (Stalls::Auto, Kvm, true),
-            (Stalls::Off, Kvm, true),
+        let of = |stalls, accel, one_of_many| {
+            let told = can_hold(&Request {
+                stalls,
+                accel,
+                one_of_many,
+                ..Request::default()
+            });
+            told.map_err(|error| error.fault())
+        };
+        for (stalls, accel, one_of_many, told) in [
+            (at(), Kvm, false, Err(Fault::Input)),
+            (at(), Kvm, true, Err(Fault::Untestable)),
+            (at(), Auto, false, Ok(())),
+            (at(), Tcg, false, Ok(())),
+            (Stalls::Auto, Kvm, false, Ok(())),
+            (Stalls::Off, Kvm, true, Ok(())),
         ] {
-            let told = can_hold(&stalls, accel);
-            assert_eq!(told.is_ok(), good, "{stalls:?} {accel:?}");
-            if let Err(error) = told {
-                assert_eq!(error.fault(), crate::Fault::Input);
-            }
+            let words = format!("{stalls:?} {accel:?}");
+            assert_eq!(of(stalls, accel, one_of_many), told, "{words}");
         }
     }
 
@@ -278,6 +291,6 @@ mod tests {
         let note = excluded(&[held, counted.clone()]).unwrap().unwrap();
         assert!(note.contains("only in the others"), "{note}");
         let error = excluded(&[counted]).unwrap_err();
-        assert_eq!(error.fault(), crate::Fault::Input);
+        assert_eq!(error.fault(), Fault::Input);
     }
 }
