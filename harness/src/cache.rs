@@ -6,6 +6,7 @@
 //! final name, so it is never used; [`Cache::sweep`] removes it later.
 
 use std::{
+    collections::HashSet,
     env, fs,
     fs::File,
     io,
@@ -106,7 +107,8 @@ pub struct Listed {
     pub kind: Kind,
     /// Its key.
     pub key: String,
-    /// Its size on disk, in bytes; hard links count once in each entry.
+    /// Its size on disk, in bytes. What several entries share by hard links counts in one of them: a
+    /// source, where it is one's.
     pub bytes: u64,
     /// When it was last used.
     pub used: SystemTime,
@@ -248,15 +250,22 @@ impl Cache {
     pub fn list(&self) -> Result<Vec<Listed>> {
         let mut all = Vec::new();
         for kind in Kind::all() {
-            let mut listed = self.keys(kind)?;
-            for (used, key) in listed.drain(..) {
-                let bytes = size_on_disk(&self.folder(kind).join(&key));
-                all.push(Listed {
-                    kind,
-                    key,
-                    bytes,
-                    used,
-                });
+            let keys = self.keys(kind)?.into_iter();
+            all.extend(keys.map(|(used, key)| Listed {
+                kind,
+                key,
+                bytes: 0,
+                used,
+            }));
+        }
+        let mut counted = HashSet::new();
+        for sources in [true, false] {
+            let kinds = all
+                .iter_mut()
+                .filter(|one| (one.kind == Kind::Source) == sources);
+            for one in kinds {
+                let path = self.folder(one.kind).join(&one.key);
+                one.bytes = size_on_disk(&path, &mut counted);
             }
         }
         Ok(all)
@@ -374,19 +383,21 @@ fn read_dir(path: &Path) -> Result<Vec<PathBuf>> {
     read.host(|| format!("failed to list {}", path.display()))
 }
 
-fn size_on_disk(path: &Path) -> u64 {
+/// What a file or a folder takes, without those that were counted before, by device and inode.
+fn size_on_disk(path: &Path, counted: &mut HashSet<(u64, u64)>) -> u64 {
     use std::os::unix::fs::MetadataExt;
     let Ok(meta) = path.symlink_metadata() else {
         return 0;
     };
     let own = meta.blocks() * 512;
     if !meta.is_dir() {
-        return own;
+        let is_new = meta.nlink() == 1 || counted.insert((meta.dev(), meta.ino()));
+        return if is_new { own } else { 0 };
     }
     own + read_dir(path)
         .unwrap_or_default()
         .iter()
-        .map(|p| size_on_disk(p))
+        .map(|p| size_on_disk(p, counted))
         .sum::<u64>()
 }
 
@@ -483,5 +494,29 @@ mod tests {
                 "{key:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_shared_counts_once() {
+        let (_dir, cache) = cache();
+        let fill = |kind, key: &str, from: Option<&Path>| {
+            let made = cache.entry(kind, key, &Cancel::new(), |dir| {
+                let file = dir.join("file");
+                match from {
+                    Some(from) => fs::hard_link(from, file),
+                    None => fs::write(file, [7; 100 << 10]),
+                }
+                .host(String::new)
+            });
+            made.unwrap().path.join("file")
+        };
+        let source = fill(Kind::Source, "s", None);
+        for key in ["a", "b"] {
+            fill(Kind::Tree, key, Some(&source));
+        }
+        let listed = cache.list().unwrap();
+        let large = listed.iter().filter(|one| one.bytes >= 100 << 10);
+        let large: Vec<Kind> = large.map(|one| one.kind).collect();
+        assert_eq!((large, listed.len()), (vec![Kind::Source], 3));
     }
 }

@@ -106,21 +106,33 @@ fn profiles() -> Vec<Entry> {
 fn kernels(cache: &Cache) -> Result<Vec<Entry>> {
     let kernels = cache.list()?.into_iter().filter(|e| e.kind == Kind::Kernel);
     Ok(kernels
-        .map(|e| {
-            let record = fs::read(cache.folder(Kind::Kernel).join(&e.key).join("image.json"));
-            let image: Option<Value> = record
-                .ok()
-                .and_then(|bytes| serde_json::from_slice(&bytes).ok());
-            let release = image
-                .as_ref()
-                .and_then(|i| i["release"].as_str())
-                .unwrap_or("unreadable");
-            Entry {
-                name: e.key.chars().take(16).collect(),
-                about: format!("{release}, {} MiB", e.bytes >> 20),
-            }
+        .map(|e| Entry {
+            about: format!("{}, {} MiB", kernel(cache, &e.key), e.bytes >> 20),
+            name: e.key.chars().take(16).collect(),
         })
         .collect())
+}
+
+/// What a cached kernel, or the folder that it was built in, is: `7.3.4 kasan, patched`.
+pub fn kernel(cache: &Cache, key: &str) -> String {
+    let folder = cache.folder(Kind::Kernel).join(key);
+    let read = |name: &str| -> Option<Value> {
+        let bytes = fs::read(folder.join(name)).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    };
+    let Some(image) = read("image.json") else {
+        return "unreadable".to_owned();
+    };
+    let release = image["release"].as_str().unwrap_or("unreadable");
+    let Some(built) = read("built.json") else {
+        return release.to_owned();
+    };
+    let config = built["config"].as_str().unwrap_or_default();
+    let patched = match built["variant"].as_bool() {
+        Some(true) => ", patched",
+        _ => "",
+    };
+    format!("{release} {config}{patched}")
 }
 
 /// The first comment line of a YAML file or fragment.

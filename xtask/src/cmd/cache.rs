@@ -6,10 +6,14 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use harness::{
     cache::{Cache, Kind},
+    engine::catalogue,
     exit,
 };
 
 use crate::ui;
+
+/// How much of a key is shown: enough to tell it.
+const KEY: usize = 32;
 
 /// What lies in the cache, and clearing it.
 #[derive(Debug, Args)]
@@ -47,13 +51,18 @@ fn list(cache: &Cache) -> Result<()> {
             .unwrap_or_default()
             .as_secs()
             / 3600;
-        ui::out(&format!(
-            "{:>9}  {:>4} h ago  {:9}  {}",
+        let about = match entry.kind {
+            Kind::Kernel | Kind::BuildDir => catalogue::kernel(cache, &entry.key),
+            _ => String::new(),
+        };
+        let key: String = entry.key.chars().take(KEY).collect();
+        let line = format!(
+            "{:>9}  {:>4} h ago  {:10}  {key:KEY$}  {about}",
             mib(entry.bytes),
             age,
             entry.kind.folder(),
-            entry.key
-        ));
+        );
+        ui::out(line.trim_end());
     }
     let total = listed.iter().map(|e| e.bytes).sum();
     ui::out(&format!("{:>9}  in {}", mib(total), cache.root().display()));
