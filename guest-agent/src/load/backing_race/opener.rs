@@ -35,7 +35,7 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 /// Whoever sleeps and wakes, as openers do with every answer, is preferred to
 /// churners, who never sleep: where CPUs are few, this much nicer openers leave
 /// them about what they had among themselves.
-const NICE: i32 = 4;
+const NICE: i32 = 2;
 
 /// The title of the finding that an open read what it should not.
 const WRONG_STAMP: &str = "wrong data: open returned another backing file's stamp";
