@@ -9,6 +9,7 @@ mod plugin;
 pub mod sandbox;
 
 pub use artifacts::KernelImage;
+pub(crate) use guest::locate;
 pub use guest::{GuestImages, Tools};
 pub use kconfig::{ConfigText, Enabled, Fragment, Lost, Request, Symbols, Value, lost};
 pub(crate) use kernel::bootable;

@@ -11,7 +11,7 @@ use crate::{Error, Result, error::Context, host::doctor};
 const GUESTS_OWN: [&str; 7] = ["dev", "mnt", "proc", "run", "scratch", "sys", "tools"];
 
 /// A program by path or by name, which must be there and be executable.
-pub(super) fn locate(program: &str) -> Result<PathBuf> {
+pub(crate) fn locate(program: &str) -> Result<PathBuf> {
     if !program.contains('/') {
         let found = doctor::find(program);
         return found.ok_or_else(|| {

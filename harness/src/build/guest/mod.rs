@@ -11,3 +11,4 @@ mod needs;
 mod tree;
 
 pub use images::{GuestImages, Tools};
+pub(crate) use locate::locate;

@@ -5,11 +5,10 @@ use std::{fs, path::PathBuf};
 use crate::{
     Error, Result,
     bisect::Aim,
-    build::ConfigText,
+    build::{ConfigText, locate},
     engine::{Kernel, Request, Variants, Workload},
     error::Context,
     hash::{file_sha256, hex_sha256},
-    host::doctor,
     judge::Followed,
     scenario::Scenario,
     source::{self, Between, Range},
@@ -131,9 +130,12 @@ fn programs(workload: &Workload) -> Result<String> {
     let Workload::Command(words) = workload else {
         return Ok(String::new());
     };
-    let program = words.first().and_then(|word| doctor::find(word));
-    let named = words.iter().map(PathBuf::from).chain(program);
-    let hashes: Result<Vec<String>> = named
+    let Some((program, arguments)) = words.split_first() else {
+        return Ok(String::new());
+    };
+    let named = arguments.iter().map(PathBuf::from);
+    let hashes: Result<Vec<String>> = std::iter::once(locate(program)?)
+        .chain(named)
         .filter(|path| path.is_file())
         .map(|path| file_sha256(&path))
         .collect();
