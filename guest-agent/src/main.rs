@@ -26,7 +26,9 @@ use std::{process::ExitCode, sync::mpsc::Receiver, thread};
 use anyhow::{Context, Result};
 use protocol::{GuestMessage, Hello, HostMessage, PROTOCOL, Plan};
 
-use crate::{channel::Outbox, findings::Findings, heartbeat::Heart, stop::Stop};
+use crate::{
+    channel::Outbox, detectors::Presence, findings::Findings, heartbeat::Heart, stop::Stop,
+};
 
 fn main() -> ExitCode {
     if nix::unistd::getpid().as_raw() != 1 {
@@ -84,7 +86,7 @@ fn serve(out: &Outbox, messages: Receiver<Result<HostMessage>>) -> Result<()> {
     let stop = Stop::default();
     if let Some(plan) = wait_for_plan(&messages)? {
         listen(messages, stop.clone())?;
-        let went_on = run(&plan, out, &findings, &heart, &stop)?;
+        let went_on = run(&plan, presence, out, &findings, &heart, &stop)?;
         if went_on {
             init::write_back(&findings);
         }
@@ -116,12 +118,20 @@ fn listen(messages: Receiver<Result<HostMessage>>, stop: Stop) -> Result<()> {
 }
 
 /// Runs the plan; false where something of it is stuck, which was reported then.
-fn run(plan: &Plan, out: &Outbox, findings: &Findings, heart: &Heart, stop: &Stop) -> Result<bool> {
+fn run(
+    plan: &Plan,
+    presence: Presence,
+    out: &Outbox,
+    findings: &Findings,
+    heart: &Heart,
+    stop: &Stop,
+) -> Result<bool> {
     if plan.phases.is_empty() {
         return Ok(true);
     }
     tools::lay_out()?;
     kcsan::watch_longer()?;
+    let instrumented = detectors::instrumented(presence);
     for (index, phase) in plan.phases.iter().enumerate() {
         if stop.is_set() {
             break;
@@ -133,6 +143,7 @@ fn run(plan: &Plan, out: &Outbox, findings: &Findings, heart: &Heart, stop: &Sto
             out,
             findings,
             heart,
+            instrumented,
             stop,
         };
         let went_on = load::run::phase(&context, index, phase)

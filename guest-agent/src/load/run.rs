@@ -27,6 +27,8 @@ pub(crate) struct Context<'a> {
     pub(crate) findings: &'a Findings,
     /// What the beats tell of.
     pub(crate) heart: &'a Heart,
+    /// Whether the kernel has detectors built in.
+    pub(crate) instrumented: bool,
     /// Set when the host wants the end.
     pub(crate) stop: &'a Stop,
 }

@@ -34,8 +34,10 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 
 /// Whoever sleeps and wakes, as openers do with every answer, is preferred to
 /// churners, who never sleep: where CPUs are few, this much nicer openers leave
-/// them about what they had among themselves.
-const NICE: i32 = 2;
+/// them about what they had among themselves. Detectors make the many short
+/// calls of an open dearer than the two of a churner.
+const NICE: i32 = 3;
+const NICE_WITH_DETECTORS: i32 = 2;
 
 /// The title of the finding that an open read what it should not.
 const WRONG_STAMP: &str = "wrong data: open returned another backing file's stamp";
@@ -48,6 +50,7 @@ pub(super) struct Opening {
     pub(super) answers: Arc<[Answer]>,
     pub(super) root: OwnedFd,
     pub(super) seed: u64,
+    pub(super) instrumented: bool,
 }
 
 /// One open's answer: the id, and the ticks between which it was looked up.
@@ -63,7 +66,11 @@ impl Opening {
     /// open at once would refuse the second backing.
     pub(super) fn work(&self, mine: &[usize], mut rng: Rng) {
         // Best effort: the race needs both sides, not exact shares.
-        let _ = sys::be_nice(NICE);
+        let _ = sys::be_nice(if self.instrumented {
+            NICE_WITH_DETECTORS
+        } else {
+            NICE
+        });
         let files: Vec<(usize, CString)> = mine
             .iter()
             .filter_map(|&file| Some((file, CString::new(file_name(file)).ok()?)))

@@ -105,6 +105,7 @@ fn round(
         answers,
         root,
         seed: load.seed,
+        instrumented: load.instrumented,
     });
 
     let mut crew = Crew::default();

@@ -25,6 +25,13 @@ const FILES_A_SLOT: u32 = 2;
 const AIMS: usize = 8;
 /// No aim.
 const NONE: u64 = u64::MAX;
+/// So many turns ahead no aim lies.
+const FAR: u32 = 1 << 30;
+
+/// Whether one turn comes before another; turns wrap.
+fn before(turn: u32, other: u32) -> bool {
+    turn.wrapping_sub(other).cast_signed() < 0
+}
 
 /// One slot.
 #[derive(Debug, Default)]
@@ -47,6 +54,9 @@ pub(super) struct Slots {
     files: Vec<OwnedFd>,
     /// Slots that servers answered with: when each is to be removed, in turns, and its number.
     aims: [Apart<AtomicU64>; AIMS],
+    /// The turn before which none of them is due, so that most turns look no further. A hint: who
+    /// writes it may have missed an aim that was just taken, which is then met by the next look.
+    soonest: Apart<AtomicU32>,
 }
 
 impl Slots {
@@ -59,6 +69,7 @@ impl Slots {
                 .map(file)
                 .collect::<Result<_>>()?,
             aims: [const { Apart(AtomicU64::new(NONE)) }; AIMS],
+            soonest: Apart::default(),
         })
     }
 
@@ -83,21 +94,42 @@ impl Slots {
     pub(super) fn aim(&self, opener: usize, index: usize, due: u32) {
         self.at(index).aimed.store(true, Ordering::Relaxed);
         let aim = u64::from(due) << 32 | index as u64;
-        self.missed(self.aims[opener % AIMS].swap(aim, Ordering::Relaxed));
+        self.missed(self.aims[opener % AIMS].swap(aim, Ordering::Release));
+        if before(due, self.soonest.load(Ordering::Relaxed)) {
+            self.soonest.store(due, Ordering::Release);
+        }
     }
 
     /// Takes a slot whose removal is due.
     pub(super) fn due(&self, turn: u32) -> Option<usize> {
-        self.aims.iter().find_map(|aim| {
-            // Read first: a line that is only read stays with every CPU.
-            let seen = aim.load(Ordering::Relaxed);
-            let early = turn.wrapping_sub((seen >> 32) as u32).cast_signed() < 0;
-            if seen == NONE || early {
-                return None;
+        // Read first: a line that is only read stays with every CPU.
+        let hint = self.soonest.load(Ordering::Acquire);
+        if before(turn, hint) {
+            return None;
+        }
+        let mut soonest = turn.wrapping_add(FAR);
+        for aim in &self.aims {
+            let seen = aim.load(Ordering::Acquire);
+            let due = (seen >> 32) as u32;
+            if seen == NONE {
+                continue;
             }
+            if before(turn, due) {
+                if before(due, soonest) {
+                    soonest = due;
+                }
+                continue;
+            }
+            // The hint stays as it is: there may be more that are due.
             let taken = aim.compare_exchange(seen, NONE, Ordering::Relaxed, Ordering::Relaxed);
-            self.missed(taken.ok()?)
-        })
+            if let Ok(taken) = taken {
+                return self.missed(taken);
+            }
+        }
+        let _ = self
+            .soonest
+            .compare_exchange(hint, soonest, Ordering::Relaxed, Ordering::Relaxed);
+        None
     }
 
     /// An aim is no more: gives its slot.
@@ -112,6 +144,7 @@ impl Slots {
         for aim in &self.aims {
             self.missed(aim.swap(NONE, Ordering::Relaxed));
         }
+        self.soonest.store(0, Ordering::Relaxed);
         for slot in self.slots.iter() {
             slot.current.store(0, Ordering::Release);
             slot.previous.store(0, Ordering::Release);

@@ -46,7 +46,7 @@ struct backing_map { int32_t fd; uint32_t flags; uint64_t padding; };
 
 static int fuse, backing;
 static atomic_int slots[SLOTS];
-static atomic_ulong lookups, misses, removes, registers;
+static atomic_ulong lookups, misses, removes, enoents, registers;
 static atomic_bool ready, done;
 
 static struct attr attr_of(uint64_t node)
@@ -134,6 +134,8 @@ static void *churn(void *arg)
 
 		if (ioctl(fuse, BACKING_CLOSE, &id) == 0)
 			removes++;
+		else if (errno == ENOENT)
+			enoents++;
 		slots[slot] = add();
 	}
 	return NULL;
@@ -187,7 +189,7 @@ int main(int argc, char **argv)
 	for (i = 0; i < SLOTS; i++)
 		while ((slots[i] = add()) <= 0)
 			usleep(1000);
-	removes = registers = 0;
+	removes = enoents = registers = 0;
 	for (i = 0; i < CHURNERS; i++)
 		pthread_create(&workers[i], NULL, churn, (void *)i);
 	for (i = 0; i < OPENERS; i++)
@@ -196,7 +198,8 @@ int main(int argc, char **argv)
 	done = 1;
 	for (i = 0; i < CHURNERS + OPENERS; i++)
 		pthread_join(workers[i], NULL);
-	printf("lookups %lu misses %lu removes %lu registers %lu seconds %u\n", lookups, misses, removes, registers, seconds);
+	printf("lookups %lu misses %lu removes %lu enoents %lu registers %lu seconds %u\n",
+	       lookups, misses, removes, enoents, registers, seconds);
 	fflush(stdout);
 	umount2("/tmp/race/m", MNT_DETACH);
 	_exit(lookups && removes ? 0 : 1);
