@@ -68,6 +68,32 @@ fn each_run_is_recorded_once() {
     assert_eq!(recorded(&bench), 12);
 }
 
+/// As on a cluster, whose tasks record nothing.
+#[test]
+fn a_report_records_what_nobody_has() {
+    let bench = Bench::new(TWO, "0");
+    night(&bench, "first", &[]);
+    let mut second = bench.running_in("second", &["--no-history"]);
+    bench.ends(KASAN, &["regression", "regression"]);
+    assert_eq!(second.output().unwrap().status.code(), Some(1));
+    assert_eq!(recorded(&bench), 2);
+    let (told, out) = (bench.path("told"), bench.path("second"));
+    let report = |more: &[&str]| {
+        let mut report = bench.command("report", &["--out", out.to_str().unwrap()]);
+        let output = report.args(more).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+    };
+    report(&["--no-history"]);
+    assert_eq!(recorded(&bench), 2);
+    let hook = format!("cat >>'{}'", told.display());
+    for _ in 0..2 {
+        report(&["--notify", &hook]);
+        assert_eq!(recorded(&bench), 5);
+        let told: Value = serde_json::from_str(&fs::read_to_string(&told).unwrap()).unwrap();
+        assert_eq!(told["changes"][0]["after"], "regression", "told once");
+    }
+}
+
 #[test]
 fn no_history_is_written_where_none_is_wanted() {
     let bench = Bench::new(TWO, "0");

@@ -1,17 +1,20 @@
 //! `matrix status` and `matrix report`: how far it is, and what became of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use harness::{
-    exit,
-    matrix::{self, Stopped},
+    exit, history,
+    matrix::{self, Folder, Stopped, Summary},
     report::{self, Format},
 };
 
 use super::{before::before, github, run::code, select};
-use crate::ui;
+use crate::{
+    cmd::record::{self, Recorder},
+    ui,
+};
 
 /// How far it is.
 #[derive(Debug, Args)]
@@ -33,6 +36,9 @@ pub(super) struct Status {
 }
 
 /// What became of it.
+///
+/// Runs that the history lacks are recorded: on a cluster, whose machines may not share a database, this
+/// is what records them.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask matrix report nightly.yaml\n  cargo xtask matrix report /shared/tonight --format md"
@@ -53,6 +59,9 @@ pub(super) struct Report {
     /// The same as `--format json`.
     #[arg(long, conflicts_with = "format")]
     json: bool,
+
+    #[command(flatten)]
+    record: record::Recording,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -80,9 +89,11 @@ pub(super) fn status(options: Status) -> Result<u8> {
 }
 
 pub(super) fn report(options: Report) -> Result<u8> {
+    let recorder = options.record.recorder()?;
     let folder = select::folder(&options.named, options.out.as_ref())?;
     let summary = folder.summary()?;
     folder.keep(&summary)?;
+    remember(&folder, &summary, &recorder)?;
     let format = match options.format {
         _ if options.json => Format::Json,
         FormatName::Term => Format::Term {
@@ -95,4 +106,23 @@ pub(super) fn report(options: Report) -> Result<u8> {
     ui::out(report::render_matrix(format, &summary)?.trim_end());
     github::summarize(&summary)?;
     Ok(code(Stopped::Ended, &summary))
+}
+
+/// Records what the history lacks, and tells of what changed by the attempts that count.
+fn remember(folder: &Folder, summary: &Summary, recorder: &Recorder) -> Result<()> {
+    if summary.cells.iter().all(|cell| cell.run.is_none()) {
+        return Ok(());
+    }
+    let progress = ui::Progress::new();
+    for run in history::runs_below(folder.dir())? {
+        let changes = recorder.record(&run, &progress);
+        let counts = |cell: &matrix::CellSummary| {
+            cell.run.as_ref().map(Path::new) == run.strip_prefix(folder.dir()).ok()
+        };
+        if summary.cells.iter().any(counts) {
+            recorder.tell(&run, &changes, &progress);
+        }
+    }
+    progress.finish();
+    Ok(())
 }
