@@ -1,6 +1,7 @@
 //! The claims against what the runs showed (pure).
 
 use super::{
+    findings::none_new,
     look::{self, Seen},
     types::{Check, Checked, Claim, Claimed, Claims, Expect, Figure, Outcome, Runs, Side, What},
 };
@@ -8,7 +9,7 @@ use crate::{
     boot::settings::Accel,
     judge::{
         is_throughput,
-        verdict::{self, Comparison, Judgement},
+        verdict::{self, Comparison, Judgement, Measure},
     },
     report::figure,
 };
@@ -86,20 +87,7 @@ fn weigh(comparison: &Comparison, check: &Check, accel: &str) -> Result<(Outcome
         false => Outcome::DoesNotHold,
     };
     match (&check.expect, &check.figure.what) {
-        (Expect::NoneNew, What::Findings(classes)) => {
-            let news = look::news(comparison, classes);
-            Ok(match (news.as_slice(), comparison.outcome) {
-                ([], verdict::Outcome::Pass | verdict::Outcome::Regression) => {
-                    (Outcome::Holds, "none".into())
-                }
-                ([], outcome) => {
-                    let why = comparison.reasons.join("; ");
-                    let word = crate::report::outcome_word(outcome);
-                    (Outcome::CannotTell, format!("{word}: {why}"))
-                }
-                (news, _) => (Outcome::DoesNotHold, news.join("; ")),
-            })
-        }
+        (Expect::NoneNew, What::Findings(classes)) => Ok(none_new(comparison, classes)),
         (Expect::Says(wanted), what) => {
             let (said, measure) = look::judgement(comparison, what)?;
             // Instructions are the same everywhere; speed is not.
@@ -108,7 +96,7 @@ fn weigh(comparison: &Comparison, check: &Check, accel: &str) -> Result<(Outcome
                 true => format!("{}, under emulation", judged(said)),
                 false => judged(said).to_owned(),
             };
-            Ok((holds(wanted.contains(&said)), text))
+            Ok((says(comparison, measure, said, wanted), text))
         }
         (expect, _) => {
             let seen = look::figure(comparison, &check.figure)?;
@@ -128,6 +116,24 @@ fn weigh(comparison: &Comparison, check: &Check, accel: &str) -> Result<(Outcome
             };
             Ok((holds(fits), figure(value)))
         }
+    }
+}
+
+/// What a judgement says about those that are wanted. Unclear is no answer: where it is wanted, it takes
+/// boots enough for an interval to be one.
+fn says(
+    comparison: &Comparison,
+    measure: &Measure,
+    said: Judgement,
+    wanted: &[Judgement],
+) -> Outcome {
+    use verdict::Outcome::{Infrastructure, Interrupted};
+    let listed = wanted.contains(&said);
+    match said {
+        _ if matches!(comparison.outcome, Infrastructure | Interrupted) => Outcome::CannotTell,
+        Judgement::Unclear if !listed || measure.ci95.is_none() => Outcome::CannotTell,
+        _ if listed => Outcome::Holds,
+        _ => Outcome::DoesNotHold,
     }
 }
 
@@ -155,11 +161,11 @@ fn words(wanted: &Figure) -> String {
 
 fn expected(expect: &Expect) -> String {
     match expect {
-        Expect::About(about, 0.0) => figure(*about),
-        Expect::About(about, within) => format!("{} ± {} %", figure(*about), figure(*within)),
-        Expect::AtLeast(least) => format!("≥ {}", figure(*least)),
-        Expect::AtMost(most) => format!("≤ {}", figure(*most)),
-        Expect::Between(least, most) => format!("{} to {}", figure(*least), figure(*most)),
+        Expect::About(about, 0.0) => exact(*about),
+        Expect::About(about, within) => format!("{} ± {} %", exact(*about), exact(*within)),
+        Expect::AtLeast(least) => format!("≥ {}", exact(*least)),
+        Expect::AtMost(most) => format!("≤ {}", exact(*most)),
+        Expect::Between(least, most) => format!("{} to {}", exact(*least), exact(*most)),
         Expect::Below(what, _) => format!("below that of {}", look::name(what)),
         Expect::Says(wanted) => wanted
             .iter()
@@ -167,6 +173,15 @@ fn expected(expect: &Expect) -> String {
             .collect::<Vec<_>>()
             .join(" or "),
         Expect::NoneNew => "none that base does not have".into(),
+    }
+}
+
+/// What is expected as it was written: a figure's three digits may not be all of it.
+fn exact(n: f64) -> String {
+    let short = figure(n);
+    match short.replace(',', "").parse() {
+        Ok(same) if n.total_cmp(&same).is_eq() => short,
+        _ => n.to_string(),
     }
 }
 
@@ -262,6 +277,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_expected_loses_no_digit() {
+        for (expect, text) in [
+            (Expect::AtLeast(1.005), "≥ 1.005"),
+            (Expect::About(0.125, 10.0), "0.125 ± 10.0 %"),
+            (Expect::AtMost(3300.0), "≤ 3,300"),
+            (Expect::About(37960.5, 0.0), "37960.5"),
+        ] {
+            assert_eq!(expected(&expect), text);
+        }
+    }
+
+    #[test]
     fn what_is_missing_cannot_be_told() {
         let missing = checked(measure("fio"), Side::Base, Expect::AtLeast(0.0));
         assert_eq!(missing.judgement, Outcome::CannotTell);
@@ -328,10 +355,54 @@ mod tests {
     }
 
     #[test]
+    fn an_unclear_judgement_is_an_answer_only_where_it_is_wanted_and_boots_were_made() {
+        use Judgement::{Equivalent, Unclear, Worse};
+        use Outcome::{CannotTell, DoesNotHold, Holds};
+        use verdict::Outcome::{Infrastructure, Pass};
+        let interval = Some([0.9, 1.1]);
+        let table = [
+            (Pass, Equivalent, interval, vec![Equivalent], Holds),
+            (Pass, Worse, interval, vec![Equivalent], DoesNotHold),
+            (Pass, Unclear, interval, vec![Equivalent], CannotTell),
+            (Pass, Unclear, interval, vec![Equivalent, Unclear], Holds),
+            (Pass, Unclear, None, vec![Equivalent, Unclear], CannotTell),
+            (
+                Infrastructure,
+                Equivalent,
+                interval,
+                vec![Equivalent],
+                CannotTell,
+            ),
+        ];
+        for (outcome, said, ci95, wanted, judgement) in table {
+            let mut verdict = costs();
+            let comparison = &mut verdict.comparisons[0];
+            comparison.outcome = outcome;
+            let mut measures = comparison.measures.iter_mut();
+            let measure = measures.find(|one| one.name == "fio iops").unwrap();
+            (measure.judgement, measure.ci95) = (Some(said), ci95);
+            let expect = Expect::Says(wanted.clone());
+            let checked = checked_in(
+                verdict,
+                What::Measure("fio iops".into()),
+                Side::Variant,
+                expect,
+            );
+            assert_eq!(
+                checked.judgement, judgement,
+                "{outcome:?} {said:?} {wanted:?}"
+            );
+        }
+    }
+
+    #[test]
     fn what_is_new_does_not_hold() {
         let of = |class: &str| {
             let what = What::Findings(vec![class.into()]);
-            checked(what, Side::Variant, Expect::NoneNew)
+            let mut verdict = sample();
+            // Whatever else was missing would leave it open.
+            verdict.comparisons[0].reasons.clear();
+            checked_in(verdict, what, Side::Variant, Expect::NoneNew)
         };
         assert_eq!(of("kasan").judgement, Outcome::DoesNotHold);
         assert!(of("kasan").measured.starts_with("KASAN: "));
@@ -346,18 +417,16 @@ mod tests {
         let claim = |id: &str, checks: &[&str]| {
             let checks: String = checks
                 .iter()
-                .map(|check| {
-                    format!("    - {{run: fio, measure: {IOPS}, of: ratio, {check}, why: said}}\n")
-                })
+                .map(|check| format!("    - {{run: fio, measure: {IOPS}, {check}, why: said}}\n"))
                 .collect();
             format!("  - id: {id}\n    text: as quick\n    checks:\n{checks}")
         };
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("claims.yaml");
         let all = [
-            claim("C1", &["at_least: 1", "at_most: 2"]),
-            claim("C2", &["at_least: 1", "says: [worse]"]),
-            claim("C3", &["says: [worse]", "at_least: 2"]),
+            claim("C1", &["of: ratio, at_least: 1", "of: ratio, at_most: 2"]),
+            claim("C2", &["of: ratio, at_least: 1", "says: [worse]"]),
+            claim("C3", &["says: [worse]", "of: ratio, at_least: 2"]),
         ];
         std::fs::write(&file, text.to_owned() + &all.concat()).unwrap();
         let claims = crate::claims::load(&file).unwrap();

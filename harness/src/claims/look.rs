@@ -1,7 +1,7 @@
 //! A figure in the verdicts of the runs (pure).
 
 use super::types::{Figure, Runs, Side, What};
-use crate::judge::verdict::{Comparison, Judgement, Measure, Shape, Status};
+use crate::judge::verdict::{Comparison, Finding, Judgement, Measure, Shape, Status};
 
 /// Both sides' figures, and the one that was asked for.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -76,14 +76,18 @@ pub(super) fn judgement<'a>(
         .ok_or_else(|| format!("{name} was not judged"))
 }
 
-/// Titles of what these classes show on the variant and not on base.
-pub(super) fn news<'a>(comparison: &'a Comparison, classes: &[String]) -> Vec<&'a str> {
+/// What these classes show on the variant and not on base, with this status.
+pub(super) fn news<'a>(
+    comparison: &'a Comparison,
+    classes: &[String],
+    status: Status,
+) -> Vec<&'a Finding> {
     let news = comparison.findings.iter().filter(|finding| {
-        matches!(finding.status, Status::New | Status::Unconfirmed)
+        finding.status == status
             && finding.accepted.is_none()
             && (classes.is_empty() || classes.contains(&finding.class))
     });
-    news.map(|finding| finding.title.as_str()).collect()
+    news.collect()
 }
 
 /// What is looked at, in words.

@@ -6,8 +6,10 @@
 //! | `raw.rs` | the YAML's shape |
 //! | `parse.rs` | text to claims |
 //! | `look.rs` | a figure in the verdicts of the runs |
+//! | `findings.rs` | whether a run shows nothing that base does not have (pure) |
 //! | `judge.rs` | the claims against those figures (pure) |
 
+mod findings;
 mod judge;
 mod look;
 mod parse;

@@ -89,6 +89,26 @@ claims:
                 "findings: [kasan], is: 0",
                 "nothing can be expected but",
             ),
+            (check, "measure: a, is: 9, within: 10", "`within` goes with"),
+            (
+                check,
+                "measure: a, of: ratio, says: [worse]",
+                "`of` goes with",
+            ),
+            (check, "measure: a, says: []", "names no judgement"),
+            (
+                check,
+                "measure: a, at_least: 2, at_most: 1",
+                "`at_least` is more than",
+            ),
+            (
+                "run: memory",
+                "run: memory, variant: other",
+                "does not compare other",
+            ),
+            ("  memory: {", "  ../memory: {", "letters, digits"),
+            ("  memory: {", "  /memory: {", "letters, digits"),
+            ("config: plain", "config: all", "name one config"),
             ("id: C1", "idd: C1", "claims.yaml:6:"),
             ("of: ratio", "of: ration", "unknown variant `ration`"),
         ];
@@ -98,6 +118,9 @@ claims:
             let error = error.unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
+        let none = format!("{}claims: []\n", &GOOD[..GOOD.find("claims:").unwrap()]);
+        let error = parse(&none, Path::new("claims.yaml")).unwrap_err();
+        assert!(error.to_string().contains("it claims nothing"), "{error}");
         let twice = format!("{GOOD}{}", &GOOD[GOOD.find("  - id").unwrap()..]);
         let error = parse(&twice, Path::new("claims.yaml")).unwrap_err();
         assert!(error.to_string().contains("two claims C1"), "{error}");

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use super::types::{Check, Claim, Claims, Expect, Figure, Run, Side, What};
 use crate::{judge::verdict::Judgement, scenario::Profile};
 
+/// A run's name has so many characters at most.
+const LONGEST: usize = 64;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawClaims {
@@ -123,6 +126,12 @@ impl RawClaims {
             .into_iter()
             .map(|(name, run)| (name, run.into()))
             .collect();
+        for (name, run) in &runs {
+            check_run(name, run)?;
+        }
+        if self.claims.is_empty() {
+            return Err("it claims nothing".into());
+        }
         let mut claims: Vec<Claim> = Vec::new();
         for RawClaim { id, text, checks } in self.claims {
             if claims.iter().any(|known| known.id == id) {
@@ -133,7 +142,7 @@ impl RawClaims {
             }
             let numbered = checks.into_iter().zip(1..);
             let checks = numbered.map(|(raw, number)| {
-                raw.check(&runs)
+                raw.check(&runs, &self.variant)
                     .map_err(|cause| format!("claim {id}, check {number}: {cause}"))
             });
             let checks = checks.collect::<Result<_, _>>()?;
@@ -148,12 +157,37 @@ impl RawClaims {
     }
 }
 
+/// A run's name is its folder's, and each has one config.
+fn check_run(name: &str, run: &Run) -> Result<(), String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if name.is_empty() || name.len() > LONGEST || !name.chars().all(plain) {
+        return Err(format!(
+            "run {name:?}: its folder is called so: 1 to {LONGEST} letters, digits, `-` and `_`"
+        ));
+    }
+    match run.config.as_str() {
+        "all" => Err(format!(
+            "run {name}: name one config, and another run for another"
+        )),
+        _ => Ok(()),
+    }
+}
+
 impl RawCheck {
-    fn check(self, runs: &BTreeMap<String, Run>) -> Result<Check, String> {
-        if !runs.contains_key(&self.run) {
+    fn check(self, runs: &BTreeMap<String, Run>, own: &str) -> Result<Check, String> {
+        let Some(run) = runs.get(&self.run) else {
             let known: Vec<&str> = runs.keys().map(String::as_str).collect();
             return Err(format!("no run {:?} among {}", self.run, known.join(", ")));
+        };
+        let variant = self.variant.as_deref().unwrap_or(own);
+        let compared = match run.variants.as_slice() {
+            [] => variant == own,
+            names => names.iter().any(|name| name == variant),
+        };
+        if !compared {
+            return Err(format!("the run {} does not compare {variant}", self.run));
         }
+        self.means_something()?;
         let wanted = [
             self.measure.map(What::Measure),
             self.count.map(What::Count),
@@ -195,6 +229,11 @@ impl RawCheck {
                 }
             });
         };
+        if let Expect::Between(least, most) = expect.as_ref().unwrap_or(&Expect::NoneNew)
+            && least > most
+        {
+            return Err("`at_least` is more than `at_most`".into());
+        }
         Ok(Check {
             figure: Figure {
                 run: self.run,
@@ -206,5 +245,32 @@ impl RawCheck {
             expect: expect?,
             why: self.why,
         })
+    }
+
+    /// Keys that would change nothing are mistakes.
+    fn means_something(&self) -> Result<(), String> {
+        let figure = self.says.is_none() && self.findings.is_none();
+        let rows = [
+            (
+                self.within.is_some() && self.about.is_none(),
+                "`within` goes with `about`",
+            ),
+            (
+                self.of.is_some() && !figure,
+                "`of` goes with a figure that is compared",
+            ),
+            (
+                self.over.is_some() && !figure,
+                "`over` goes with a figure that is compared",
+            ),
+            (
+                self.says.as_ref().is_some_and(Vec::is_empty),
+                "`says` names no judgement: worse, better, equivalent or unclear",
+            ),
+        ];
+        match rows.into_iter().find(|(wrong, _)| *wrong) {
+            Some((_, cause)) => Err(cause.into()),
+            None => Ok(()),
+        }
     }
 }

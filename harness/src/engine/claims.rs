@@ -1,6 +1,9 @@
 //! The runs that a patch's claims are measured by.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,6 +18,7 @@ use crate::{
     },
     error::Context,
     event::{Event, Watcher},
+    hash::file_sha256,
     judge::verdict::{Outcome, Verdict},
     patch::Chooser,
     report,
@@ -34,6 +38,19 @@ struct Identity {
     kernel: String,
     /// Each variant's name, and the SHA-256 of its patches.
     variants: Vec<(String, String)>,
+    /// The SHA-256 of the scenario's file.
+    loads: String,
+    /// The SHA-256 of what is put on base, if anything is.
+    overlay: Option<String>,
+}
+
+/// The runs that were made, and what ended it where that was before all were.
+#[derive(Debug)]
+pub struct Made {
+    /// By the runs' names.
+    pub runs: Runs,
+    /// Why the next one was not.
+    pub failed: Option<Error>,
 }
 
 /// Makes the runs that the claims named need, one after the other; `request` holds what they share.
@@ -41,7 +58,7 @@ struct Identity {
 /// again; one of another kernel, patch, scenario or profile is an error.
 ///
 /// # Errors
-/// What ends a run before there is anything to compare.
+/// Bad input, as it is seen before the first of them.
 pub fn measure_claims(
     claims: &Claims,
     request: &Request,
@@ -49,53 +66,84 @@ pub fn measure_claims(
     cancel: &Cancel,
     watcher: &dyn Watcher,
     choose: &mut Chooser<'_>,
-) -> Result<Runs> {
+) -> Result<Made> {
+    let needed = |name: &str| {
+        let mut checks = claims.claims.iter().flat_map(|claim| &claim.checks);
+        checks.any(|check| check.figure.run == name)
+    };
+    let own = claims.runs.iter().filter(|(name, _)| needed(name));
+    let own: Vec<(&String, &Run, Request)> = own
+        .map(|(name, run)| (name, run, asked(claims, request, name, run)))
+        .collect();
+    // What the last of them would be refused for must not come out hours later.
+    for (_, _, request) in &own {
+        engine::foresee(request, choose)?;
+    }
     let ways = Ways {
         cache,
         cancel,
         watcher,
     };
     let mut runs = Runs::new();
-    for (name, run) in &claims.runs {
-        let needed = claims.claims.iter().flat_map(|claim| &claim.checks);
-        if !needed.into_iter().any(|check| check.figure.run == *name) || cancel.is_cancelled() {
-            continue;
+    for (name, run, request) in own {
+        if cancel.is_cancelled() {
+            break;
         }
-        let out = request.out.as_ref().map(|out| out.join(name));
-        let request = Request {
-            configs: vec![run.config.clone()],
-            variants: Variants::Named(variants(claims, run)),
-            workload: Workload::Scenario(run.scenario.clone()),
-            profile: run.profile,
-            out,
-            ..request.clone()
+        match make(name, run, &request, ways, choose) {
+            Ok(made) => runs.insert(name.clone(), made),
+            Err(error) => {
+                return Ok(Made {
+                    runs,
+                    failed: Some(error),
+                });
+            }
         };
-        let identity = match &request.out {
-            Some(_) => Some(identity(&request, run, ways, choose)?),
-            None => None,
-        };
-        if let (Some(dir), Some(identity)) = (&request.out, &identity)
-            && let Some(verdict) = made(dir, identity)?
-        {
-            let note = format!("{name}: taken from {}", dir.display());
-            watcher.event(&Event::Note(note));
-            runs.insert(name.clone(), (verdict, dir.clone()));
-            continue;
-        }
-        watcher.event(&Event::Note(format!(
-            "{name}: {} with scenario {}",
-            run.config, run.scenario
-        )));
-        let done = engine::run(&request, cache, cancel, watcher, choose)?;
-        if let Some(identity) = &identity {
-            let path = done.dir.join(FILE);
-            let json =
-                serde_json::to_vec_pretty(identity).host(|| "failed to write JSON".into())?;
-            fs::write(&path, json).host(|| format!("failed to write {}", path.display()))?;
-        }
-        runs.insert(name.clone(), (done.verdict, done.dir));
     }
-    Ok(runs)
+    Ok(Made { runs, failed: None })
+}
+
+/// What one run asks for.
+fn asked(claims: &Claims, request: &Request, name: &str, run: &Run) -> Request {
+    Request {
+        configs: vec![run.config.clone()],
+        variants: Variants::Named(variants(claims, run)),
+        workload: Workload::Scenario(run.scenario.clone()),
+        profile: run.profile,
+        out: request.out.as_ref().map(|out| out.join(name)),
+        ..request.clone()
+    }
+}
+
+/// Makes one run, or takes the one that lies there.
+fn make(
+    name: &str,
+    run: &Run,
+    request: &Request,
+    ways: Ways<'_>,
+    choose: &mut Chooser<'_>,
+) -> Result<(Verdict, PathBuf)> {
+    let note = |text: String| ways.watcher.event(&Event::Note(text));
+    let identity = match &request.out {
+        Some(_) => Some(identity(request, run, ways, choose)?),
+        None => None,
+    };
+    if let (Some(dir), Some(identity)) = (&request.out, &identity)
+        && let Some(verdict) = made(dir, identity)?
+    {
+        note(format!("{name}: taken from {}", dir.display()));
+        return Ok((verdict, dir.clone()));
+    }
+    note(format!(
+        "{name}: {} with scenario {}",
+        run.config, run.scenario
+    ));
+    let done = engine::run(request, ways.cache, ways.cancel, ways.watcher, choose)?;
+    if let Some(identity) = &identity {
+        let path = done.dir.join(FILE);
+        let json = serde_json::to_vec_pretty(identity).host(|| "failed to write JSON".into())?;
+        fs::write(&path, json).host(|| format!("failed to write {}", path.display()))?;
+    }
+    Ok((done.verdict, done.dir))
 }
 
 fn variants(claims: &Claims, run: &Run) -> Vec<VariantSpec> {
@@ -118,11 +166,17 @@ fn identity(
     choose: &mut Chooser<'_>,
 ) -> Result<Identity> {
     let Sourced {
-        subject, source, ..
+        subject,
+        source,
+        overlay,
+        ..
     } = sourced(&Home::here(), request, ways, choose)?;
     let variants = subject.variants.into_iter();
+    let file = &subject.scenario.file;
     Ok(Identity {
         config: run.config.clone(),
+        loads: file_sha256(file)?,
+        overlay: overlay.map(|series| series.sha256),
         scenario: subject.scenario.name,
         profile: run.profile.name().to_owned(),
         kernel: source.hash,
@@ -169,6 +223,8 @@ fn differs(was: &Identity, wanted: &Identity) -> Option<String> {
         _ if was.kernel != wanted.kernel => Some("another kernel".into()),
         _ if names(was) != names(wanted) => Some(format!("variant {}", names(was).join(", "))),
         _ if was.variants != wanted.variants => Some("another patch of that name".into()),
+        _ if was.loads != wanted.loads => Some("what the scenario was before it changed".into()),
+        _ if was.overlay != wanted.overlay => Some("another overlay on base".into()),
         _ => None,
     }
 }
@@ -185,9 +241,11 @@ mod tests {
             profile: "quick".into(),
             kernel: "hash".into(),
             variants: vec![("ida".into(), "abc".into())],
+            loads: "text".into(),
+            overlay: None,
         };
         type Change = fn(&mut Identity);
-        let table: [(Change, Option<&str>); 7] = [
+        let table: [(Change, Option<&str>); 9] = [
             (|_| {}, None),
             (|one| one.config = "kasan".into(), Some("config kasan")),
             (|one| one.scenario = "race".into(), Some("scenario race")),
@@ -197,6 +255,14 @@ mod tests {
             (
                 |one| one.variants[0].1 = "def".into(),
                 Some("another patch of that name"),
+            ),
+            (
+                |one| one.loads = "ids: [1]".into(),
+                Some("what the scenario was before it changed"),
+            ),
+            (
+                |one| one.overlay = Some("abc".into()),
+                Some("another overlay on base"),
             ),
         ];
         for (change, told) in table {
@@ -215,6 +281,8 @@ mod tests {
             profile: "quick".into(),
             kernel: "hash".into(),
             variants: vec![],
+            loads: "text".into(),
+            overlay: None,
         };
         assert_eq!(made(dir.path(), &wanted).unwrap(), None);
         let mut verdict = crate::report::fixtures::sample();

@@ -33,7 +33,7 @@ pub use bisect::{Asked, Commit, Ended, Found, Tried, bisect};
 pub use build::build;
 pub use bundle::{Bundled, bundle};
 pub use check::{Foreseen, foresee};
-pub use claims::measure_claims;
+pub use claims::{Made, measure_claims};
 pub use flow::{Done, run};
 pub use home::Home;
 pub use lab::Lab;

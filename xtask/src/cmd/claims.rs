@@ -7,9 +7,10 @@ use clap::Args;
 use harness::{
     Error,
     cache::Cache,
-    claims::{self, Claims, Outcome},
-    engine::{self, Request},
+    claims::{self, Claimed, Claims, Runs},
+    engine::{self, Made, Request},
     exit,
+    judge::verdict::Outcome,
     report::{self, Format},
 };
 
@@ -80,7 +81,7 @@ pub(crate) fn run(options: Options) -> Result<u8> {
     let cache = Cache::open()?;
     host::prepare(&cache, &cancel, options.yes)?;
     let progress = ui::Progress::new();
-    let runs = engine::measure_claims(
+    let made = engine::measure_claims(
         &claims,
         &request,
         &cache,
@@ -89,7 +90,13 @@ pub(crate) fn run(options: Options) -> Result<u8> {
         &mut ui::choose,
     );
     progress.finish();
-    let claimed = claims::judge(&claims, &runs?);
+    let Made { runs, failed } = made?;
+    if runs.is_empty()
+        && let Some(error) = failed
+    {
+        return Err(error.into());
+    }
+    let claimed = claims::judge(&claims, &runs);
     let format = match options.json {
         true => Format::Json,
         false => Format::Term {
@@ -97,15 +104,30 @@ pub(crate) fn run(options: Options) -> Result<u8> {
         },
     };
     ui::out(report::render_claims(format, &claimed)?.trim_end());
-    let unknown = |claim: &claims::Claimed| {
+    match failed {
+        Some(error) => Err(error.into()),
+        None if cancel.is_cancelled() => Ok(exit::INTERRUPTED),
+        None => Ok(code(&runs, &claimed)),
+    }
+}
+
+/// The exit code: runs that could not be made say more than what cannot be told for want of them.
+fn code(runs: &Runs, claimed: &[Claimed]) -> u8 {
+    let ended = |outcome| runs.values().any(|(verdict, _)| verdict.outcome == outcome);
+    let unknown = |claim: &Claimed| {
         let mut checks = claim.checks.iter();
-        checks.any(|check| check.judgement == Outcome::CannotTell)
+        checks.any(|check| check.judgement == claims::Outcome::CannotTell)
     };
-    Ok(match () {
-        () if cancel.is_cancelled() => exit::INTERRUPTED,
-        () if claimed.iter().any(unknown) => exit::INCONCLUSIVE,
-        () => exit::PASS,
-    })
+    let row = [
+        Outcome::Interrupted,
+        Outcome::Untestable,
+        Outcome::Infrastructure,
+    ];
+    match row.into_iter().find(|outcome| ended(*outcome)) {
+        Some(outcome) => exit::of_outcome(outcome),
+        None if claimed.iter().any(unknown) => exit::INCONCLUSIVE,
+        None => exit::PASS,
+    }
 }
 
 /// The claims that were asked for.

@@ -1,0 +1,125 @@
+//! Whether a run shows nothing that base does not have (pure).
+
+use super::{look, types::Outcome};
+use crate::judge::verdict::{self, Comparison, Finding, Kind, Status};
+
+/// After one of these the variant's kernel was not watched to the end.
+const CUT_SHORT: [Kind; 4] = [
+    Kind::Hang,
+    Kind::BootFailed,
+    Kind::BuildFailed,
+    Kind::PatchRejected,
+];
+
+/// What follows for findings of these classes, and what was seen.
+pub(super) fn none_new(comparison: &Comparison, classes: &[String]) -> (Outcome, String) {
+    let titles = |findings: &[&Finding]| {
+        let titles: Vec<&str> = findings.iter().map(|one| one.title.as_str()).collect();
+        titles.join("; ")
+    };
+    let new = look::news(comparison, classes, Status::New);
+    // A patch that does not apply, or whose kernel does not build, was not looked at.
+    if comparison.outcome != verdict::Outcome::Untestable && !new.is_empty() {
+        return (Outcome::DoesNotHold, titles(&new));
+    }
+    let chance = look::news(comparison, classes, Status::Unconfirmed);
+    if !chance.is_empty() {
+        let text = format!("unconfirmed: {}", titles(&chance));
+        return (Outcome::CannotTell, text);
+    }
+    let cut_short = look::news(comparison, &[], Status::New)
+        .iter()
+        .any(|finding| CUT_SHORT.contains(&finding.kind));
+    let looked = match comparison.outcome {
+        verdict::Outcome::Pass => true,
+        // Another class's: what was asked for is not there, if its detector was.
+        verdict::Outcome::Regression => comparison.reasons.is_empty() && !cut_short,
+        _ => false,
+    };
+    if looked {
+        return (Outcome::Holds, "none".into());
+    }
+    let word = crate::report::outcome_word(comparison.outcome);
+    let why = match comparison.reasons.as_slice() {
+        [] => titles(&look::news(comparison, &[], Status::New)),
+        reasons => reasons.join("; "),
+    };
+    (Outcome::CannotTell, format!("{word}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixtures::sample;
+
+    /// A finding of the reports' sample, as something else.
+    fn finding(kind: Kind, class: &str, status: Status) -> Finding {
+        let mut finding = sample().comparisons[0].findings[0].clone();
+        (finding.kind, finding.class, finding.status) = (kind, class.to_owned(), status);
+        (finding.title, finding.accepted) = (class.to_owned(), None);
+        finding
+    }
+
+    #[test]
+    fn only_what_is_new_does_not_hold() {
+        use Kind::{BuildFailed, Hang, Splat};
+        use Outcome::{CannotTell, DoesNotHold, Holds};
+        use Status::{Common, New, Unconfirmed};
+        use verdict::Outcome::{Inconclusive, Infrastructure, Pass, Regression, Untestable};
+        let splat = |status| finding(Splat, "kasan", status);
+        let table = [
+            (Pass, vec![], "", Holds, "none"),
+            (Pass, vec![splat(Common)], "", Holds, "none"),
+            (Regression, vec![splat(New)], "", DoesNotHold, "kasan"),
+            (
+                Inconclusive,
+                vec![splat(Unconfirmed)],
+                "chance",
+                CannotTell,
+                "unconfirmed: kasan",
+            ),
+            (
+                Untestable,
+                vec![finding(BuildFailed, "build-failed", New)],
+                "",
+                CannotTell,
+                "untestable: build-failed",
+            ),
+            (
+                Infrastructure,
+                vec![],
+                "no space",
+                CannotTell,
+                "infrastructure: no space",
+            ),
+        ];
+        for (outcome, findings, reason, judgement, text) in table {
+            let comparison = comparison(outcome, findings, reason);
+            let got = none_new(&comparison, &[]);
+            assert_eq!(got, (judgement, text.to_owned()));
+        }
+        // Where one class is asked for, another's finding leaves that one open if it cut the run short,
+        // or if something else is missing.
+        let table = [
+            (finding(Splat, "lockdep", New), "", Holds),
+            (finding(Splat, "lockdep", New), "KASAN stopped", CannotTell),
+            (finding(Hang, "hang", New), "", CannotTell),
+        ];
+        for (found, reason, judgement) in table {
+            let comparison = comparison(Regression, vec![found], reason);
+            let got = none_new(&comparison, &["kasan".to_owned()]);
+            assert_eq!(got.0, judgement, "{}", got.1);
+        }
+    }
+
+    fn comparison(outcome: verdict::Outcome, findings: Vec<Finding>, reason: &str) -> Comparison {
+        let mut comparison = sample().comparisons[0].clone();
+        comparison.outcome = outcome;
+        comparison.findings = findings;
+        comparison.reasons = [reason.to_owned()]
+            .into_iter()
+            .filter(|reason| !reason.is_empty())
+            .collect();
+        comparison
+    }
+}
