@@ -1,7 +1,7 @@
 //! Many backing ids, and what lives in the kernel's memory with so many.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     os::fd::AsFd,
     path::Path,
@@ -69,8 +69,11 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Memory) -> Result<Ended> {
     load.heart.watch(load.phase, registered.clone());
     let mut stuck = connect(load)?;
     let churned = [CHURNED.min(wanted.ids.last().copied().unwrap_or(0))];
+    // What is churned is compared with as many ids that were not.
+    let dense: BTreeSet<u32> = wanted.ids.iter().chain(&churned).copied().collect();
+    let dense: Vec<u32> = dense.into_iter().collect();
     for (state, numbers) in [
-        (SlabState::Dense, wanted.ids.as_slice()),
+        (SlabState::Dense, dense.as_slice()),
         (SlabState::Sparse, wanted.ids.as_slice()),
         (SlabState::Churned, churned.as_slice()),
     ] {

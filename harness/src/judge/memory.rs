@@ -48,6 +48,7 @@ pub(super) fn judge(
     variant: &[RunRecord],
     accepts: &dyn Fn(&str) -> Acceptance,
 ) -> (Vec<Measure>, Vec<Finding>) {
+    let alone = base.is_empty();
     let (base, variant) = (Readings::of(base), Readings::of(variant));
     let (mut measures, mut findings) = (Vec::new(), Vec::new());
     for (state, one, shared_by) in WEIGHED {
@@ -73,7 +74,7 @@ pub(super) fn judge(
         }
     }
     measures.extend(open_times(base, variant));
-    for (title, why) in leaks(base, variant) {
+    for (title, why) in leaks(base, variant, alone) {
         findings.push(finding(Kind::Leak, &title, why, accepts));
     }
     (measures, findings)
@@ -119,7 +120,13 @@ impl<'a> Readings<'a> {
         let grown = most.iter().map(|(name, slab)| {
             let before = fewer.get(name).map_or(0, |slab| slab.objects);
             let objects = slab.objects as f64 - before as f64;
-            (name.as_str(), objects / more, slab.size as f64)
+            let each = match state {
+                // Of what each connection has for itself it has a whole number; one that the boot freed or
+                // made meanwhile must not take the cache away, nor add to it.
+                SlabState::Connected => (objects / more).round(),
+                _ => objects / more,
+            };
+            (name.as_str(), each, slab.size as f64)
         });
         let its = grown.filter(|(_, objects, _)| *objects * shared_by >= 1.0);
         Some(
@@ -170,12 +177,17 @@ impl<'a> Readings<'a> {
     }
 }
 
-/// What churning leaves behind on the variant, far more than on base: a finding for each cache.
-fn leaks(base: Readings<'_>, variant: Readings<'_>) -> Vec<(String, String)> {
+/// What churning leaves behind on the variant, far more than on base: a finding for each cache. Where base
+/// was to be read and was not, nobody knows what the kernel itself leaves behind.
+fn leaks(base: Readings<'_>, variant: Readings<'_>, alone: bool) -> Vec<(String, String)> {
     let Some((left, removals)) = variant.churned() else {
         return Vec::new();
     };
-    let (on_base, _) = base.churned().unwrap_or_default();
+    let on_base = match base.churned() {
+        Some((left, _)) => left,
+        None if alone => BTreeMap::new(),
+        None => return Vec::new(),
+    };
     let of_base = |name: &str| on_base.get(name).copied().unwrap_or(0);
     let known = (removals / LEAKED_ONE_IN).max(OF_A_BOOT);
     let leaks = left
@@ -491,6 +503,45 @@ mod tests {
         assert_eq!(findings[0].why, "39 more after 640 removals, 0 on base");
         assert_eq!(judged(&boot(64, 39), &boot(64, 39)).1, [], "base's own");
         assert_eq!(judged(&boot(64, 0), &boot(64, 0)).1, []);
+        // A base that died says nothing of what the kernel leaves behind by itself.
+        let mut died = boot(64, 0);
+        died.end = End::Interrupted;
+        assert_eq!(judged(&died, &boot(64, 39)).1, []);
+        let accepts = |_: &str| Acceptance::default();
+        let (_, findings) = judge(&[], &[boot(64, 39)], &accepts);
+        assert_eq!(findings.len(), 1, "one kernel alone");
+    }
+
+    #[test]
+    fn what_a_boot_frees_meanwhile_is_no_part_of_a_connection() {
+        let connected = |each: u64, stray: i64| {
+            let mut boot = boot(64, 0);
+            for alive in [0, 16] {
+                let own =
+                    (20 + alive * each).saturating_add_signed(if alive > 0 { stray } else { 0 });
+                let slab = Slab {
+                    objects: own,
+                    size: 4096,
+                };
+                boot.slabs.push(Slabs {
+                    alive: alive as u32,
+                    state: SlabState::Connected,
+                    caches: [("kmalloc-4k".to_owned(), slab)].into(),
+                    open_ns: None,
+                });
+            }
+            boot
+        };
+        for (stray, each) in [(-1, 1), (0, 1), (1, 1), (2, 1), (0, 2)] {
+            let (measures, findings) = judged(&connected(1, 0), &connected(each, stray));
+            let measure = named(&measures, "memory per connection");
+            assert_eq!(
+                measure.variant.median,
+                Some(4096.0 * each as f64),
+                "{stray}"
+            );
+            assert_eq!(findings.len(), usize::from(each > 1), "{findings:?}");
+        }
     }
 
     #[test]

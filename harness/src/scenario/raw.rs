@@ -190,6 +190,12 @@ impl<'de> Deserialize<'de> for Loads {
         if loads.is_empty() {
             return Err(D::Error::custom("a scenario needs a load"));
         }
+        let weigh = |load: &&RawLoad| matches!(load.0, LoadSpec::Memory(_));
+        if loads.iter().filter(weigh).count() > 1 {
+            return Err(D::Error::custom(
+                "two `memory` loads: one weighs all, so write their numbers into one's `ids`",
+            ));
+        }
         Ok(Self(loads.into_iter().map(|load| load.0).collect()))
     }
 }
