@@ -31,9 +31,12 @@ use crate::{
     },
     patch::Series,
     plan::{self, BASE, Cell, PlanInput, Purpose, is_counted},
-    scenario::{Scenario, judges_costs},
+    scenario::{Profile, Scenario, judges_costs},
     source::{SourceTree, Ways},
 };
+
+/// A short load's boots differ by so much more than a long one's at most.
+const SHORTER: f64 = 2.0;
 
 /// The kernels of one config, and what their boots showed so far.
 pub(super) struct Sides<'a> {
@@ -223,7 +226,7 @@ impl Comparing<'_> {
         judges_costs(sides.config).then(|| Rules {
             margin: self.scenario.margin,
             looks: self.looks(sides),
-            spread: self.spread(sides.config).known(),
+            spread: self.known_spread(sides.config),
         })
     }
 
@@ -234,9 +237,21 @@ impl Comparing<'_> {
         self.guests.uncounted().filter(|_| wanted)
     }
 
-    /// What boots of one kernel differ by.
-    fn spread(&self, config: &str) -> Spread {
-        let (scenario, profile) = (&self.scenario.name, self.request.profile.name());
+    /// What boots of one kernel are known to differ by. One boot a side teaches nothing, so what longer
+    /// loads of the same kind were seen at does for a short one, with room for what it averages less.
+    fn known_spread(&self, config: &str) -> Option<f64> {
+        let own = self.request.profile;
+        let longer = [Profile::Standard, Profile::Full].into_iter();
+        let mut longer = longer.filter(|profile| profile.row().fio_s > own.row().fio_s);
+        let own = self.spread(config, own).known();
+        own.or_else(|| {
+            let known = longer.find_map(|profile| self.spread(config, profile).known());
+            known.map(|known| known * SHORTER)
+        })
+    }
+
+    fn spread(&self, config: &str, profile: Profile) -> Spread {
+        let (scenario, profile) = (&self.scenario.name, profile.name());
         let host = self.guests.host();
         let accel = self.guests.accel_name();
         Spread::of(self.ways.cache, &[&host, &accel, config, scenario, profile])
@@ -247,7 +262,7 @@ impl Comparing<'_> {
         let throughput: Vec<&Measure> = measures.filter(|m| is_throughput(m)).collect();
         match judges_costs(sides.config) {
             true => self
-                .spread(sides.config)
+                .spread(sides.config, self.request.profile)
                 .remember(&spread::kernels(&throughput)),
             false => Ok(()),
         }
