@@ -1,7 +1,7 @@
 //! The host's side of counting instructions: what is counted in one kernel, and what came of it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering::Relaxed},
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::code::Code;
 use crate::{Error, Result, error::Context};
 
-/// Functions of an operation that are kept, the dearest first.
+/// Functions of an operation that are kept: those that are counted by themselves, then the dearest.
 const KEPT: usize = 256;
 
 /// What one operation took in one boot, in instructions of the kernel's.
@@ -46,6 +46,8 @@ pub struct Counting {
     path: PathBuf,
     functions: Vec<String>,
     operations: Vec<String>,
+    /// Functions that are counted by themselves.
+    named: BTreeSet<String>,
 }
 
 impl Functions {
@@ -146,6 +148,7 @@ impl Counting {
                 .map(|name| (*name).to_owned())
                 .chain(windows.keys().cloned())
                 .collect(),
+            named: windows.values().cloned().collect(),
         })
     }
 
@@ -185,7 +188,8 @@ impl Counting {
             .zip(&self.functions)
             .filter(|(sum, _)| *sum > 0)
             .collect();
-        functions.sort_by(|a, b| b.cmp(a));
+        let rank = |one: &(u64, &String)| (self.named.contains(one.1), one.0);
+        functions.sort_by_key(|one| std::cmp::Reverse(rank(one)));
         functions.truncate(KEPT);
         let mut by_name = BTreeMap::new();
         for (sum, name) in functions {
@@ -226,6 +230,19 @@ mod tests {
         Code::of(AT + 0x10, &[0x90, 0xc3, 0x90, 0xc3, 0xcc, 0xcc, 0xcc, 0xcc])
     }
 
+    fn words_in(path: &Path) -> Vec<AtomicU64> {
+        let bytes = fs::read(path).unwrap();
+        let words = bytes.chunks(8).map(|word| word.try_into().unwrap());
+        words
+            .map(|word| AtomicU64::new(u64::from_ne_bytes(word)))
+            .collect()
+    }
+
+    fn put_words(path: &Path, words: &[AtomicU64]) {
+        let words = words.iter().map(|word| word.load(Relaxed).to_ne_bytes());
+        fs::write(path, words.collect::<Vec<_>>().concat()).unwrap();
+    }
+
     #[test]
     fn counts_go_through_a_file() {
         let dir = tempfile::tempdir().unwrap();
@@ -235,11 +252,7 @@ mod tests {
         assert_eq!(counting.read().unwrap(), None, "never loaded");
 
         // What the plugin would do.
-        let bytes = fs::read(&path).unwrap();
-        let words: Vec<AtomicU64> = bytes
-            .chunks(8)
-            .map(|w| AtomicU64::new(u64::from_ne_bytes(w.try_into().unwrap())))
-            .collect();
+        let words = words_in(&path);
         let counts = Counts::over(&words).unwrap();
         let points: Vec<(u64, u64)> = counts
             .points()
@@ -253,11 +266,7 @@ mod tests {
         }
         counts.taken(6).store(4, Relaxed);
         counts.sums(6)[1].store(220, Relaxed);
-        let bytes: Vec<u8> = words
-            .iter()
-            .flat_map(|word| word.load(Relaxed).to_ne_bytes())
-            .collect();
-        fs::write(&path, bytes).unwrap();
+        put_words(&path, &words);
 
         let expected = Operation {
             name: "lookup".into(),
@@ -267,6 +276,29 @@ mod tests {
             functions: BTreeMap::from([("second".to_owned(), 55.0)]),
         };
         assert_eq!(counting.read().unwrap(), Some(vec![expected]));
+    }
+
+    #[test]
+    fn a_function_that_is_named_is_kept_however_cheap_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let many = (0..KEPT as u64 + 9).map(|n| (AT + n * 16, 8, format!("f{n}")));
+        let many = Functions(many.collect());
+        let last = format!("f{}", many.0.len() - 1);
+        let windows = BTreeMap::from([("lookup".to_owned(), last.clone())]);
+        let path = dir.path().join("counts");
+        let counting = Counting::create(&path, &many, &code(), &windows).unwrap();
+        let words = words_in(&path);
+        let counts = Counts::over(&words).unwrap();
+        counts.header(Header::Loaded).store(1, Relaxed);
+        counts.samples(0)[0].store(70, Relaxed);
+        counts.taken(0).store(1, Relaxed);
+        for (at, sum) in counts.sums(0).iter().enumerate().take(many.0.len()) {
+            sum.store(1000 - at as u64, Relaxed);
+        }
+        put_words(&path, &words);
+        let functions = &counting.read().unwrap().unwrap()[0].functions;
+        assert_eq!(functions.len(), KEPT);
+        assert!(functions.contains_key(&last) && functions.contains_key("f0"));
     }
 
     #[test]
