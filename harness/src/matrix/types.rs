@@ -183,7 +183,8 @@ pub struct Slurm {
     pub cpus: Option<u32>,
     /// `--time` of a build job in seconds; cells' follows from their budget.
     pub build_s: Option<u64>,
-    /// How many jobs run at once.
+    /// How many tasks of each array run at once: the builds are one array, and each base kernel's cells are
+    /// one. It bounds no two arrays together.
     pub at_once: Option<u32>,
     /// More options for `sbatch`, a word each.
     pub options: Vec<String>,
