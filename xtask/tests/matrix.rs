@@ -113,14 +113,12 @@ impl Bench {
         ledger.lines().count()
     }
 
-    /// How many runs of a cell came to their end.
+    /// How many runs of a cell were judged.
     fn ended(&self, cell: &str) -> usize {
         let runs = fs::read_dir(self.path("out/cells").join(cell))
             .unwrap()
             .flatten();
-        let state = |run: fs::DirEntry| fs::read_to_string(run.path().join("state.json")).ok();
-        runs.filter_map(state)
-            .filter(|state| state.contains("done"))
+        runs.filter(|run| run.path().join("verdict.json").exists())
             .count()
     }
 }
