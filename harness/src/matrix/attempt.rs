@@ -240,7 +240,10 @@ pub(super) fn look(dir: &Path) -> Result<Seen> {
 }
 
 /// The attempts in a cell's folder, by number; none where there is no folder.
-fn read(dir: &Path) -> Result<Vec<Attempt>> {
+///
+/// # Errors
+/// Bad input: a record that is none.
+pub(super) fn read(dir: &Path) -> Result<Vec<Attempt>> {
     let mut attempts = Vec::new();
     for number in 1.. {
         let path = dir.join(format!("{number}.json"));

@@ -12,7 +12,7 @@ use std::{
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{
-    attempt::{self, CELLS, Claim, How, Seen},
+    attempt::{self, Attempt, CELLS, Claim, How, Seen},
     fold::{Next, next, overall, summarize},
     plan::{Plan, SCHEMA as PLAN_SCHEMA},
     summary::{self, State, Summary},
@@ -192,6 +192,11 @@ impl Folder {
     /// Takes a cell to work on it as soon as nobody else has it.
     pub(super) fn take(&self, cell: &Cell, cancel: &Cancel) -> Result<Claim> {
         Claim::take(&self.cell_dir(cell), cancel)
+    }
+
+    /// A cell's attempts so far, also while somebody else works on it.
+    pub(super) fn attempts(&self, cell: &Cell) -> Result<Vec<Attempt>> {
+        attempt::read(&self.cell_dir(cell))
     }
 
     /// The seed of an attempt: the same whoever makes it, and another in the next folder.
