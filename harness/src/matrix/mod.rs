@@ -9,7 +9,7 @@
 //! | `forecast.rs` | what would run, and how far it is (pure) |
 //! | `shard.rs` | splitting them over machines (pure) |
 //! | `folder.rs`, `attempt.rs` | a matrix's folder, and each cell's within it |
-//! | `fold.rs` | a cell's attempts as one state (pure) |
+//! | `fold.rs`, `told.rs` | a cell's attempts as one state, and what they found (pure) |
 //! | `hears.rs` | whoever hears of what came of cells |
 //! | `run.rs`, `runner.rs`, `limit.rs` | cells run to their end, by the engine or a command, within their budget |
 //! | `summary.rs` | what became of a matrix: the shape of `matrix.json` |
@@ -36,6 +36,7 @@ pub mod simulate;
 mod slurm;
 mod submit;
 pub mod summary;
+mod told;
 mod types;
 
 pub use attempt::cell_of;
