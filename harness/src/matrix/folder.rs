@@ -106,10 +106,10 @@ impl Folder {
         let dir = dir.canonicalize().input(failed)?;
         if dir.join(PLAN).exists() {
             let own = read_plan(&dir)?;
-            if !own.runs_the_same(&plan) {
-                let what = format!("{} holds cells of another plan", dir.display());
-                let mend = "the matrix file, or a patch that it names, has changed: name another folder \
-                            with --out, or begin a new one with --new";
+            if let Some(cause) = own.changed(&plan) {
+                let what = format!("{} holds cells of another plan: {cause}", dir.display());
+                let mend =
+                    "put that back, name another folder with --out, or begin a new one with --new";
                 return Err(Error::input(what).mend(mend));
             }
         } else if fs::read_dir(&dir)
@@ -444,6 +444,10 @@ scenarios: [race]
         assert_eq!(at(&more, "a").unwrap().plan().expected.len(), 1);
         let error = at(&TEXT.replace("[a, b]", "[a]"), "a").unwrap_err();
         assert!(error.chain().contains("another plan"), "{error:?}");
+        assert!(
+            error.chain().contains("no longer has locked+b"),
+            "{error:?}"
+        );
         fs::create_dir(temp.path().join("b")).unwrap();
         fs::write(temp.path().join("b/notes"), "mine").unwrap();
         assert!(at(TEXT, "b").unwrap_err().chain().contains("other files"));
