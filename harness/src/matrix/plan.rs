@@ -24,6 +24,10 @@ pub struct Plan {
     pub name: String,
     /// Its file.
     pub file: PathBuf,
+    /// Drawn when its folder was begun, so that another folder's seeds are others, whatever it is called;
+    /// empty before, and in a folder of an older ktwin's.
+    #[serde(default)]
+    pub night: String,
     /// How long, and how often.
     pub budget: Budget,
     /// Failures that are known.
@@ -103,6 +107,7 @@ pub fn plan(matrix: &Matrix, look: &mut dyn FnMut(&Cell) -> Result<Known>) -> Re
         schema: SCHEMA,
         name: matrix.name.clone(),
         file: matrix.file.clone(),
+        night: String::new(),
         budget: matrix.budget.clone(),
         expected: matrix.expected.clone(),
         cells,
@@ -325,6 +330,7 @@ exclude: [{config: [plain], scenario: [failing]}, {kernel: [newest], patch: [non
         assert_eq!(plan.changed(&budget), None);
         // What an older ktwin did not write down is no change.
         let mut old = serde_json::to_value(&plan).unwrap();
+        old.as_object_mut().unwrap().remove("night");
         for cell in old["cells"].as_array_mut().unwrap() {
             let content = cell["content"].as_object_mut().unwrap();
             assert!(content.remove("scenario").is_some() && content.remove("commit").is_some());
