@@ -113,14 +113,12 @@ impl Bench {
         ledger.lines().count()
     }
 
-    /// How many runs of a cell came to their end.
+    /// How many runs of a cell were judged.
     fn ended(&self, cell: &str) -> usize {
         let runs = fs::read_dir(self.path("out/cells").join(cell))
             .unwrap()
             .flatten();
-        let state = |run: fs::DirEntry| fs::read_to_string(run.path().join("state.json")).ok();
-        runs.filter_map(state)
-            .filter(|state| state.contains("done"))
+        runs.filter(|run| run.path().join("verdict.json").exists())
             .count()
     }
 }
@@ -265,6 +263,61 @@ fn infrastructure_flaky_and_expected_are_shown_as_such() {
             .all(|cell| keys.iter().all(|key| cell.get(key).is_some()))
     );
     assert!(cells.iter().all(|cell| cell["state"] == "done"));
+}
+
+/// A folder is of one kernel and one scenario, whatever lies in their places by now.
+#[test]
+fn a_folder_goes_on_with_what_it_was_begun_with() {
+    let matrix = "\
+name: m
+kernels: [{name: next, path: linux}]
+patches: [{name: mine, path: mine.diff}]
+configs: [kasan]
+scenarios: [own.yaml]
+";
+    let scenario = "\
+# True, and nothing else.
+name: own
+subject: boot
+covers: []
+guest: {memory: 1G, cpus: 2}
+loads:
+  - exec: {command: [\"true\"], seconds: 30}
+accepted: []
+";
+    let bench = Bench::new(matrix, "0");
+    let diff = "--- a/fs/x.c\n+++ b/fs/x.c\n@@ -1 +1 @@\n-int a;\n+int b;\n";
+    fs::write(bench.path("mine.diff"), diff).unwrap();
+    fs::write(bench.path("own.yaml"), scenario).unwrap();
+    let tree = bench.path("linux");
+    fs::create_dir(&tree).unwrap();
+    fs::write(tree.join("Makefile"), "VERSION = 7\n").unwrap();
+    let git = |words: &[&str]| {
+        let mut git = Command::new("git");
+        git.arg("-C").arg(&tree);
+        git.args(["-c", "user.name=n", "-c", "user.email=e@example.org"]);
+        let output = git.args(words).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "one"]);
+    let (code, summary) = bench.run(&[]);
+    assert_eq!((code, summary.outcome), (0, Some(Outcome::Pass)));
+    let refused = |why: &str| {
+        let output = bench.running(&[]).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains(why), "{text}");
+    };
+    git(&["commit", "--quiet", "--allow-empty", "-m", "two"]);
+    refused("the tree of the kernel next had ");
+    git(&["reset", "--quiet", "--hard", "HEAD^"]);
+    assert_eq!(bench.run(&[]).0, 0);
+    let longer = scenario.replace("seconds: 30", "seconds: 31");
+    fs::write(bench.path("own.yaml"), longer).unwrap();
+    refused("the file of the scenario own has changed");
+    assert_eq!(bench.begun(), 1);
 }
 
 /// Each shard runs its own cells in the shared folder, and knows them from the file.

@@ -5,7 +5,7 @@ here=$(dirname "$0")
 while [ $# -gt 0 ]; do
     case $1 in
     --out) out=$2 ;;
-    --variant) patch=$2 ;;
+    --variant) patch=${2%%=*} ;;
     --scenario) scenario=$2 ;;
     --seed) seed=$2 ;;
     run) config=$2 ;;

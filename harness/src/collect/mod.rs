@@ -23,7 +23,7 @@ mod run_dir;
 pub(crate) use cell_dir::is_folder_name;
 pub use cell_dir::{CellDir, CellFile, KernelFacts, Provenance, SCHEMA, WatchedFile};
 pub use collector::Collector;
-pub(crate) use files::{read_json, write_json, write_whole};
+pub(crate) use files::{read_json, write_json, write_new_json, write_whole};
 pub use last_lines::LastLines;
 pub use recipe::Recipe;
 pub use run_dir::{RunDir, State, state};

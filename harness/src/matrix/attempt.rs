@@ -2,8 +2,8 @@
 //!
 //! A cell has a folder with a record `N.json` and a run directory `N` for each attempt. A record is
 //! written when an attempt begins, and again when it has ended. Whoever works on a cell holds its lock;
-//! a record without an end that nobody holds the lock of was cut off, unless its run had come to its end
-//! by itself: then that end is what the record lacked.
+//! a record without an end that nobody holds the lock of was cut off, unless its run had been judged by
+//! then: what was judged is what the record lacked.
 
 use std::{
     fs::{self, File},
@@ -24,7 +24,7 @@ use crate::{
     collect::{self, read_json, write_json},
     engine::date::rfc3339,
     error::Context,
-    judge::verdict::Outcome,
+    judge::verdict::{Outcome, Verdict},
     report,
 };
 
@@ -136,16 +136,15 @@ impl Claim {
         run_dir(&self.dir, number)
     }
 
-    /// Ends what was left open: by the run's own end, if it came to one.
+    /// Ends what was left open: by the run's own end, or by what had been judged by then.
     fn settle(&mut self) -> Result<()> {
         let Some(last) = self.attempts.last().filter(|last| last.ended.is_none()) else {
             return Ok(());
         };
         let run = run_dir(&self.dir, last.number);
-        let own = match collect::state(&run) {
-            Ok(collect::State::Done) => report::read_verdict(&run).ok(),
-            _ => None,
-        };
+        let done = matches!(collect::state(&run), Ok(collect::State::Done));
+        let own = report::read_verdict(&run).ok();
+        let own = own.filter(|verdict| done || is_judged(verdict));
         let ended = match own {
             Some(verdict) => Ended {
                 at: rfc3339(SystemTime::now()),
@@ -202,6 +201,16 @@ impl Claim {
     }
 }
 
+/// Whether a run's verdict stands though the run did not come to its end. A cell has one config, whose
+/// comparisons are written all at once; only a pass of none would be a pass too early.
+fn is_judged(verdict: &Verdict) -> bool {
+    match verdict.outcome {
+        Outcome::Interrupted | Outcome::Infrastructure => false,
+        Outcome::Pass => !verdict.comparisons.is_empty(),
+        Outcome::Regression | Outcome::Inconclusive | Outcome::Untestable => true,
+    }
+}
+
 /// A cell as anybody sees it, who does not work on it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Seen {
@@ -231,7 +240,10 @@ pub(super) fn look(dir: &Path) -> Result<Seen> {
 }
 
 /// The attempts in a cell's folder, by number; none where there is no folder.
-fn read(dir: &Path) -> Result<Vec<Attempt>> {
+///
+/// # Errors
+/// Bad input: a record that is none.
+pub(super) fn read(dir: &Path) -> Result<Vec<Attempt>> {
     let mut attempts = Vec::new();
     for number in 1.. {
         let path = dir.join(format!("{number}.json"));
@@ -335,6 +347,37 @@ mod tests {
         // And it stays so.
         drop(claim);
         assert_eq!(how(&again()).len(), 3);
+    }
+
+    /// Killed after the verdict was written and before the run said that it is done.
+    #[test]
+    fn what_was_judged_before_a_kill_stands() {
+        let table = [
+            (Outcome::Regression, 1, How::Outcome(Outcome::Regression)),
+            (
+                Outcome::Inconclusive,
+                1,
+                How::Outcome(Outcome::Inconclusive),
+            ),
+            (Outcome::Untestable, 1, How::Outcome(Outcome::Untestable)),
+            (Outcome::Pass, 1, How::Outcome(Outcome::Pass)),
+            (Outcome::Pass, 0, How::CutOff),
+            (Outcome::Interrupted, 1, How::CutOff),
+            (Outcome::Infrastructure, 1, How::CutOff),
+        ];
+        for (outcome, comparisons, expected) in table {
+            let dir = tempfile::tempdir().unwrap();
+            let mut claim = Claim::try_take(dir.path()).unwrap().unwrap();
+            let path = begin(&mut claim);
+            let run = RunDir::create(Some(&path), &path, &[], 1, SystemTime::now()).unwrap();
+            let mut verdict = sample();
+            verdict.outcome = outcome;
+            verdict.comparisons.truncate(comparisons);
+            report::write(&verdict, &path).unwrap();
+            drop((run, claim));
+            let claim = Claim::try_take(dir.path()).unwrap().unwrap();
+            assert_eq!(how(&claim), [expected], "{outcome:?} {comparisons}");
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! A matrix as a job definition for the user's own CI (pure).
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    path::{Component, Path},
+};
 
 use serde::Serialize;
 
-use super::plan::Plan;
+use super::{plan::Plan, summary};
 use crate::{Error, Result, error::Context, host::quote};
 
 /// Whose job definition.
@@ -31,6 +34,11 @@ pub fn definition(system: System, plan: &Plan, file: &str, shards: usize) -> Res
     if file.contains("${{") || file.contains(char::is_control) || file.starts_with('-') {
         let error = Error::input(format!("{file:?} cannot stand in a job definition"));
         return Err(error.mend("give the matrix file a plain name"));
+    }
+    let inside = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
+    if !Path::new(file).components().all(inside) {
+        let error = Error::input(format!("{file:?} leads out of the checkout"));
+        return Err(error.mend("name the matrix file by its path from the checkout's top"));
     }
     let text = match system {
         System::Github => serde_yaml::to_string(&github(plan, file, shards)),
@@ -185,6 +193,21 @@ fn github(plan: &Plan, file: &str, shards: usize) -> Github {
             ],
         ),
         Step::run("All cells", format!("cargo xtask matrix report {OUT}")),
+        // Not called as the shards' are, which a job that is begun again would take for another one.
+        Step {
+            condition: always,
+            ..Step::uses(
+                "actions/upload-artifact@v4",
+                &[
+                    ("name", "report"),
+                    (
+                        "path",
+                        &format!("{OUT}/report.*\n{OUT}/{}\n", summary::FILE),
+                    ),
+                    ("if-no-files-found", "error"),
+                ],
+            )
+        },
     ];
     Github {
         name: format!("ktwin {}", plan.name),
@@ -371,7 +394,21 @@ scenarios: [race]
                 "{step:?}"
             );
         }
-        assert_eq!(yaml["jobs"]["report"]["needs"], "cells");
+        let report = &yaml["jobs"]["report"];
+        assert_eq!(report["needs"], "cells");
+        // What all shards came to is kept, and is no shard's to the job that gathers those.
+        let [.., gathered, _, kept] = report["steps"].as_sequence().unwrap().as_slice() else {
+            panic!("{report:?}");
+        };
+        assert_eq!(kept["uses"], "actions/upload-artifact@v4");
+        assert_eq!(kept["if"], "${{ always() }}");
+        assert_eq!(
+            kept["with"]["path"],
+            "matrix/report.*\nmatrix/matrix.json\n"
+        );
+        let pattern = gathered["with"]["pattern"].as_str().unwrap();
+        let name = kept["with"]["name"].as_str().unwrap();
+        assert!(!name.starts_with(pattern.trim_end_matches('*')), "{name}");
         assert_eq!(yaml["on"]["schedule"][0]["cron"], CRON);
         assert_eq!(yaml["permissions"]["contents"], "read");
     }
@@ -410,6 +447,12 @@ scenarios: [race]
                     crate::Fault::Input
                 );
             }
+            for outside in ["/m/m.yaml", "../m.yaml", "a/../../m.yaml"] {
+                let error = defined(system, outside, 1).unwrap_err();
+                assert_eq!(error.fault(), crate::Fault::Input);
+                assert!(error.chain().contains("out of the checkout"), "{error:?}");
+            }
+            assert!(defined(system, "./m.yaml", 1).is_ok());
             let error = defined(system, "m.yaml", 5).unwrap_err();
             assert!(error.chain().contains("5 shards of 4 cells"));
         }

@@ -1,14 +1,15 @@
 //! A cell's attempts as one state (pure): what comes next, and what it says in the end.
 
 use super::{
-    attempt::{Attempt, CELLS, Ended, How, Seen},
+    attempt::{Attempt, Ended, How, Seen},
     plan::Plan,
     summary::{CellSummary, Expected, FindingSummary, MeasureSummary, State},
+    told::{self, Told, counts},
     types::{Budget, Cell, Expectation},
 };
 use crate::{
     exit,
-    judge::verdict::{Outcome, Status, Verdict},
+    judge::verdict::{Outcome, Verdict},
 };
 
 /// What a cell's attempts ask for.
@@ -96,6 +97,14 @@ impl<'a> Tally<'a> {
             .or_else(|| Some((self.last?, Outcome::Infrastructure)))
     }
 
+    /// The attempts that did not pass, but for this one.
+    fn failed_besides(&self, telling: &Attempt) -> impl Iterator<Item = (&'a Attempt, Outcome)> {
+        let besides = self.conclusive.iter().copied();
+        besides.filter(move |(attempt, outcome)| {
+            *outcome != Outcome::Pass && attempt.number != telling.number
+        })
+    }
+
     fn flaky(&self) -> bool {
         let passed = |pass: bool| {
             let mut all = self.conclusive.iter();
@@ -124,25 +133,32 @@ pub(super) fn summarize(
     let telling = tally
         .telling()
         .filter(|_| state == State::Done || !tally.conclusive.is_empty());
-    let own = telling.and_then(|(attempt, _)| verdict(attempt.number));
-    let mut reasons: Vec<String> = own
-        .iter()
-        .flat_map(|verdict| &verdict.comparisons)
-        .flat_map(|comparison| comparison.reasons.clone())
+    let besides = telling.map(|(attempt, _)| tally.failed_besides(attempt));
+    let told: Vec<Told<'_>> = telling
+        .into_iter()
+        .chain(besides.into_iter().flatten())
+        .map(|one| Told::read(one, verdict))
         .collect();
-    let recorded = telling.and_then(|(attempt, _)| attempt.ended.as_ref());
-    reasons.extend(recorded.into_iter().flat_map(|ended| ended.reasons.clone()));
-    let findings = own.as_ref().map(FindingSummary::of).unwrap_or_default();
-    let outcome = telling.map(|(_, outcome)| outcome);
-    let excuse = outcome.map(|outcome| excuse(plan, cell, outcome, &findings, today));
-    let expected = match excuse {
-        Some(Excuse::Holds(expected)) => Some(expected),
-        Some(Excuse::RanOut(Expected { reason, until })) => {
+    let mut reasons: Vec<String> = Vec::new();
+    for one in &told {
+        let recorded = one.attempt.ended.iter().flat_map(|ended| &ended.reasons);
+        for reason in one.reasons().chain(recorded) {
+            if !reasons.contains(reason) {
+                reasons.push(reason.clone());
+            }
+        }
+    }
+    let expected = match excuse(plan, cell, &told, today) {
+        Excuse::Holds(expected) => Some(expected),
+        Excuse::RanOut(Expected { reason, until }) => {
             reasons.push(format!("it was expected until {until}: {reason}"));
             None
         }
-        Some(Excuse::None) | None => None,
+        Excuse::None => None,
     };
+    let first = told.first();
+    let own = first.and_then(|first| first.verdict.as_ref());
+    let recorded = telling.and_then(|(attempt, _)| attempt.ended.as_ref());
     let left_open = seen
         .attempts
         .last()
@@ -157,21 +173,17 @@ pub(super) fn summarize(
         scenario,
         profile,
         state,
-        outcome,
+        outcome: telling.map(|(_, outcome)| outcome),
         attempts: seen.attempts.len() as u32,
         infrastructure: tally.infrastructure,
         cut_off: tally.cut_off + u32::from(left_open),
         flaky: tally.flaky(),
         expected,
         duration_s: recorded.map(|ended| ended.seconds),
-        run: own
-            .is_some()
-            .then_some(telling)
-            .flatten()
-            .map(|(attempt, _)| format!("{}/{}/{}", CELLS, cell.id, attempt.number)),
-        kernel_version: own.as_ref().map(|verdict| verdict.kernel.version.clone()),
-        measures: own.as_ref().map(MeasureSummary::of).unwrap_or_default(),
-        findings,
+        run: first.and_then(|first| first.run(cell)),
+        kernel_version: own.map(|verdict| verdict.kernel.version.clone()),
+        measures: own.map(MeasureSummary::of).unwrap_or_default(),
+        findings: told::findings(cell, &told),
         reasons,
     }
 }
@@ -190,23 +202,27 @@ enum Excuse {
     None,
 }
 
-fn excuse(
-    plan: &Plan,
-    cell: &Cell,
-    outcome: Outcome,
-    findings: &[FindingSummary],
-    today: &str,
-) -> Excuse {
-    let counts = |finding: &&FindingSummary| {
-        matches!(finding.status, Status::New | Status::Unconfirmed) && finding.accepted.is_none()
-    };
+/// The excuse of all attempts together: nothing excuses a cell one of whose attempts has none, and the first
+/// that ran out tells why it counts by now.
+fn excuse(plan: &Plan, cell: &Cell, told: &[Told<'_>], today: &str) -> Excuse {
+    let each = told.iter().map(|one| excuse_of(plan, cell, one, today));
+    let all = each.reduce(|all, one| match (all, one) {
+        (Excuse::None, _) | (_, Excuse::None) => Excuse::None,
+        (Excuse::Holds(_), Excuse::RanOut(one)) => Excuse::RanOut(one),
+        (all, _) => all,
+    });
+    all.unwrap_or(Excuse::None)
+}
+
+fn excuse_of(plan: &Plan, cell: &Cell, told: &Told<'_>, today: &str) -> Excuse {
+    let counted = || told.findings.iter().filter(|finding| counts(finding));
     // What failed without any finding did not fail for these.
-    let shows = findings.iter().any(|one| counts(&one));
+    let shows = counted().next().is_some();
     let fits = |one: &&Expectation| {
         let known = |finding: &FindingSummary| one.titles.contains(&finding.title);
-        one.outcome == outcome
+        one.outcome == told.outcome
             && one.filter.holds(cell)
-            && (one.titles.is_empty() || shows && findings.iter().filter(counts).all(known))
+            && (one.titles.is_empty() || shows && counted().all(known))
     };
     let fitting = || plan.expected.iter().filter(fits);
     let expected = |one: &Expectation| Expected {
@@ -234,7 +250,11 @@ mod tests {
     use Outcome::*;
 
     use super::*;
-    use crate::{judge::verdict::Kind, matrix::plan::tests::of, report::fixtures::sample};
+    use crate::{
+        judge::verdict::{Kind, Status},
+        matrix::plan::tests::of,
+        report::fixtures::sample,
+    };
 
     const TEXT: &str = "\
 name: m
@@ -430,6 +450,94 @@ expected:
                 Some(verdict)
             });
             assert_eq!(cell.expected.is_some(), excused, "{findings}");
+        }
+    }
+
+    #[test]
+    fn every_attempt_that_did_not_pass_is_shown_and_must_be_excused() {
+        const OTHER: &str = "KASAN: slab-use-after-free Read in f";
+        let plan = of(&TEXT.replace("titles: [KNOWN]", "titles: [KNOWN, ALSO]")).unwrap();
+        // How each attempt ended, with which findings; what is excused; what is shown of which run.
+        type Case<'c> = (&'c [(Outcome, &'c [&'c str])], bool, &'c [(&'c str, u32)]);
+        let table: [Case<'_>; 8] = [
+            (
+                &[(Regression, &["KNOWN"]), (Regression, &[OTHER])],
+                false,
+                &[("KNOWN", 1), (OTHER, 2)],
+            ),
+            (
+                &[(Regression, &["KNOWN"]), (Regression, &["KNOWN", "ALSO"])],
+                true,
+                &[("KNOWN", 1), ("ALSO", 2)],
+            ),
+            (
+                &[(Regression, &["KNOWN"]), (Regression, &["KNOWN"])],
+                true,
+                &[("KNOWN", 1)],
+            ),
+            (
+                &[(Regression, &["KNOWN"]), (Pass, &[])],
+                true,
+                &[("KNOWN", 1)],
+            ),
+            // Another outcome wants an expectation of its own.
+            (
+                &[(Regression, &["KNOWN"]), (Inconclusive, &[OTHER])],
+                true,
+                &[("KNOWN", 1), (OTHER, 2)],
+            ),
+            (
+                &[(Inconclusive, &[]), (Regression, &[OTHER])],
+                false,
+                &[(OTHER, 2)],
+            ),
+            // The worst one is shown first.
+            (
+                &[(Inconclusive, &[OTHER]), (Regression, &["KNOWN"])],
+                true,
+                &[("KNOWN", 2), (OTHER, 1)],
+            ),
+            (
+                &[(Regression, &["KNOWN"]), (Untestable, &[])],
+                false,
+                &[("KNOWN", 1)],
+            ),
+        ];
+        for (ends, excused, shown) in table {
+            let list: Vec<Outcome> = ends.iter().map(|(outcome, _)| *outcome).collect();
+            let seen = Seen {
+                attempts: outcomes(&list),
+                held: false,
+            };
+            let own = &plan.cells[0].cell;
+            let cell = summarize(&plan, own, &seen, "2026-01-01", &|number| {
+                let mut verdict = sample();
+                verdict.comparisons.truncate(1);
+                let mut finding = verdict.comparisons[0].findings.remove(0);
+                finding.status = Status::New;
+                finding.accepted = None;
+                let titles = ends[number as usize - 1].1.iter();
+                verdict.comparisons[0].findings = titles
+                    .map(|title| crate::judge::verdict::Finding {
+                        title: (*title).to_owned(),
+                        ..finding.clone()
+                    })
+                    .collect();
+                Some(verdict)
+            });
+            assert_eq!(cell.expected.is_some(), excused, "{ends:?}");
+            let runs = cell.findings.iter().map(|finding| {
+                let run = finding.run.as_ref().or(cell.run.as_ref()).unwrap();
+                (finding.title.as_str(), run.clone())
+            });
+            let expected = shown
+                .iter()
+                .map(|(title, number)| (*title, format!("cells/{}/{number}", own.id)));
+            assert_eq!(
+                runs.collect::<Vec<_>>(),
+                expected.collect::<Vec<_>>(),
+                "{ends:?}"
+            );
         }
     }
 

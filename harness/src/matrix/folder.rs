@@ -12,7 +12,7 @@ use std::{
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{
-    attempt::{self, CELLS, Claim, How, Seen},
+    attempt::{self, Attempt, CELLS, Claim, How, Seen},
     fold::{Next, next, overall, summarize},
     plan::{Plan, SCHEMA as PLAN_SCHEMA},
     summary::{self, State, Summary},
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Error, Result,
     cancel::Cancel,
-    collect::{read_json, write_json},
+    collect::{read_json, write_json, write_new_json},
     engine::date::{rfc3339, today},
     error::Context,
     hash::hex_sha256,
@@ -100,28 +100,32 @@ impl Folder {
         dir.map(|dir| Self::open(&dir)).transpose()
     }
 
-    fn at(plan: Plan, dir: &Path) -> Result<Self> {
+    fn at(mut plan: Plan, dir: &Path) -> Result<Self> {
         let failed = || format!("failed to make {}", dir.display());
         fs::create_dir_all(dir).input(failed)?;
         let dir = dir.canonicalize().input(failed)?;
-        if dir.join(PLAN).exists() {
-            let own = read_plan(&dir)?;
-            if !own.runs_the_same(&plan) {
-                let what = format!("{} holds cells of another plan", dir.display());
-                let mend = "the matrix file, or a patch that it names, has changed: name another folder \
-                            with --out, or begin a new one with --new";
-                return Err(Error::input(what).mend(mend));
+        if !dir.join(PLAN).exists() {
+            let mut entries = fs::read_dir(&dir).input(failed)?.flatten();
+            // Somebody else who begins in this folder at the same time may have got there first.
+            if entries.any(|entry| !is_torn(&entry)) && !dir.join(PLAN).exists() {
+                let what = format!("{} holds other files", dir.display());
+                return Err(
+                    Error::input(what).mend("name a folder that is empty or does not exist yet")
+                );
             }
-        } else if fs::read_dir(&dir)
-            .input(failed)?
-            .flatten()
-            .any(|entry| !is_torn(&entry))
-        {
-            let what = format!("{} holds other files", dir.display());
-            return Err(
-                Error::input(what).mend("name a folder that is empty or does not exist yet")
-            );
+            plan.night = night();
+            if write_new_json(&dir.join(PLAN), &plan)? {
+                return Ok(Self { dir, plan });
+            }
         }
+        let own = read_plan(&dir)?;
+        if let Some(cause) = own.changed(&plan) {
+            let what = format!("{} holds cells of another plan: {cause}", dir.display());
+            let mend =
+                "put that back, name another folder with --out, or begin a new one with --new";
+            return Err(Error::input(what).mend(mend));
+        }
+        plan.night = own.night;
         // Budgets and expectations may change while it runs.
         write_json(&dir.join(PLAN), &plan)?;
         Ok(Self { dir, plan })
@@ -175,7 +179,8 @@ impl Folder {
     #[must_use]
     pub fn with(mut self, newer: Plan) -> Self {
         if self.plan.runs_the_same(&newer) {
-            self.plan = newer;
+            let night = self.plan.night;
+            self.plan = Plan { night, ..newer };
         }
         self
     }
@@ -194,10 +199,21 @@ impl Folder {
         Claim::take(&self.cell_dir(cell), cancel)
     }
 
-    /// The seed of an attempt: the same whoever makes it, and another in the next folder.
+    /// A cell's attempts so far, also while somebody else works on it.
+    pub(super) fn attempts(&self, cell: &Cell) -> Result<Vec<Attempt>> {
+        attempt::read(&self.cell_dir(cell))
+    }
+
+    /// The seed of an attempt: the same whoever makes it, and another in the next folder, which may be
+    /// called the same.
     pub(super) fn seed(&self, cell: &Cell, number: u32) -> u64 {
         let name = self.dir.file_name().unwrap_or_default().as_encoded_bytes();
-        let hash = hex_sha256(&[name, cell.id.as_bytes(), &number.to_le_bytes()]);
+        let number = number.to_le_bytes();
+        let mut fields = vec![name, cell.id.as_bytes(), &number[..]];
+        // A folder without keeps the seeds that it began with.
+        let night = self.plan.night.as_bytes();
+        fields.extend(Some(night).filter(|night| !night.is_empty()));
+        let hash = hex_sha256(&fields);
         // As short as a run's own.
         u64::from_str_radix(&hash[..15], 16).unwrap_or_default() % 1_000_000_000
     }
@@ -260,6 +276,11 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// What tells a folder from every other one.
+fn night() -> String {
+    format!("{:032x}", fastrand::u128(..))
 }
 
 /// A plan that was cut off while it was written.
@@ -413,6 +434,58 @@ scenarios: [race]
         );
     }
 
+    /// As a CI does each night, on a machine that has nothing of the last one's.
+    #[test]
+    fn folders_of_one_name_have_seeds_of_their_own() {
+        let begin = |root: &Path| {
+            let out = root.join("matrix");
+            Folder::to_run(of(TEXT).unwrap(), Some(&out), root, &[0], false).unwrap()
+        };
+        let seeds = |folder: &Folder| -> Vec<u64> {
+            let cells = folder.plan.cells.iter();
+            cells
+                .flat_map(|planned| [1, 2].map(|number| folder.seed(&planned.cell, number)))
+                .collect()
+        };
+        let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let first = begin(one.path());
+        let other = seeds(&begin(two.path()));
+        assert!(
+            seeds(&first).iter().all(|seed| !other.contains(seed)),
+            "{other:?}"
+        );
+        // Whoever goes on there has the same.
+        assert_eq!(seeds(&begin(one.path())), seeds(&first));
+        assert_eq!(seeds(&Folder::open(first.dir()).unwrap()), seeds(&first));
+        let again = Folder::open(first.dir()).unwrap().with(of(TEXT).unwrap());
+        assert_eq!(seeds(&again), seeds(&first));
+        // An older ktwin's folder keeps its own: by its name alone.
+        let mut old = first.plan.clone();
+        old.night = String::new();
+        write_json(&first.dir().join(PLAN), &old).unwrap();
+        let old = begin(one.path());
+        let hash = hex_sha256(&[
+            b"matrix",
+            old.plan.cells[0].cell.id.as_bytes(),
+            &1u32.to_le_bytes(),
+        ]);
+        let by_name = u64::from_str_radix(&hash[..15], 16).unwrap() % 1_000_000_000;
+        assert_eq!(seeds(&old)[0], by_name);
+    }
+
+    #[test]
+    fn those_who_begin_at_once_have_one_night() {
+        let root = tempfile::tempdir().unwrap();
+        let out = root.path().join("m");
+        let begin = || Folder::to_run(of(TEXT).unwrap(), Some(&out), root.path(), &[0], false);
+        let nights: std::collections::BTreeSet<String> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8).map(|_| scope.spawn(begin)).collect();
+            let folders = all.into_iter().map(|one| one.join().unwrap().unwrap());
+            folders.map(|folder| folder.plan.night).collect()
+        });
+        assert_eq!(nights.len(), 1, "{nights:?}");
+    }
+
     #[test]
     fn a_folder_that_is_named_must_fit() {
         let temp = tempfile::tempdir().unwrap();
@@ -439,6 +512,10 @@ scenarios: [race]
         assert_eq!(at(&more, "a").unwrap().plan().expected.len(), 1);
         let error = at(&TEXT.replace("[a, b]", "[a]"), "a").unwrap_err();
         assert!(error.chain().contains("another plan"), "{error:?}");
+        assert!(
+            error.chain().contains("no longer has locked+b"),
+            "{error:?}"
+        );
         fs::create_dir(temp.path().join("b")).unwrap();
         fs::write(temp.path().join("b/notes"), "mine").unwrap();
         assert!(at(TEXT, "b").unwrap_err().chain().contains("other files"));

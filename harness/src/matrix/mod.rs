@@ -5,11 +5,12 @@
 //! | `types.rs` | what a matrix file says, and its cells |
 //! | `raw.rs`, `parse.rs` | the YAML's shape, and text to matrix |
 //! | `plan.rs` | the cells in the order in which they run (pure) |
+//! | `look.rs` | what the files that a cell needs say before it runs |
 //! | `estimate.rs`, `durations.rs` | how long they take; what they took before |
 //! | `forecast.rs` | what would run, and how far it is (pure) |
 //! | `shard.rs` | splitting them over machines (pure) |
 //! | `folder.rs`, `attempt.rs` | a matrix's folder, and each cell's within it |
-//! | `fold.rs` | a cell's attempts as one state (pure) |
+//! | `fold.rs`, `told.rs` | a cell's attempts as one state, and what they found (pure) |
 //! | `hears.rs` | whoever hears of what came of cells |
 //! | `run.rs`, `runner.rs`, `limit.rs` | cells run to their end, by the engine or a command, within their budget |
 //! | `summary.rs` | what became of a matrix: the shape of `matrix.json` |
@@ -26,6 +27,7 @@ mod folder;
 mod forecast;
 mod hears;
 mod limit;
+mod look;
 mod parse;
 mod plan;
 mod raw;
@@ -36,6 +38,7 @@ pub mod simulate;
 mod slurm;
 mod submit;
 pub mod summary;
+mod told;
 mod types;
 
 pub use attempt::cell_of;
@@ -45,6 +48,7 @@ pub use estimate::{Durations, RUN_S, builds};
 pub use folder::Folder;
 pub use forecast::{Forecast, Foreseen, forecast};
 pub use hears::{Hears, Unheard};
+pub use look::Look;
 pub use parse::load;
 pub use plan::{Known, Plan, Planned, plan};
 pub use run::{Stopped, Work, exit_code, give_up, run};

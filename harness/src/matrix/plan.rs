@@ -1,6 +1,6 @@
 //! A matrix's cells, in the order in which they run.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,10 @@ pub struct Plan {
     pub name: String,
     /// Its file.
     pub file: PathBuf,
+    /// Drawn when its folder was begun, so that another folder's seeds are others, whatever it is called;
+    /// empty before, and in a folder of an older ktwin's.
+    #[serde(default)]
+    pub night: String,
     /// How long, and how often.
     pub budget: Budget,
     /// Failures that are known.
@@ -49,6 +53,10 @@ pub struct Known {
     pub scenario: scenario::Scenario,
     /// SHA-256 of its patch series; empty without.
     pub patch: String,
+    /// SHA-256 of its scenario's file.
+    pub file: String,
+    /// The commit that its kernel's git tree has checked out; empty where it comes from elsewhere.
+    pub commit: String,
 }
 
 /// Every cell that is not excluded. `look` reads a cell's files, and fails where a run of it would be
@@ -99,6 +107,7 @@ pub fn plan(matrix: &Matrix, look: &mut dyn FnMut(&Cell) -> Result<Known>) -> Re
         schema: SCHEMA,
         name: matrix.name.clone(),
         file: matrix.file.clone(),
+        night: String::new(),
         budget: matrix.budget.clone(),
         expected: matrix.expected.clone(),
         cells,
@@ -141,6 +150,8 @@ fn content(known: &Known) -> Content {
             true => String::new(),
             false => hex_sha256(&fields),
         },
+        scenario: known.file.clone(),
+        commit: known.commit.clone(),
     }
 }
 
@@ -171,15 +182,38 @@ impl Plan {
         groups
     }
 
-    /// Whether another plan runs the same cells.
-    pub fn runs_the_same(&self, other: &Self) -> bool {
-        let cells = |plan: &Self| {
-            plan.cells
-                .iter()
-                .map(|p| p.cell.clone())
-                .collect::<Vec<_>>()
+    /// Whether a newer plan runs the same cells.
+    pub fn runs_the_same(&self, newer: &Self) -> bool {
+        self.changed(newer).is_none()
+    }
+
+    /// Why a newer plan runs other cells, in words; none where it runs the same.
+    pub(super) fn changed(&self, newer: &Self) -> Option<String> {
+        if self.name != newer.name {
+            return Some(format!("it is of {}, and not of {}", self.name, newer.name));
+        }
+        let now: BTreeMap<&str, &Cell> = newer
+            .cells
+            .iter()
+            .map(|planned| (planned.cell.id.as_str(), &planned.cell))
+            .collect();
+        for Planned { cell, .. } in &self.cells {
+            match now.get(cell.id.as_str()) {
+                None => return Some(format!("the matrix file no longer has {}", cell.id)),
+                Some(now) => {
+                    if let Some(cause) = cell.changed(now) {
+                        return Some(cause);
+                    }
+                }
+            }
+        }
+        let ids = |plan: &Self| -> Vec<String> {
+            let cells = plan.cells.iter();
+            cells.map(|planned| planned.cell.id.clone()).collect()
         };
-        self.name == other.name && cells(self) == cells(other)
+        // Tasks of a cluster's know cells by their places.
+        (ids(self) != ids(newer))
+            .then(|| "the matrix file has more cells, or another order of them".to_owned())
     }
 }
 
@@ -200,6 +234,8 @@ pub(super) mod tests {
             Ok(Known {
                 scenario,
                 patch: cell.patch.name.clone(),
+                file: format!("file of {}", cell.scenario.name),
+                commit: format!("commit of {}", cell.kernel.name),
             })
         })
     }
@@ -250,6 +286,58 @@ exclude: [{config: [plain], scenario: [failing]}, {kernel: [newest], patch: [non
         assert_eq!(serde_json::from_str::<Plan>(&text).unwrap(), plan);
         let fewer = of(&TEXT.replace("patches: [a, b, none]", "patches: [a, none]")).unwrap();
         assert!(plan.runs_the_same(&plan) && !plan.runs_the_same(&fewer));
+    }
+
+    #[test]
+    fn what_changed_since_is_named() {
+        let plan = of(TEXT).unwrap();
+        type Change = fn(&mut Plan);
+        let table: [(Change, &str); 8] = [
+            (|plan| plan.name = "n".into(), "it is of m, and not of n"),
+            (
+                |plan| drop(plan.cells.remove(1)),
+                "no longer has locked+b+kasan+race+quick",
+            ),
+            (|plan| plan.cells.swap(0, 1), "another order"),
+            (
+                |plan| plan.cells[0].cell.scenario.given = "x".into(),
+                "says something else of locked+a+kasan+race+quick",
+            ),
+            (
+                |plan| plan.cells[0].cell.content.patch = "x".into(),
+                "patch a has changed",
+            ),
+            (
+                |plan| plan.cells[0].cell.content.kconfig = "x".into(),
+                "scenario race has changed",
+            ),
+            (
+                |plan| plan.cells[0].cell.content.scenario = "x".into(),
+                "scenario race has changed",
+            ),
+            (
+                |plan| plan.cells[0].cell.content.commit = "0123456789abcdef".into(),
+                "kernel locked had commit of lo checked out, and now has 0123456789ab",
+            ),
+        ];
+        for (change, cause) in table {
+            let mut newer = plan.clone();
+            change(&mut newer);
+            let said = plan.changed(&newer).unwrap();
+            assert!(said.contains(cause), "{said}");
+        }
+        let budget = of(&format!("{TEXT}budget: {{cell: 1h}}\n")).unwrap();
+        assert_eq!(plan.changed(&budget), None);
+        // What an older ktwin did not write down is no change.
+        let mut old = serde_json::to_value(&plan).unwrap();
+        old.as_object_mut().unwrap().remove("night");
+        for cell in old["cells"].as_array_mut().unwrap() {
+            let content = cell["content"].as_object_mut().unwrap();
+            assert!(content.remove("scenario").is_some() && content.remove("commit").is_some());
+        }
+        let old: Plan = serde_json::from_value(old).unwrap();
+        assert_eq!(old.changed(&plan), None);
+        assert!(!plan.runs_the_same(&old));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    attempt::{Claim, Ended, How},
+    attempt::{Attempt, Claim, Ended, How},
     fold::{Next, next, telling},
     folder::Folder,
     hears::Hears,
@@ -64,7 +64,7 @@ pub fn run(work: &Work<'_>, runner: &mut dyn Runner, hears: &mut dyn Hears) -> R
         }
         let cell = &work.folder.plan().cells[*at].cell;
         let Some(mut claim) = work.folder.try_take(cell)? else {
-            held.push(*at);
+            held.push((*at, concluded(&work.folder.attempts(cell)?)));
             continue;
         };
         if !work.again && next(claim.attempts(), &work.folder.plan().budget) == Next::Ended {
@@ -87,8 +87,8 @@ pub fn run(work: &Work<'_>, runner: &mut dyn Runner, hears: &mut dyn Hears) -> R
             return Ok(stopped);
         }
     }
-    // What somebody else ran when its turn came: it has ended by now, or was cut off.
-    for at in held {
+    // What somebody else had when its turn came: it was run, was cut off, or was only looked at.
+    for (at, before) in held {
         let cell = &work.folder.plan().cells[at].cell;
         work.note(format!("waiting for {}, which somebody else runs", cell.id));
         let mut claim = match work.folder.take(cell, work.cancel) {
@@ -99,9 +99,10 @@ pub fn run(work: &Work<'_>, runner: &mut dyn Runner, hears: &mut dyn Hears) -> R
         if is_spent() {
             return Ok(Stopped::Budget);
         }
+        let once_more = work.again && concluded(claim.attempts()) == before;
         let stopped = match next(claim.attempts(), &work.folder.plan().budget) {
-            Next::Ended => Stopped::Ended,
-            Next::Run => work.cell(cell, &mut claim, runner, hears)?,
+            Next::Ended if !once_more => Stopped::Ended,
+            Next::Ended | Next::Run => work.cell(cell, &mut claim, runner, hears)?,
         };
         work.leave(cell, &claim, hears);
         if stopped == Stopped::Interrupted {
@@ -109,6 +110,13 @@ pub fn run(work: &Work<'_>, runner: &mut dyn Runner, hears: &mut dyn Hears) -> R
         }
     }
     Ok(Stopped::Ended)
+}
+
+/// How many attempts came to an end of their own, which nobody stopped.
+fn concluded(attempts: &[Attempt]) -> usize {
+    let ends = attempts.iter().filter_map(|attempt| attempt.ended.as_ref());
+    ends.filter(|ended| !matches!(ended.how, How::CutOff | How::Outcome(Outcome::Interrupted)))
+        .count()
 }
 
 impl Work<'_> {
@@ -247,7 +255,7 @@ pub fn exit_code(stopped: Stopped, outcomes: &[Option<Outcome>]) -> u8 {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, path::Path, thread};
+    use std::{collections::BTreeMap, path::Path, sync::mpsc, thread};
 
     use super::*;
     use crate::{
@@ -456,6 +464,61 @@ budget: {cell: 1s, attempts: 2, confirm: 1}
         release.join().unwrap();
         let order: Vec<&str> = script.ran.iter().map(|(patch, _)| patch.as_str()).collect();
         assert_eq!(order, ["a", "c", "b"]);
+    }
+
+    struct TellsOfWaiting(mpsc::Sender<()>);
+
+    impl Watcher for TellsOfWaiting {
+        fn event(&self, event: &Event) {
+            if matches!(event, Event::Note(text) if text.starts_with("waiting for")) {
+                self.0.send(()).unwrap();
+            }
+        }
+    }
+
+    /// Whoever only looks at a cell holds its lock for an instant, too.
+    #[test]
+    fn what_is_to_run_again_does_so_unless_somebody_else_just_ran_it() {
+        for (theirs, runs) in [
+            (None, 1),
+            (Some(How::CutOff), 1),
+            (Some(How::Outcome(Outcome::Interrupted)), 1),
+            (Some(How::Outcome(Outcome::Pass)), 0),
+        ] {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = folder(dir.path(), TEXT);
+            let mut script = Script::default();
+            go(&folder, &mut script, false, &Cancel::new());
+            let cell = &folder.plan().cells[1].cell;
+            let mut claim = folder.try_take(cell).unwrap().unwrap();
+            let (tell, waits) = mpsc::channel();
+            let release = thread::spawn(move || {
+                waits.recv().unwrap();
+                if let Some(how) = theirs {
+                    claim.begin(&u64::from).unwrap();
+                    let ended = Ended {
+                        at: rfc3339(SystemTime::now()),
+                        how,
+                        seconds: 0.0,
+                        reasons: Vec::new(),
+                        for_good: false,
+                    };
+                    claim.end(ended).unwrap();
+                }
+            });
+            script.ran.clear();
+            let work = Work {
+                folder: &folder,
+                wanted: &[0, 1, 2],
+                again: true,
+                cancel: &Cancel::new(),
+                watcher: &TellsOfWaiting(tell),
+            };
+            run(&work, &mut script, &mut Unheard).unwrap();
+            release.join().unwrap();
+            let own = script.ran.iter().filter(|(patch, _)| patch == "b");
+            assert_eq!(own.count(), runs, "{theirs:?}");
+        }
     }
 
     #[test]

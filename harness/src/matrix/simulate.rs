@@ -84,6 +84,7 @@ fn finding(title: &str, class: &str, status: Status, mark: &str) -> FindingSumma
         status,
         count: 3,
         evidence: format!("{class}-ida-1/splats/0001-{class}.txt"),
+        run: None,
         accepted: (status == Status::Unconfirmed).then(|| format!("known upstream{mark}")),
     }
 }

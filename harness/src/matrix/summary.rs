@@ -73,11 +73,11 @@ pub struct CellSummary {
     pub run: Option<String>,
     /// The base kernel's version, e.g. `7.3.4`.
     pub kernel_version: Option<String>,
-    /// What that attempt found.
+    /// What that attempt found, and what others that did not pass found besides.
     pub findings: Vec<FindingSummary>,
     /// What that attempt measured.
     pub measures: Vec<MeasureSummary>,
-    /// Why there is no verdict either way, in words.
+    /// Why there is no verdict either way, in words, of all of these attempts.
     pub reasons: Vec<String>,
 }
 
@@ -105,6 +105,9 @@ pub struct FindingSummary {
     pub count: u64,
     /// A path in the run directory.
     pub evidence: String,
+    /// That run directory, relative to the matrix's folder, where it is not the cell's `run`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
     /// Why the scenario accepts it, if it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,
@@ -165,6 +168,7 @@ impl FindingSummary {
                 status: finding.status,
                 count: finding.count,
                 evidence: finding.evidence.clone(),
+                run: None,
                 accepted: finding.accepted.clone(),
             })
             .collect()

@@ -183,7 +183,8 @@ pub struct Slurm {
     pub cpus: Option<u32>,
     /// `--time` of a build job in seconds; cells' follows from their budget.
     pub build_s: Option<u64>,
-    /// How many jobs run at once.
+    /// How many tasks of each array run at once: the builds are one array, and each base kernel's cells are
+    /// one. It bounds no two arrays together.
     pub at_once: Option<u32>,
     /// More options for `sbatch`, a word each.
     pub options: Vec<String>,
@@ -216,9 +217,60 @@ pub struct Content {
     /// SHA-256 of the scenario's own lines of Kconfig; empty for none. Kernels that differ in them are
     /// built apart.
     pub kconfig: String,
+    /// SHA-256 of the scenario's file; empty in a plan that does not know it.
+    #[serde(default)]
+    pub scenario: String,
+    /// The commit that the kernel's git tree had checked out; empty where it comes from elsewhere, or in a
+    /// plan that does not know it. Changes that are not committed are not in it.
+    #[serde(default)]
+    pub commit: String,
+}
+
+impl Content {
+    /// Whether what was recorded once is another one by now; what was not recorded tells nothing.
+    fn is_other(was: &str, now: &str) -> bool {
+        !was.is_empty() && was != now
+    }
 }
 
 impl Cell {
+    /// What of the cell is another one in a newer plan, in words; none where it is the same.
+    pub(super) fn changed(&self, newer: &Self) -> Option<String> {
+        let bare = |cell: &Self| Self {
+            content: Content::default(),
+            ..cell.clone()
+        };
+        let (was, now) = (&self.content, &newer.content);
+        let [kernel, patch, _, scenario, _] = self.parts();
+        let other = Content::is_other;
+        let causes = [
+            (
+                bare(self) != bare(newer),
+                format!("the matrix file says something else of {}", self.id),
+            ),
+            (
+                was.patch != now.patch,
+                format!("the patch {patch} has changed"),
+            ),
+            (
+                was.kconfig != now.kconfig || other(&was.scenario, &now.scenario),
+                format!("the file of the scenario {scenario} has changed"),
+            ),
+            (
+                other(&was.commit, &now.commit),
+                format!(
+                    "the tree of the kernel {kernel} had {:.12} checked out, and now has {:.12}",
+                    was.commit,
+                    Some(now.commit.as_str())
+                        .filter(|commit| !commit.is_empty())
+                        .unwrap_or("no commit")
+                ),
+            ),
+        ];
+        let mut causes = causes.into_iter();
+        causes.find_map(|(is, cause)| is.then_some(cause))
+    }
+
     /// The names that the id is made of.
     pub fn parts(&self) -> [&str; 5] {
         [

@@ -222,7 +222,11 @@ fn notes(cell: &CellSummary) -> Vec<Text> {
         .map(|finding| {
             let (status, tone) = words::status(finding.status);
             let text = format!("{status} {} {}", words::kind(finding.kind), finding.title);
-            Text::toned(text, tone)
+            let other = finding.run.as_ref();
+            Text::toned(
+                text + &other.map_or(String::new(), |run| format!(", in {run}")),
+                tone,
+            )
         })
         .collect();
     // Findings of one title may differ in their lines, which is for the cell's own report.
@@ -283,6 +287,7 @@ pub(super) mod tests {
             status: Status::New,
             count: 1,
             evidence: "kasan-a-1/splats/1.txt".into(),
+            run: None,
             accepted: None,
         };
         let done = |patch, outcome| cell(patch, State::Done, Some(outcome));

@@ -258,6 +258,12 @@ mod tests {
             panic!("{:?}", was.identity);
         };
         assert_eq!(*commit, git(&tree, &["rev-parse", "HEAD"]));
+        assert_eq!(
+            super::super::checked_out(&tree, ways(&there))
+                .unwrap()
+                .as_ref(),
+            Some(commit)
+        );
 
         // The user's tree has gone on; git still has what it was.
         fs::write(tree.join("kernel/fork.c"), "int spoon;\n").unwrap();

@@ -119,6 +119,17 @@ pub fn since(tree: &Path, rev: &str, ways: Ways<'_>) -> Result<Since> {
     since::since(tree, rev, ways)
 }
 
+/// The commit that a git tree has checked out, whatever was changed since; none for any other source.
+///
+/// # Errors
+/// Bad input for a git tree without a commit.
+pub fn checked_out(tree: &Path, ways: Ways<'_>) -> Result<Option<String>> {
+    if !tree.join(".git").exists() {
+        return Ok(None);
+    }
+    git::Shadow::new(tree, ways)?.resolve("HEAD").map(Some)
+}
+
 impl SourceTree {
     fn new(entry: Entry, origin: String, identity: Identity) -> Result<Self> {
         let version = kernel::version(&entry.path)?;

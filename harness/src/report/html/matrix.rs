@@ -148,10 +148,8 @@ pub(in crate::report) fn render(summary: &Summary) -> Result<String> {
 fn cell(one: &CellSummary, number: usize) -> CellView {
     let findings = one.findings.iter().take(MOST).map(|finding| {
         let (status, tone) = words::counted(finding.status, finding.accepted.is_some());
-        let page = one
-            .run
-            .as_ref()
-            .and_then(|run| below(&format!("{run}/report.html")));
+        let run = finding.run.as_ref().or(one.run.as_ref());
+        let page = run.and_then(|run| below(&format!("{run}/report.html")));
         let at = place(&finding.evidence).map_or(String::new(), |at| format!("#{at}"));
         FoundView {
             status: Text::toned(status, tone),

@@ -5,9 +5,14 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use clap::Args;
 use harness::{
-    Error, engine,
-    matrix::{self, Cell, Folder, Known, Matrix, Plan, Shard},
+    Error,
+    cache::Cache,
+    cancel::Cancel,
+    engine,
+    event::Unwatched,
+    matrix::{self, Cell, Folder, Look, Matrix, Plan, Shard},
     scenario::did_you_mean,
+    source::Ways,
 };
 
 use crate::ui;
@@ -29,13 +34,13 @@ pub(super) struct Which {
 /// Reads a matrix file and every file that its cells need.
 pub(super) fn load(file: &Path) -> Result<(Matrix, Plan)> {
     let matrix = matrix::load(file)?;
-    let plan = matrix::plan(&matrix, &mut |cell: &Cell| {
-        let foreseen = engine::foresee(&cell.request(), &mut ui::choose)?;
-        Ok(Known {
-            patch: foreseen.patches.join("+"),
-            scenario: foreseen.scenario,
-        })
-    })?;
+    let (cache, cancel) = (Cache::open()?, Cancel::new());
+    let mut look = Look::new(Ways {
+        cache: &cache,
+        cancel: &cancel,
+        watcher: &Unwatched,
+    });
+    let plan = matrix::plan(&matrix, &mut |cell: &Cell| look.at(cell, &mut ui::choose))?;
     Ok((matrix, plan))
 }
 
