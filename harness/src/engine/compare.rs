@@ -8,6 +8,7 @@ use std::{
 
 use crate::{
     Fault, Result,
+    boot::settings::Accel,
     build::{Enabled, KernelImage, would_compile},
     collect::{
         Provenance,
@@ -26,7 +27,7 @@ use crate::{
     },
     event::Event,
     judge::{
-        self, Broken, JudgeInput, Judged, Proof, Rules, Touched, is_throughput,
+        self, Broken, EMULATED_LAYOUT, JudgeInput, Judged, Proof, Rules, Touched, is_throughput,
         verdict::{Comparison, Measure, Outcome, Patch, Structure},
     },
     patch::Series,
@@ -227,6 +228,10 @@ impl Comparing<'_> {
             margin: self.scenario.margin,
             looks: self.looks(sides),
             spread: self.known_spread(sides.config),
+            layout: match self.guests.accel_name() == Accel::Tcg.name() {
+                true => EMULATED_LAYOUT,
+                false => 0.0,
+            },
         })
     }
 

@@ -154,7 +154,8 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
         let judged = measures.iter_mut().filter(|m| measures::is_throughput(m));
         for measure in judged {
             throughput::judge(measure, rules, taken);
-            if measure.judgement == Some(Judgement::Unclear) && input.reruns_left > 0 {
+            let unclear = measure.judgement == Some(Judgement::Unclear);
+            if unclear && !throughput::is_layouts(measure) && input.reruns_left > 0 {
                 rerun.push(measure.name.clone());
             }
             let finding = throughput::finding(measure, &|title| input.acceptance(title));

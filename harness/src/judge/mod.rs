@@ -68,6 +68,6 @@ pub(crate) use measures::median;
 pub use measures::{is_throughput, judged_throughput};
 pub(crate) use ranks::{interval_of_many, shift};
 pub use structures::changed as changed_structures;
-pub use throughput::{Rules, variance as log_variance};
+pub use throughput::{EMULATED_LAYOUT, Rules, is_layouts, variance as log_variance};
 pub use touched::Touched;
 pub use unjudged::{Broken, broken_base, unjudged, untestable};

@@ -255,6 +255,7 @@ mod tests {
             margin: 0.05,
             looks: (1, 1),
             spread: None,
+            layout: 0.0,
         };
         for (base, rules, outcome) in [
             (vec![ended(hang())], Some(rules), Outcome::Inconclusive),

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     boot::settings::Accel,
     judge::{
-        is_throughput,
+        is_layouts, is_throughput,
         verdict::{Comparison, Judgement, Measure, Shape, Structure, Verdict},
     },
     plan::BASE,
@@ -153,7 +153,9 @@ fn judged_measure(comparison: &Comparison, one: &Measure, accel: &str) -> Row {
         let more = one
             .more_boots
             .map(|more| format!("; about {more} more boots a side would settle it"));
-        Text::toned(text + &more.unwrap_or_default(), tone)
+        let layouts = is_layouts(one)
+            .then(|| "; an emulator runs the same code that far apart by where it lies".to_owned());
+        Text::toned(text + &more.or(layouts).unwrap_or_default(), tone)
     });
     row.cells
         .push(interval.unwrap_or_else(|| "-".into()).into());

@@ -82,6 +82,8 @@ fn rules() -> Rules {
         margin: MARGIN,
         looks: LOOKS,
         spread: None,
+        // It is one kernel.
+        layout: 0.0,
     }
 }
 
