@@ -1,4 +1,4 @@
-//! How often findings are seen, by kernel and patch.
+//! How often findings are seen, by kernel, patch and profile.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -63,8 +63,8 @@ const SHOWN: &str = "SELECT arm, runs FROM shown WHERE title = ?1";
 
 impl History {
     /// How often titles with a part in them are seen, by kernel, patch and profile, in the configs and
-    /// scenarios (or programs) that ever showed them: of each title at most so many rows, of those kernels that ran
-    /// last, and among them those that show it most often.
+    /// scenarios (or programs) that ever showed them: of each title at most so many rows, of those kernels
+    /// that ran last, and among them those that show it most often.
     ///
     /// Base is counted once a run, however many variants it was compared with. A kernel that ran
     /// alone is base, and all that it showed is base's.

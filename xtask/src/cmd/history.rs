@@ -45,7 +45,7 @@ enum Action {
         #[arg(value_name = "TITLE")]
         title: String,
     },
-    /// How often a finding is seen, by kernel and patch.
+    /// How often a finding is seen, by kernel, patch and profile.
     #[command(after_help = "Example:\n  cargo xtask history rate 'data-race in fuse' --json")]
     Rate {
         /// A part of its title.
