@@ -78,6 +78,7 @@ impl History {
     }
 
     /// Takes a run in, whatever its folder held before.
+    #[cfg(test)]
     pub(super) fn add(
         &mut self,
         verdict: &Verdict,
