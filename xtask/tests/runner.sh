@@ -43,3 +43,5 @@ done
 mv "$out/part" "$out/verdict.json"
 echo '{"state":"done","started":"2026-01-01T00:00:00Z"}' >"$out/state.part"
 mv "$out/state.part" "$out/state.json"
+# Goes on after its verdict, as one that is stopped by a budget may.
+[ ! -e "$here/after" ] || exec sleep "$(cat "$here/after")"

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::import::is_running;
 use crate::{Error, Result, error::Context, report::has_verdict};
 
 /// A matrix's runs lie this deep at most.
@@ -13,7 +14,7 @@ const DEPTH: usize = 5;
 const MOST: usize = 200_000;
 
 /// The folder itself if it is a run's, else every run's folder below it, by name; no link is
-/// followed.
+/// followed. A run that still runs is left out, whatever its verdict says by then.
 ///
 /// # Errors
 /// Bad input: it cannot be read, or there is none.
@@ -28,7 +29,9 @@ pub fn runs_below(top: &Path) -> Result<Vec<PathBuf>> {
             return Err(Error::input(what).mend("name folders below it"));
         }
         if has_verdict(&folder) {
-            found.push(folder);
+            if !is_running(&folder) {
+                found.push(folder);
+            }
             continue;
         }
         if depth == DEPTH {
@@ -55,6 +58,28 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+    use crate::collect::RunDir;
+
+    #[test]
+    fn a_run_that_runs_is_left_out() {
+        let temp = tempfile::tempdir().unwrap();
+        let runs = ["a", "b"].map(|name| {
+            let run = temp.path().join(name);
+            let began = std::time::SystemTime::now();
+            let own = RunDir::create(Some(&run), temp.path(), &[], 1, began).unwrap();
+            // As it stands there after each config.
+            fs::write(run.join("verdict.json"), "{}").unwrap();
+            own
+        });
+        let paths = runs.each_ref().map(|run| run.path().to_owned());
+        for top in [temp.path(), &paths[0]] {
+            let error = runs_below(top).unwrap_err();
+            assert!(error.chain().contains("came to its end"), "{error:?}");
+        }
+        let [ended, _runs] = runs;
+        drop(ended);
+        assert_eq!(runs_below(temp.path()).unwrap(), [paths[0].clone()]);
+    }
 
     #[test]
     fn runs_are_found_and_links_are_not_followed() {

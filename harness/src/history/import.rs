@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use rusqlite::TransactionBehavior;
+use rusqlite::{Transaction, TransactionBehavior, params};
 use serde::Deserialize;
 
 use super::{
     ask::doing,
     store::History,
-    write::{add, key},
+    write::{add, key, remove},
 };
 use crate::{
-    Result,
+    Error, Result,
+    collect::{self, State},
     error::Context,
-    judge::verdict::Verdict,
+    judge::verdict::{Outcome, Verdict},
     report::{Folder, read_verdict},
 };
 
@@ -39,18 +40,31 @@ pub(super) struct Boot {
 
 impl History {
     /// Takes a run directory in, whole or not at all; false where the run is there already, under
-    /// whatever folder.
+    /// whatever folder. What was taken in of the same directory's run when its verdict said less (it was
+    /// thought to have been killed) makes room.
     ///
     /// # Errors
-    /// Bad input: no run directory, or one without a verdict. The host's: the database cannot be
-    /// written to.
+    /// Bad input: no run directory, one without a verdict, or one whose run still runs. The host's: the
+    /// database cannot be written to.
     pub fn import(&mut self, run: &Path) -> Result<bool> {
-        let verdict = read_verdict(run)?;
+        self.import_attempt(run, None)
+    }
+
+    /// The same for an attempt at a matrix's cell, and what the matrix makes of it.
+    ///
+    /// # Errors
+    /// See [`History::import`].
+    pub fn import_attempt(&mut self, run: &Path, made: Option<Outcome>) -> Result<bool> {
+        if is_running(run) {
+            let error = Error::input(format!("{} still runs", run.display()));
+            return Err(error.mend("take it in once it has ended"));
+        }
+        let verdict = judged(read_verdict(run)?, made);
         if self.has(&verdict)? {
             return Ok(false);
         }
         let folder = run.canonicalize().unwrap_or_else(|_| run.to_owned());
-        self.add(&verdict, &durations(run), &folder.to_string_lossy())
+        self.put(&verdict, &durations(run), &folder.to_string_lossy(), true)
     }
 
     /// Whether a run is there already.
@@ -63,11 +77,24 @@ impl History {
         look().host(doing)
     }
 
+    /// Takes a run in, whatever its folder held before.
+    #[cfg(test)]
     pub(super) fn add(
         &mut self,
         verdict: &Verdict,
         durations: &[Duration],
         folder: &str,
+    ) -> Result<bool> {
+        self.put(verdict, durations, folder, false)
+    }
+
+    /// `own`: the folder holds one run alone, and what began there at the same time is the same run.
+    fn put(
+        &mut self,
+        verdict: &Verdict,
+        durations: &[Duration],
+        folder: &str,
+        own: bool,
     ) -> Result<bool> {
         let doing = || format!("failed to write {folder} to the history");
         let within = self
@@ -75,9 +102,44 @@ impl History {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .host(doing)?;
         let added = add(&within, verdict, durations, folder).host(doing)?;
+        if own && added {
+            for older in older(&within, verdict, folder).host(doing)? {
+                remove(&within, older).host(doing)?;
+            }
+        }
         within.commit().host(doing)?;
         Ok(added)
     }
+}
+
+/// What the same run said when its verdict was another one.
+fn older(within: &Transaction<'_>, verdict: &Verdict, folder: &str) -> rusqlite::Result<Vec<i64>> {
+    within
+        .prepare_cached("SELECT id FROM runs WHERE folder = ?1 AND started = ?2 AND key <> ?3")?
+        .query_map(params![folder, verdict.started, key(verdict)], |row| {
+            row.get(0)
+        })?
+        .collect()
+}
+
+/// Whether somebody is known to work on a run; its verdict is not its last then.
+pub(super) fn is_running(run: &Path) -> bool {
+    matches!(collect::state(run), Ok(State::Running))
+}
+
+/// A verdict as the history takes it. What a matrix stopped by a cell's budget was not interrupted by
+/// anybody: its comparison comes to what the matrix makes of it.
+pub(super) fn judged(mut verdict: Verdict, made: Option<Outcome>) -> Verdict {
+    let made = made.filter(|made| *made != Outcome::Interrupted);
+    if let Some(made) = made.filter(|_| verdict.outcome == Outcome::Interrupted) {
+        verdict.outcome = made;
+        for comparison in &mut verdict.comparisons {
+            if comparison.outcome == Outcome::Interrupted {
+                comparison.outcome = made;
+            }
+        }
+    }
+    verdict
 }
 
 /// How long each boot took that left a record; one that was cut off has none.
@@ -100,6 +162,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        collect::RunDir,
         judge::verdict::Outcome,
         report::fixtures::{costs, sample},
     };
@@ -146,6 +209,71 @@ mod tests {
         let mut other = sample();
         other.seed += 1;
         assert!(history.add(&other, &[], "d").unwrap());
+        assert_eq!(count(&history, "runs"), 2);
+    }
+
+    /// What the tables hold, but for the numbers of rows.
+    fn held(history: &History) -> Vec<usize> {
+        let tables = [
+            "runs",
+            "comparisons",
+            "findings",
+            "titles",
+            "measures",
+            "measure_names",
+            "durations",
+            "sightings",
+            "arms",
+            "shown",
+            "series",
+            "points",
+        ];
+        tables.map(|table| count(history, table)).into()
+    }
+
+    #[test]
+    fn a_run_counts_once_whatever_its_verdict_said_before() {
+        let temp = tempfile::tempdir().unwrap();
+        let run = temp.path().join("run");
+        let began = std::time::SystemTime::now();
+        let mut own = RunDir::create(Some(&run), temp.path(), &[], 1, began).unwrap();
+        let write = |verdict: &Verdict| {
+            let json = serde_json::to_vec(verdict).unwrap();
+            fs::write(run.join("verdict.json"), json).unwrap();
+        };
+        let (mut whole, mut part) = (costs(), sample());
+        let mut shown = part.comparisons[0].clone();
+        shown.findings.truncate(1);
+        whole.comparisons.push(shown);
+        part.comparisons.truncate(1);
+        part.started.clone_from(&whole.started);
+        write(&part);
+        let mut history = History::at(&temp.path().join("h.sqlite")).unwrap();
+        let error = history.import(&run).unwrap_err();
+        assert_eq!(error.fault(), crate::Fault::Input);
+        assert!(error.chain().contains("still runs"), "{error:?}");
+        assert_eq!(count(&history, "runs"), 0);
+        own.done(Outcome::Pass).unwrap();
+        // Another machine's lock may not have been seen.
+        assert!(history.import(&run).unwrap());
+        write(&whole);
+        assert!(history.import(&run).unwrap());
+        assert!(!history.import(&run).unwrap());
+        let mut alone = History::at(&temp.path().join("alone.sqlite")).unwrap();
+        assert!(alone.import(&run).unwrap());
+        assert_eq!(held(&history), held(&alone));
+        let rates = |history: &History| history.rate("", usize::MAX).unwrap();
+        assert_eq!(rates(&history), rates(&alone));
+        // Without the numbers of rows.
+        let trend = |history: &History| {
+            serde_json::to_value(history.trend("", usize::MAX).unwrap()).unwrap()
+        };
+        assert_eq!(trend(&history), trend(&alone));
+        // Another run in the same directory is another run.
+        let mut next = whole;
+        next.started.push('0');
+        write(&next);
+        assert!(history.import(&run).unwrap());
         assert_eq!(count(&history, "runs"), 2);
     }
 

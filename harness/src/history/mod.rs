@@ -9,6 +9,7 @@
 //! | `import.rs`, `write.rs` | a run directory goes in, once; its rows |
 //! | `asked.rs` | what a run was asked for (pure) |
 //! | `change.rs` | outcomes that are others than the last time |
+//! | `told.rs` | which runs somebody has been told of |
 //! | `notify.rs` | the user's command that hears of them |
 //! | `ask.rs`, `rate.rs`, `trend.rs` | the questions: since when, how often, and how measures went |
 //! | `took.rs` | how long cells take, by what past ones took |
@@ -29,6 +30,7 @@ mod segment;
 mod shifts;
 pub mod simulate;
 mod store;
+mod told;
 mod took;
 mod trend;
 mod write;

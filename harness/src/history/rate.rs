@@ -1,4 +1,4 @@
-//! How often findings are seen, by kernel and patch.
+//! How often findings are seen, by kernel, patch and profile.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -24,6 +24,10 @@ pub struct Rate {
     pub variant: String,
     /// SHA-256 of the run's (first) patch series, in hex; empty for base.
     pub patch: String,
+    /// `quick`, `standard` or `full`; empty where that is not known.
+    pub profile: String,
+    /// The program that ran instead of the scenario's loads, as a shell would take it; empty for none.
+    pub program: String,
     /// How many runs showed it.
     pub seen: u32,
     /// Of how many.
@@ -39,10 +43,11 @@ pub struct Rates {
     pub left_out: usize,
 }
 
-/// What is run again and again: base or a patch, on one kernel, in one config and scenario.
+/// What is run again and again: base or a patch, on one kernel, in one config, scenario (or program) and
+/// profile.
 struct Arm {
     id: i64,
-    /// Which config and scenario.
+    /// Which config and scenario, or program.
     place: usize,
     /// When it ran last.
     last: String,
@@ -52,14 +57,14 @@ struct Arm {
 
 /// The newest first.
 const ARMS: &str = "
-SELECT id, last, kernel, config, scenario, accel, variant, patch, runs FROM arms
+SELECT id, last, kernel, config, scenario, accel, variant, patch, runs, profile, program FROM arms
 ORDER BY last DESC, id";
 const SHOWN: &str = "SELECT arm, runs FROM shown WHERE title = ?1";
 
 impl History {
-    /// How often titles with a part in them are seen, by kernel and patch, in the configs and
-    /// scenarios that ever showed them: of each title at most so many rows, of those kernels that ran
-    /// last, and among them those that show it most often.
+    /// How often titles with a part in them are seen, by kernel, patch and profile, in the configs and
+    /// scenarios (or programs) that ever showed them: of each title at most so many rows, of those kernels
+    /// that ran last, and among them those that show it most often.
     ///
     /// Base is counted once a run, however many variants it was compared with. A kernel that ran
     /// alone is base, and all that it showed is base's.
@@ -90,11 +95,13 @@ impl History {
                 accel: row.get(5)?,
                 variant: row.get(6)?,
                 patch: row.get(7)?,
+                profile: row.get(9)?,
+                program: row.get(10)?,
                 seen: 0,
                 of: row.get(8)?,
             };
             let next = places.len();
-            let place = (rate.config.clone(), rate.scenario.clone());
+            let place = [&rate.config, &rate.scenario, &rate.program].map(String::clone);
             Ok(Arm {
                 id: row.get(0)?,
                 place: *places.entry(place).or_insert(next),
@@ -154,11 +161,13 @@ fn rates(title: &str, arms: &[Arm], shown: &[Option<u32>], most: usize, all: &mu
 }
 
 /// By what rates are in order.
-fn order(rate: &Rate) -> [&str; 6] {
+fn order(rate: &Rate) -> [&str; 8] {
     [
         &rate.kernel,
         &rate.config,
         &rate.scenario,
+        &rate.program,
+        &rate.profile,
         &rate.accel,
         &rate.variant,
         &rate.patch,
@@ -210,5 +219,35 @@ mod tests {
             assert_eq!(some.rates, newest);
             assert_eq!(some.left_out, expected.len() - most);
         }
+    }
+
+    #[test]
+    fn unlike_profiles_and_programs_are_counted_apart() {
+        let run = ["cargo", "xtask", "run"];
+        let commands: [(&[&str], Option<Status>); 5] = [
+            (&[], Some(Status::Common)),
+            (&["--profile", "full"], None),
+            (&["--", "./a"], Some(Status::Common)),
+            (&["--", "./b"], None),
+            (&[], None),
+        ];
+        let nights = (2..).zip(commands).map(|(day, (more, status))| {
+            let mut night = night(day, "7.3.4", status);
+            night.command = run.iter().chain(more).map(|w| (*w).to_owned()).collect();
+            night
+        });
+        let (_temp, history) = history(&nights.collect::<Vec<_>>());
+        let all = history.rate("use-after-free", usize::MAX).unwrap();
+        let base = all.rates.iter().filter(|rate| rate.patch.is_empty());
+        let got: Vec<(&str, &str, u32, u32)> = base
+            .map(|r| (r.profile.as_str(), r.program.as_str(), r.seen, r.of))
+            .collect();
+        // The other program never showed it: it is another place.
+        let expected = [
+            ("full", "", 0, 1),
+            ("quick", "", 1, 2),
+            ("quick", "./a", 1, 1),
+        ];
+        assert_eq!(got, expected);
     }
 }

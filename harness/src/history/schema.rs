@@ -6,7 +6,7 @@ use super::derived;
 use crate::{Error, Result, error::Context};
 
 /// Step N leads from version N to N + 1. Steps are added, never changed.
-pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, derived::STEP];
+pub(super) const STEPS: &[&str] = &[FIRST, SECOND, THIRD, derived::FOURTH, derived::FIFTH];
 
 /// Texts that repeat are kept once, so that looking for a part of a title reads few rows.
 const FIRST: &str = "

@@ -210,7 +210,8 @@ fn bisect(
         return Err("the kernel is the same on both sides: what changed is the host or the load");
     }
     let side = if by > 0.0 { "--above" } else { "--below" };
-    let words = [
+    let bound = rounded(bound);
+    let mut words = vec![
         "cargo",
         "xtask",
         "bisect",
@@ -221,16 +222,24 @@ fn bisect(
         "--bad",
         &to,
         &kind.config,
-        "--scenario",
-        &kind.scenario,
+    ];
+    if kind.program.is_empty() {
+        words.extend(["--scenario", &kind.scenario]);
+    }
+    words.extend([
         "--accel",
         &kind.accel,
         "--measure",
         &kind.measure,
         side,
-        &rounded(bound),
-    ];
-    Ok(words.map(quote).join(" "))
+        &bound,
+    ]);
+    let mut command = words.into_iter().map(quote).collect::<Vec<_>>().join(" ");
+    if !kind.program.is_empty() {
+        // It is quoted already.
+        command = format!("{command} -- {}", kind.program);
+    }
+    Ok(command)
 }
 
 /// Four digits tell the sides apart, and are easily read.
@@ -342,8 +351,16 @@ mod tests {
     #[test]
     fn a_bisect_needs_two_kernels_without_a_patch() {
         type Change = fn(&mut Series);
-        let table: [(&str, Change, Option<&str>, Option<&str>); 4] = [
+        let table: [(&str, Change, Option<&str>, Option<&str>); 5] = [
             ("less", |_| {}, Some("--below 110.0"), None),
+            (
+                "a program's",
+                |s| s.kind.program = "./repro 'a b'".into(),
+                Some(
+                    "v7.3.5 plain --accel tcg --measure 'instructions of lookup' --below 110.0 -- ./repro 'a b'",
+                ),
+                None,
+            ),
             (
                 "one kernel",
                 |s| s.points.iter_mut().for_each(|p| p.kernel = "7.3.4".into()),

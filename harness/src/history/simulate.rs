@@ -78,6 +78,16 @@ const RELEASE: usize = 14;
 /// # Errors
 /// The host's: the database cannot be written to.
 pub fn fill(history: &mut History, nights: usize, cells: usize) -> Result<()> {
+    fill_with(history, nights, cells, &|_| ())
+}
+
+/// The same, each run turned into another one before it goes in.
+pub(super) fn fill_with(
+    history: &mut History,
+    nights: usize,
+    cells: usize,
+    turn: &dyn Fn(&mut Verdict),
+) -> Result<()> {
     let doing = || "failed to fill the history".to_owned();
     for night in 0..nights {
         // As imports do it, but for a transaction a night.
@@ -86,7 +96,9 @@ pub fn fill(history: &mut History, nights: usize, cells: usize) -> Result<()> {
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .host(doing)?;
         for cell in 0..cells {
-            super::write::add(&within, &verdict(night, cell), &[], "run").host(doing)?;
+            let mut verdict = verdict(night, cell);
+            turn(&mut verdict);
+            super::write::add(&within, &verdict, &[], "run").host(doing)?;
         }
         within.commit().host(doing)?;
     }

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::{ask::doing, store::History};
 use crate::{Result, error::Context};
 
-/// What a measure's values have in common: nothing in a series differs but the night and the kernel
-/// within its line.
+/// What a measure's values have in common: nothing in a series differs but the night, the kernel within
+/// its line, and what nobody keeps of the host. Hosts with as many processors, the same accelerator and
+/// the same QEMU are one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Kind {
     /// The measure's name.
@@ -32,6 +33,10 @@ pub struct Kind {
     pub variant: String,
     /// SHA-256 of the run's (first) patch series, in hex; empty for base.
     pub patch: String,
+    /// `quick`, `standard` or `full`; empty where that is not known.
+    pub profile: String,
+    /// The program that ran instead of the scenario's loads, as a shell would take it; empty for none.
+    pub program: String,
 }
 
 /// A measure's values of one kind.
@@ -65,16 +70,17 @@ pub struct Point {
 }
 
 const SERIES: &str = "
-SELECT unit, config, scenario, cpus, accel, qemu, line, variant, patch, id,
+SELECT unit, config, scenario, cpus, accel, qemu, line, variant, patch, profile, program, id,
     (SELECT count(*) FROM points WHERE series = s.id)
-FROM series s WHERE measure = ?1 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9";
+FROM series s WHERE measure = ?1 ORDER BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11";
 const FOLDERS: &str = "
 SELECT id, folder FROM runs WHERE id IN (
     SELECT p.run FROM series s JOIN points p ON p.series = s.id WHERE s.measure = ?1)";
 
 impl History {
-    /// How measures with a part in their name went, one series for each measure, config, scenario,
-    /// host, accelerator, QEMU, line of kernels and patch, each with at most so many values, the newest.
+    /// How measures with a part in their name went, one series for each [`Kind`]: measure, config,
+    /// scenario or program, profile, number of processors, accelerator, QEMU, line of kernels and patch;
+    /// each with at most so many values, the newest.
     ///
     /// # Errors
     /// As [`History::since`].
@@ -126,8 +132,8 @@ impl History {
         let mut query = self.connection.prepare_cached(SERIES)?;
         let mut rows = query.query([id])?;
         while let Some(row) = rows.next()? {
-            let points = self.points(row.get(9)?, newest, kernels)?;
-            let of: u32 = row.get(10)?;
+            let points = self.points(row.get(11)?, newest, kernels)?;
+            let of: u32 = row.get(12)?;
             all.push(Series {
                 kind: kind(row, measure)?,
                 older: of as usize - points.len(),
@@ -207,6 +213,8 @@ fn kind(row: &Row<'_>, measure: &str) -> rusqlite::Result<Kind> {
         line: row.get(6)?,
         variant: row.get(7)?,
         patch: row.get(8)?,
+        profile: row.get(9)?,
+        program: row.get(10)?,
     })
 }
 
@@ -218,7 +226,7 @@ mod tests {
     #[test]
     fn a_series_mixes_nothing() {
         type Change = fn(&mut Verdict);
-        let table: [(&str, usize, Change); 8] = [
+        let table: [(&str, usize, Change); 10] = [
             ("the same", 1, |_| {}),
             ("kernel of the line", 1, |v| {
                 v.kernel.version = "7.3.9".into()
@@ -231,11 +239,16 @@ mod tests {
             ("cpus", 2, |v| v.host.cpus += 1),
             ("accel", 2, |v| v.host.accel = "kvm-other".into()),
             ("qemu", 2, |v| v.host.qemu = "99".into()),
+            ("profile", 2, |v| v.command.push("--profile=full".into())),
+            ("program", 2, |v| {
+                v.command.extend(["--", "./repro"].map(str::to_owned));
+            }),
         ];
         for (what, series, change) in table {
             let mut first = costs();
             first.comparisons.truncate(1);
             first.kernel.version = "7.3.4".into();
+            first.command = ["cargo", "xtask", "run"].map(str::to_owned).into();
             let measure = &mut first.comparisons[0].measures[0];
             measure.name = "the measure".into();
             measure.base.median = Some(10.0);

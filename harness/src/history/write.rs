@@ -3,7 +3,7 @@
 use rusqlite::{ToSql, Transaction, params};
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{asked, derived::derive, import::Duration};
+use super::{asked, derived, import::Duration};
 use crate::{
     hash::hex_sha256,
     judge::verdict::{Comparison, Verdict},
@@ -12,8 +12,8 @@ use crate::{
 const RUN: &str = "
 INSERT INTO runs (key, started, elapsed_s, outcome, kernel, line, source, tree_hash,
                   patch_sha256, cpus, accel, qemu, folder, commit_id, profile,
-                  asked_kernel, program)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
+                  asked_kernel, program, told)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, 0)
 ON CONFLICT (key) DO NOTHING";
 const COMPARISON: &str = "
 INSERT INTO comparisons (run, config, scenario, variant, outcome, started)
@@ -44,8 +44,31 @@ pub(super) fn add(
     for duration in durations {
         add_duration(within, run, duration)?;
     }
-    derive(within, run)?;
+    derived::derive(within, run)?;
     Ok(true)
+}
+
+/// Children first, and then the texts that nothing has any more.
+const GONE: [&str; 5] = [
+    "DELETE FROM findings WHERE comparison IN (SELECT id FROM comparisons WHERE run = ?1)",
+    "DELETE FROM measures WHERE comparison IN (SELECT id FROM comparisons WHERE run = ?1)",
+    "DELETE FROM durations WHERE run = ?1",
+    "DELETE FROM comparisons WHERE run = ?1",
+    "DELETE FROM runs WHERE id = ?1",
+];
+const UNUSED: &str = "
+DELETE FROM titles WHERE id NOT IN (SELECT title FROM findings);
+DELETE FROM measure_names WHERE id NOT IN (SELECT name FROM measures);
+";
+
+/// Takes a run out, with what only it said.
+pub(super) fn remove(within: &Transaction<'_>, run: i64) -> rusqlite::Result<()> {
+    derived::empty(within)?;
+    for statement in GONE {
+        within.execute(statement, [run])?;
+    }
+    within.execute_batch(UNUSED)?;
+    derived::fill(within)
 }
 
 /// None where it is there already.

@@ -3,7 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use super::types::Cell;
-use crate::Result;
+use crate::{Result, judge::verdict::Outcome};
+
+/// An attempt that left a verdict.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Its run directory.
+    pub dir: PathBuf,
+    /// What the matrix makes of it: not the verdict's outcome where a budget stopped it. None where it was
+    /// cut off.
+    pub made: Option<Outcome>,
+}
 
 /// Hears of what came of cells; nothing that it does changes it.
 pub trait Hears {
@@ -14,10 +24,10 @@ pub trait Hears {
     fn took(&mut self, cell: &Cell, seconds: f64) -> Result<()>;
 
     /// A command is done with a cell: it has ended, before this command did anything perhaps, or was
-    /// interrupted. `runs` are the run directories of its attempts that have a verdict, and `telling`
-    /// the one of them whose outcome is the cell's: the worst of those that say something about the
-    /// patch. None where no outcome is settled yet.
-    fn left(&mut self, cell: &Cell, runs: &[PathBuf], telling: Option<&Path>);
+    /// interrupted. `attempts` are those that have a verdict, and `telling` is the run directory of the
+    /// one of them whose outcome is the cell's: the worst of those that say something about the patch.
+    /// None where no outcome is settled yet.
+    fn left(&mut self, cell: &Cell, attempts: &[Left], telling: Option<&Path>);
 }
 
 /// Hears nothing.
@@ -29,5 +39,5 @@ impl Hears for Unheard {
         Ok(())
     }
 
-    fn left(&mut self, _: &Cell, _: &[PathBuf], _: Option<&Path>) {}
+    fn left(&mut self, _: &Cell, _: &[Left], _: Option<&Path>) {}
 }

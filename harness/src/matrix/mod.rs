@@ -47,7 +47,7 @@ pub use durations::Remembered;
 pub use estimate::{Durations, RUN_S, builds};
 pub use folder::Folder;
 pub use forecast::{Forecast, Foreseen, forecast};
-pub use hears::{Hears, Unheard};
+pub use hears::{Hears, Left, Unheard};
 pub use look::Look;
 pub use parse::load;
 pub use plan::{Known, Plan, Planned, plan};

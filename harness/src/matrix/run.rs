@@ -1,15 +1,12 @@
 //! Running a matrix's cells, one after the other, each to its end.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, Instant, SystemTime};
 
 use super::{
     attempt::{Attempt, Claim, Ended, How},
     fold::{Next, next, telling},
     folder::Folder,
-    hears::Hears,
+    hears::{Hears, Left},
     limit::Limit,
     runner::Runner,
     types::Cell,
@@ -128,10 +125,18 @@ impl Work<'_> {
     fn leave(&self, cell: &Cell, claim: &Claim, hears: &mut dyn Hears) {
         let telling = telling(claim.attempts(), &self.folder.plan().budget);
         let telling = telling.map(|number| claim.run_dir(number));
-        let runs = claim.attempts().iter().map(|one| claim.run_dir(one.number));
-        let runs: Vec<PathBuf> = runs.filter(|run| report::has_verdict(run)).collect();
-        let telling = telling.filter(|run| runs.contains(run));
-        hears.left(cell, &runs, telling.as_deref());
+        let attempts = claim.attempts().iter().map(|one| Left {
+            dir: claim.run_dir(one.number),
+            made: match one.ended.as_ref().map(|ended| ended.how) {
+                Some(How::Outcome(outcome)) => Some(outcome),
+                Some(How::CutOff) | None => None,
+            },
+        });
+        let attempts: Vec<Left> = attempts
+            .filter(|one| report::has_verdict(&one.dir))
+            .collect();
+        let telling = telling.filter(|run| attempts.iter().any(|one| one.dir == *run));
+        hears.left(cell, &attempts, telling.as_deref());
     }
 
     /// Attempts of one cell until it has ended.

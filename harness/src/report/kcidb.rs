@@ -133,6 +133,11 @@ impl Report<'_> {
         }
         let build = self.id(&format!(".build{number}"));
         let broken = has(Kind::BuildFailed);
+        let built = match broken {
+            true => "FAIL",
+            false if self.began(one) => "PASS",
+            false => "MISS",
+        };
         self.builds.push(json!({
             "id": build,
             "checkout_id": self.id(""),
@@ -140,7 +145,7 @@ impl Report<'_> {
             "architecture": "x86_64",
             "config_name": kcidb(&one.config),
             "comment": kcidb(&one.variant),
-            "status": if broken { "FAIL" } else { "PASS" },
+            "status": built,
         }));
         if broken {
             return;
@@ -187,6 +192,23 @@ impl Report<'_> {
         for (finding, at) in against.iter().zip(1..) {
             self.issue(finding, &test, &format!(".incident{number}.{at}"));
         }
+    }
+
+    /// Whether a kernel of it is known to have been built: one was booted, or it came to an outcome that
+    /// takes boots.
+    fn began(&self, one: &Comparison) -> bool {
+        let judged = matches!(
+            one.outcome,
+            Outcome::Pass | Outcome::Regression | Outcome::Inconclusive
+        );
+        let own = |boot: &Boot| {
+            boot.config == one.config
+                && boot.scenario == one.scenario
+                && [&one.base, &one.variant].contains(&&boot.variant)
+        };
+        // A verdict may have come without its boots.
+        let said = !one.detectors.is_empty() || !one.exercise.is_empty();
+        judged || said || !one.findings.is_empty() || self.boots.iter().any(own)
     }
 
     /// What is new is an issue of the code's, and was seen in this test.
@@ -256,4 +278,56 @@ fn digest(parts: &[&str]) -> String {
     let mut hash = hex_sha256(&parts);
     hash.truncate(ID);
     hash
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        judge::unjudged,
+        report::{
+            fixtures::sample,
+            page::{Text, Tone},
+        },
+    };
+
+    fn boot(variant: &str) -> Boot {
+        Boot {
+            id: format!("kasan-{variant}-1"),
+            config: "kasan".into(),
+            variant: variant.into(),
+            scenario: "race".into(),
+            end: Text::toned("powered off", Tone::Plain),
+            why: String::new(),
+            elapsed_s: None,
+            splats: Vec::new(),
+            last_lines: Vec::new(),
+            files: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_build_that_nobody_came_to_is_no_pass() {
+        let table = [
+            (Outcome::Infrastructure, &[][..], "MISS"),
+            (Outcome::Interrupted, &[], "MISS"),
+            (Outcome::Untestable, &[], "MISS"),
+            (Outcome::Interrupted, &["base"], "PASS"),
+            (Outcome::Infrastructure, &["mine"], "PASS"),
+            // Another variant's.
+            (Outcome::Infrastructure, &["other"], "MISS"),
+            (Outcome::Inconclusive, &[], "PASS"),
+        ];
+        for (outcome, booted, expected) in table {
+            let verdict = Verdict {
+                comparisons: vec![unjudged(outcome, "kasan", "race", "mine", "no luck")],
+                ..sample()
+            };
+            let boots: Vec<Boot> = booted.iter().map(|variant| boot(variant)).collect();
+            let report: Value =
+                serde_json::from_str(&render(&verdict, &boots, "ktwin").unwrap()).unwrap();
+            let status = &report["builds"][0]["status"];
+            assert_eq!(status, expected, "{outcome:?} {booted:?}");
+        }
+    }
 }

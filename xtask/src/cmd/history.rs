@@ -45,7 +45,7 @@ enum Action {
         #[arg(value_name = "TITLE")]
         title: String,
     },
-    /// How often a finding is seen, by kernel and patch.
+    /// How often a finding is seen, by kernel, patch and profile.
     #[command(after_help = "Example:\n  cargo xtask history rate 'data-race in fuse' --json")]
     Rate {
         /// A part of its title.
@@ -56,7 +56,11 @@ enum Action {
         #[arg(long)]
         all: bool,
     },
-    /// How a measure went over the runs; unlike kernels, hosts and configs are never mixed.
+    /// How a measure went over the runs, series by series.
+    ///
+    /// Runs are of one series where they have in common the config, the scenario or program, the profile,
+    /// the patch, the line of kernels (such as 7.3), and of the host its number of CPUs, the accelerator
+    /// and QEMU's version: hosts that differ in nothing else are taken for one.
     #[command(after_help = "Example:\n  cargo xtask history trend 'fio read iops'")]
     Trend {
         /// A part of its name.
@@ -220,7 +224,7 @@ fn rate(one: &Rate) {
         one.of,
         one.kernel,
         one.config,
-        one.scenario,
+        what(&one.scenario, &one.profile, &one.program),
         one.accel,
         side(&one.variant, &one.patch),
         one.title
@@ -254,7 +258,7 @@ fn place(kind: &Kind) -> String {
         "{}, {} {}, {}.*, {}, {} CPUs, {}, QEMU {}",
         kind.measure,
         kind.config,
-        kind.scenario,
+        what(&kind.scenario, &kind.profile, &kind.program),
         kind.line,
         side(&kind.variant, &kind.patch),
         kind.cpus,
@@ -324,6 +328,19 @@ fn shift_lines(shift: &Shift, unit: &str) {
     }
 }
 
+/// What ran, and for how long: the scenario's name is the same of every program.
+fn what(scenario: &str, profile: &str, program: &str) -> String {
+    let program = match program {
+        "" => String::new(),
+        program => format!("({program})"),
+    };
+    let words = [scenario, profile, &program].into_iter();
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// Which side, with a few letters of its patch's hash.
 fn side(variant: &str, patch: &str) -> String {
     if variant.is_empty() {
@@ -336,4 +353,26 @@ fn side(variant: &str, patch: &str) -> String {
 /// Titles and names come from consoles and run directories.
 fn line(text: &str) {
     ui::out(&terminal_line(text));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ran_is_told_apart() {
+        let table = [
+            (("fio", "quick", ""), "fio quick"),
+            (("fio", "full", ""), "fio full"),
+            (
+                ("command", "quick", "./a 'b c'"),
+                "command quick (./a 'b c')",
+            ),
+            // Of old runs it is not known.
+            (("fio", "", ""), "fio"),
+        ];
+        for ((scenario, profile, program), expected) in table {
+            assert_eq!(what(scenario, profile, program), expected);
+        }
+    }
 }

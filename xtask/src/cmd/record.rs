@@ -13,7 +13,7 @@ use harness::{
     Error,
     event::{Event, Watcher},
     history::{self, Change, History, Message},
-    report,
+    judge::verdict::{Outcome, Verdict},
 };
 
 /// Whether runs are recorded, and who hears of them.
@@ -58,47 +58,42 @@ impl Recording {
 }
 
 impl Recorder {
-    /// Takes a run in. Gives what changed by it, where it is new and somebody is to hear of it.
-    pub(crate) fn record(&self, run: &Path, watcher: &dyn Watcher) -> Vec<Change> {
+    /// Takes a run in. `made` is what a matrix makes of it, where it is an attempt at a cell.
+    pub(crate) fn record(&self, run: &Path, made: Option<Outcome>, watcher: &dyn Watcher) {
         let Some(file) = &self.file else {
-            return Vec::new();
-        };
-        let recorded = || {
-            let mut history = History::at(file)?;
-            if !history.import(run)? || self.notify.is_none() {
-                return Ok(Vec::new());
-            }
-            history.changes(&report::read_verdict(run)?, run)
-        };
-        recorded().unwrap_or_else(|error: Error| {
-            let what = format!("{} is not recorded", run.display());
-            warn(watcher, &what, &error);
-            Vec::new()
-        })
-    }
-
-    /// Tells of what changed, if anything did.
-    pub(crate) fn tell(&self, run: &Path, changes: &[Change], watcher: &dyn Watcher) {
-        let Some(command) = self.notify.as_ref().filter(|_| !changes.is_empty()) else {
             return;
         };
-        let told = || {
+        let recorded = History::at(file).and_then(|mut history| history.import_attempt(run, made));
+        if let Err(error) = recorded {
+            let what = format!("{} is not recorded", run.display());
+            warn(watcher, &what, &error);
+        }
+    }
+
+    /// Tells of what changed by a recorded run, if anything did and nobody has been told of it.
+    pub(crate) fn tell(&self, run: &Path, made: Option<Outcome>, watcher: &dyn Watcher) {
+        let (Some(file), Some(command)) = (&self.file, &self.notify) else {
+            return;
+        };
+        let hook = |changes: &[Change], verdict: &Verdict| {
             let message = Message {
                 changes,
                 dir: &run.canonicalize().unwrap_or_else(|_| run.to_owned()),
-                verdict: &report::read_verdict(run)?,
+                verdict,
             };
             history::notify(command, &message, |line| {
                 watcher.event(&Event::Note(line.to_owned()));
             })
         };
-        if let Err(error) = told() {
+        let told = History::at(file).and_then(|mut history| history.tell(run, made, hook));
+        if let Err(error) = told {
             warn(watcher, "the changed outcome was not told of", &error);
         }
     }
 }
 
-fn warn(watcher: &dyn Watcher, what: &str, error: &Error) {
+/// Says why something was left undone, and how that is mended.
+pub(super) fn warn(watcher: &dyn Watcher, what: &str, error: &Error) {
     let mend = error.mending().map(|mend| format!("; mend: {mend}"));
     let text = format!("{what}: {}{}", error.chain(), mend.unwrap_or_default());
     watcher.event(&Event::Warning(text));

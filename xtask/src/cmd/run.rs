@@ -254,7 +254,7 @@ fn compared(options: &Options) -> Result<u8> {
     let done = engine::run(&request, &cache, &cancel, &progress, &mut ui::choose);
     progress.finish();
     let done = done?;
-    let changes = recorder.record(&done.dir, &progress);
+    recorder.record(&done.dir, None, &progress);
     if options.json {
         ui::out(&serde_json::to_string(&done.verdict)?);
     } else {
@@ -263,7 +263,7 @@ fn compared(options: &Options) -> Result<u8> {
         };
         ui::out(report::render(format, &done.verdict, &done.dir)?.trim_end());
     }
-    recorder.tell(&done.dir, &changes, &progress);
+    recorder.tell(&done.dir, None, &progress);
     Ok(exit::of_outcome(done.verdict.outcome))
 }
 

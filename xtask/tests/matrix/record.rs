@@ -94,6 +94,134 @@ fn a_report_records_what_nobody_has() {
     }
 }
 
+impl Bench {
+    /// Asks for a night's report, which must end so; what it said.
+    fn report(&self, out: &str, code: i32, more: &[&str]) -> String {
+        let mut report = self.command("report", &["--out"]);
+        let output = report.arg(self.path(out)).args(more).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    }
+}
+
+#[test]
+fn who_records_takes_nobodys_news() {
+    let bench = Bench::new(TWO, "0");
+    night(&bench, "first", &[]);
+    bench.ends(KASAN, &["regression", "regression"]);
+    let mut second = bench.running_in("second", &["--no-history"]);
+    assert_eq!(second.output().unwrap().status.code(), Some(1));
+    // Somebody looks who has nobody to notify, and everything is recorded.
+    bench.report("second", 1, &[]);
+    assert_eq!(recorded(&bench), 5);
+    let (_, _, told) = night(&bench, "second", &[]);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!(told[0]["changes"][0]["after"], "regression");
+    let (_, _, told) = night(&bench, "second", &[]);
+    assert_eq!(told, [] as [Value; 0], "told once");
+    // The third night is as the second, and nobody hears again of that.
+    bench.ends(KASAN, &["regression", "regression"]);
+    let (_, _, told) = night(&bench, "third", &[]);
+    assert_eq!(told, [] as [Value; 0]);
+    // A night that was recorded while nobody was to be notified is told of by its report.
+    let mut fourth = bench.running_in("fourth", &[]);
+    assert_eq!(fourth.output().unwrap().status.code(), Some(0));
+    let mark = bench.path("heard");
+    let hook = format!("cat >>'{}'", mark.display());
+    for _ in 0..2 {
+        bench.report("fourth", 0, &["--notify", &hook]);
+        let heard: Value = serde_json::from_str(&fs::read_to_string(&mark).unwrap()).unwrap();
+        assert_eq!(heard["changes"][0]["after"], "pass", "told once");
+    }
+}
+
+/// A night tells of its own cells, and not of what older nights left untold.
+#[test]
+fn old_nights_are_no_news() {
+    let bench = Bench::new(TWO, "0");
+    bench.ends(KASAN, &["regression", "regression"]);
+    let mut first = bench.running_in("first", &[]);
+    assert_eq!(first.output().unwrap().status.code(), Some(1));
+    bench.ends(KASAN, &["regression", "regression"]);
+    let (_, _, told) = night(&bench, "second", &[]);
+    assert_eq!(told, [] as [Value; 0]);
+}
+
+#[test]
+fn a_hook_that_fails_has_told_nobody() {
+    let bench = Bench::new(TWO, "0");
+    bench.ends(KASAN, &["regression", "regression"]);
+    let mut command = bench.running_in("night", &["--notify", "exit 7"]);
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+    let (_, _, told) = night(&bench, "night", &[]);
+    assert_eq!(told.len(), 1, "{told:?}");
+}
+
+#[test]
+fn a_report_leaves_alone_what_has_not_ended() {
+    let bench = Bench::new(TWO, "0");
+    let mut night = bench.running_in("night", &["--no-history", "--only", "plain"]);
+    assert_eq!(night.output().unwrap().status.code(), Some(0));
+    let cells = bench.path("night/cells");
+    let plain = fs::read_dir(&cells).unwrap().flatten();
+    let plain = plain
+        .map(|cell| cell.path())
+        .find(|cell| cell.join("1").exists());
+    // As if its last attempt had not ended.
+    let (plain, kasan) = (plain.unwrap(), cells.join(KASAN));
+    fs::create_dir_all(&kasan).unwrap();
+    let record = fs::read_to_string(plain.join("1.json")).unwrap();
+    let mut record: Value = serde_json::from_str(&record).unwrap();
+    record["ended"] = Value::Null;
+    fs::write(kasan.join("1.json"), record.to_string()).unwrap();
+    fs::create_dir(kasan.join("1")).unwrap();
+    let verdict = fs::read_to_string(plain.join("1/verdict.json")).unwrap();
+    let mut verdict: Value = serde_json::from_str(&verdict).unwrap();
+    verdict["seed"] = 1.into();
+    fs::write(kasan.join("1/verdict.json"), verdict.to_string()).unwrap();
+    bench.report("night", 3, &[]);
+    assert_eq!(recorded(&bench), 1);
+}
+
+#[test]
+fn a_run_that_cannot_be_read_is_a_warning() {
+    let bench = Bench::new(TWO, "0");
+    bench.run(&["--no-history"]);
+    let run = bench.path("out/cells").join(KASAN).join("1");
+    fs::remove_dir_all(&run).unwrap();
+    fs::write(&run, "no folder").unwrap();
+    let text = bench.report("out", 0, &[]);
+    let warned = |line: &str| line.starts_with("warning:") && line.contains("is not recorded");
+    assert!(text.lines().any(warned), "{text}");
+    assert_eq!(recorded(&bench), 1);
+}
+
+/// What a budget stopped is inconclusive for the matrix, and so it is for whoever hears of it.
+#[test]
+fn a_cell_that_its_budget_stopped_is_told_of() {
+    let bench = Bench::new(TWO, "0");
+    night(&bench, "first", &["--only", "kasan"]);
+    // It comes to the end of its verdict as `run` does that is stopped.
+    bench.ends(KASAN, &["interrupted"]);
+    fs::write(bench.path("after"), "60").unwrap();
+    // As long as a busy host may take for the verdict.
+    let short = TWO.replace("{attempts: 2, confirm: 1}", "{cell: 10s, attempts: 1}");
+    fs::write(bench.path("m.yaml"), short).unwrap();
+    let (code, text, told) = night(&bench, "second", &["--only", "kasan"]);
+    assert_eq!((code, told.len()), (3, 1), "{text} {told:?}");
+    let change = &told[0]["changes"][0];
+    assert_eq!(
+        (&change["before"], &change["after"]),
+        (&"pass".into(), &"inconclusive".into())
+    );
+    assert_eq!(told[0]["verdict"]["outcome"], "interrupted");
+    fs::remove_file(bench.path("after")).unwrap();
+    fs::write(bench.path("m.yaml"), TWO).unwrap();
+    // It is the last time that the next night is compared with.
+    let (_, _, told) = night(&bench, "third", &["--only", "kasan"]);
+    assert_eq!(told[0]["changes"][0]["before"], "inconclusive");
+}
+
 #[test]
 fn no_history_is_written_where_none_is_wanted() {
     let bench = Bench::new(TWO, "0");

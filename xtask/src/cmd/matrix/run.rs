@@ -8,7 +8,7 @@ use harness::{
     cache::Cache,
     cancel::Cancel,
     event::{Event, Watcher},
-    matrix::{self, Cell, Folder, Hears, Remembered, Runner, Stopped, Summary, Work},
+    matrix::{self, Cell, Folder, Hears, Left, Remembered, Runner, Stopped, Summary, Work},
     report::{self, Format},
 };
 
@@ -125,15 +125,15 @@ impl Hears for Remembering<'_> {
         self.before.add(cell, seconds)
     }
 
-    fn left(&mut self, _: &Cell, runs: &[PathBuf], telling: Option<&Path>) {
+    fn left(&mut self, _: &Cell, attempts: &[Left], telling: Option<&Path>) {
         let Some(recorder) = self.recorder else {
             return;
         };
-        for run in runs {
-            let changes = recorder.record(run, self.watcher);
+        for Left { dir, made } in attempts {
+            recorder.record(dir, *made, self.watcher);
             // What a cell comes to is told of, and no attempt at it that is made again.
-            if telling == Some(run) {
-                recorder.tell(run, &changes, self.watcher);
+            if telling == Some(dir) {
+                recorder.tell(dir, *made, self.watcher);
             }
         }
     }

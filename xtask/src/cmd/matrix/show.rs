@@ -1,12 +1,16 @@
 //! `matrix status` and `matrix report`: how far it is, and what became of it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use harness::{
-    exit, history,
-    matrix::{self, Folder, Stopped, Summary},
+    error::Context,
+    exit,
+    matrix::{self, Folder, Stopped, Summary, summary::State},
     report::{self, Format},
 };
 
@@ -93,7 +97,7 @@ pub(super) fn report(options: Report) -> Result<u8> {
     let folder = select::folder(&options.named, options.out.as_ref())?;
     let summary = folder.summary()?;
     folder.keep(&summary)?;
-    remember(&folder, &summary, &recorder)?;
+    remember(&folder, &summary, &recorder);
     let format = match options.format {
         _ if options.json => Format::Json,
         FormatName::Term => Format::Term {
@@ -108,21 +112,38 @@ pub(super) fn report(options: Report) -> Result<u8> {
     Ok(code(Stopped::Ended, &summary))
 }
 
-/// Records what the history lacks, and tells of what changed by the attempts that count.
-fn remember(folder: &Folder, summary: &Summary, recorder: &Recorder) -> Result<()> {
-    if summary.cells.iter().all(|cell| cell.run.is_none()) {
-        return Ok(());
-    }
+/// Records what the history lacks of the cells that have ended, and tells of what changed by the attempts
+/// that count, where nobody has been told yet. What of it fails is a warning.
+fn remember(folder: &Folder, summary: &Summary, recorder: &Recorder) {
     let progress = ui::Progress::new();
-    for run in history::runs_below(folder.dir())? {
-        let changes = recorder.record(&run, &progress);
-        let counts = |cell: &matrix::CellSummary| {
-            cell.run.as_ref().map(Path::new) == run.strip_prefix(folder.dir()).ok()
-        };
-        if summary.cells.iter().any(counts) {
-            recorder.tell(&run, &changes, &progress);
+    let ended = summary.cells.iter();
+    let ended = ended.filter(|cell| cell.state == State::Done);
+    for (cell, name) in ended.flat_map(|cell| cell.runs().map(move |name| (cell, name))) {
+        let run = folder.dir().join(&name);
+        match readable(&run) {
+            Ok(true) => {}
+            Ok(false) => continue,
+            Err(error) => {
+                let what = format!("{name} is not recorded");
+                record::warn(&progress, &what, &error);
+                continue;
+            }
+        }
+        let counts = cell.run.as_ref() == Some(&name);
+        let made = cell.outcome.filter(|_| counts);
+        recorder.record(&run, made, &progress);
+        if counts {
+            recorder.tell(&run, made, &progress);
         }
     }
     progress.finish();
-    Ok(())
+}
+
+/// Whether a run directory has a verdict.
+fn readable(run: &Path) -> harness::Result<bool> {
+    match fs::read_dir(run) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).input(|| format!("failed to read {}", run.display())),
+        Ok(_) => Ok(report::has_verdict(run)),
+    }
 }
