@@ -36,7 +36,7 @@ const SETTLES_WITHIN: Duration = Duration::from_secs(5);
 /// churners, who never sleep: where CPUs are few, this much nicer openers leave
 /// them about what they had among themselves. Detectors make the many short
 /// calls of an open dearer than the two of a churner.
-const NICE: i32 = 3;
+const NICE: i32 = 4;
 const NICE_WITH_DETECTORS: i32 = 2;
 
 /// The title of the finding that an open read what it should not.
