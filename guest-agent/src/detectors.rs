@@ -6,6 +6,8 @@ use protocol::{DetectorState, Detectors};
 
 use crate::{kcsan, kmemleak, sys};
 
+/// What lockdep tells of itself.
+const LOCKDEP: &str = "/proc/lockdep_stats";
 /// What boot says about a detector that leaves no file behind.
 const KASAN_IS_UP: &str = "KernelAddressSanitizer initialized";
 /// KASAN taints the kernel with this (`TAINT_BAD_PAGE`) when it reports.
@@ -25,11 +27,12 @@ pub(crate) fn presence() -> Presence {
     }
 }
 
-/// Whether any detector is built in: the kernel's part of each call then costs several times as much.
+/// Whether any detector is built in: the kernel's part of each call then costs several times as much. Only
+/// looks for their files: lockdep counts all its classes' dependencies when its own is read, and kmemleak
+/// is asked by a command.
 pub(crate) fn instrumented(presence: Presence) -> bool {
-    states(presence)
-        .values()
-        .any(|state| *state != DetectorState::Absent)
+    let mut files = [LOCKDEP, kcsan::STATS, kmemleak::FILE].into_iter();
+    presence.kasan || files.any(|file| fs::exists(file).unwrap_or(false))
 }
 
 /// The state of each detector now.
@@ -40,10 +43,7 @@ pub(crate) fn states(presence: Presence) -> Detectors {
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(0);
     Detectors::from([
-        (
-            "lockdep".into(),
-            lockdep(read("/proc/lockdep_stats").as_deref()),
-        ),
+        ("lockdep".into(), lockdep(read(LOCKDEP).as_deref())),
         ("kasan".into(), kasan(presence.kasan, &words, taint)),
         ("kcsan".into(), kcsan::state()),
         ("kmemleak".into(), kmemleak::state()),

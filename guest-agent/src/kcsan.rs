@@ -15,7 +15,7 @@ use crate::detectors::value_after;
 const PARAMETERS: &str = "/sys/module/kcsan/parameters";
 /// Of how many accesses one is watched.
 const SKIP: &str = "skip_watch";
-const STATS: &str = "/sys/kernel/debug/kcsan";
+pub(crate) const STATS: &str = "/sys/kernel/debug/kcsan";
 
 /// Lets watches last as long as they do by default, unless the user asked for
 /// another length on the command line.

@@ -17,7 +17,7 @@ use protocol::{DetectorState, FindingKind};
 
 use crate::{findings::Findings, kmsg};
 
-const FILE: &str = "/sys/kernel/debug/kmemleak";
+pub(crate) const FILE: &str = "/sys/kernel/debug/kmemleak";
 /// The kernel reports nothing younger than 5 s; a little more, for its clock
 /// counts in jiffies.
 const YOUNG: Duration = Duration::from_millis(5500);
