@@ -29,7 +29,7 @@ fi
 cat >"$out/part" <<END
 {"schema":1,"outcome":"$outcome","kernel":{"version":"7.3.4","source":"s","tree_hash":"h"},
 "patch":{"files":[],"sha256":""},"host":{"cpus":$(nproc),"accel":"tcg","qemu":"7"},"seed":$seed,
-"started":"2026-01-01T00:00:00Z","elapsed_s":1.5,"command":["cargo","xtask","run"],"comparisons":[{"config":"$config","scenario":"$scenario",
+"started":"$(date -u +%FT%TZ)","elapsed_s":1.5,"command":["cargo","xtask","run","--locked"],"comparisons":[{"config":"$config","scenario":"$scenario",
 "base":"base","variant":"$patch","outcome":"$outcome","findings":[{"kind":"splat","class":"kasan",
 "title":"KASAN: 100%, in f\u001b[31m","status":"new","count":1,"first_s":null,"evidence":"e"}],
 "exercise":{},"detectors":{},"measures":[],"reasons":[]}]}

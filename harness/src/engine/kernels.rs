@@ -36,7 +36,7 @@ const DEFAULT_SUBJECT: &str = "fuse-backing";
 /// Where what became of a variant without a kernel is told, in the run directory.
 const LOGS: &str = "build";
 /// The variant's name where it is what a git tree has checked out.
-const CHECKED_OUT: &str = "tree";
+pub const CHECKED_OUT: &str = "tree";
 /// So many objects are compiled once more to see structures in them, at most.
 const MOST_OBJECTS: usize = 24;
 /// Base with an overlay; no variant's name may hold a blank.

@@ -36,6 +36,7 @@ pub use check::{Foreseen, foresee};
 pub use claims::{Made, measure_claims};
 pub use flow::{Done, run};
 pub use home::Home;
+pub use kernels::CHECKED_OUT;
 pub use lab::Lab;
 pub use overlay::Overlay;
 pub use replay::{Replayed, replay};

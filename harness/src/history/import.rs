@@ -67,6 +67,24 @@ impl History {
         self.put(&verdict, &durations(run), &folder.to_string_lossy(), true)
     }
 
+    /// Takes in what is known of an attempt at a matrix's cell that ended without a verdict; false where
+    /// it is there already, or a run of its directory is that began no earlier.
+    ///
+    /// # Errors
+    /// The host's: the database cannot be written to.
+    pub fn import_unjudged(&mut self, verdict: &Verdict, run: &Path) -> Result<bool> {
+        let folder = run.to_string_lossy();
+        let look = || {
+            self.connection
+                .prepare_cached("SELECT 1 FROM runs WHERE folder = ?1 AND started >= ?2")?
+                .exists([&folder, verdict.started.as_str()])
+        };
+        if look().host(doing)? {
+            return Ok(false);
+        }
+        self.put(verdict, &[], &folder, false)
+    }
+
     /// Whether a run is there already.
     fn has(&self, verdict: &Verdict) -> Result<bool> {
         let look = || {

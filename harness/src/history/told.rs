@@ -26,14 +26,27 @@ impl History {
         made: Option<Outcome>,
         tell: impl FnOnce(&[Change], &Verdict) -> Result<()>,
     ) -> Result<()> {
-        let verdict = read_verdict(run)?;
-        let key = key(&verdict);
+        self.tell_of(&read_verdict(run)?, run, made, tell)
+    }
+
+    /// The same for a verdict that is not in the run's directory, see [`History::import_unjudged`].
+    ///
+    /// # Errors
+    /// See [`History::tell`].
+    pub fn tell_of(
+        &mut self,
+        verdict: &Verdict,
+        run: &Path,
+        made: Option<Outcome>,
+        tell: impl FnOnce(&[Change], &Verdict) -> Result<()>,
+    ) -> Result<()> {
+        let key = key(verdict);
         if !self.mark(&key, true)? {
             return Ok(());
         }
         let told = match self.changes(&judged(verdict.clone(), made), run) {
             Ok(changes) if changes.is_empty() => Ok(()),
-            Ok(changes) => tell(&changes, &verdict),
+            Ok(changes) => tell(&changes, verdict),
             Err(error) => Err(error),
         };
         if told.is_err() {

@@ -131,11 +131,6 @@ impl Claim {
         &self.attempts
     }
 
-    /// An attempt's run directory.
-    pub(super) fn run_dir(&self, number: u32) -> PathBuf {
-        run_dir(&self.dir, number)
-    }
-
     /// Ends what was left open: by the run's own end, or by what had been judged by then.
     fn settle(&mut self) -> Result<()> {
         let Some(last) = self.attempts.last().filter(|last| last.ended.is_none()) else {

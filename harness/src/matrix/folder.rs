@@ -14,6 +14,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::{
     attempt::{self, Attempt, CELLS, Claim, How, Seen},
     fold::{Next, next, overall, summarize},
+    left::{Left, left},
     plan::{Plan, SCHEMA as PLAN_SCHEMA},
     summary::{self, State, Summary},
     types::{Cell, SEPARATOR},
@@ -221,11 +222,30 @@ impl Folder {
     /// Whether a cell has ended.
     pub(super) fn has_ended(&self, at: usize) -> Result<bool> {
         let seen = attempt::look(&self.cell_dir(&self.plan.cells[at].cell))?;
-        let open = seen
-            .attempts
-            .last()
-            .is_some_and(|last| last.ended.is_none());
-        Ok(!open && next(&seen.attempts, &self.plan.budget) == Next::Ended)
+        Ok(self.is_over(&seen))
+    }
+
+    fn is_over(&self, seen: &Seen) -> bool {
+        let last = seen.attempts.last();
+        let open = last.is_some_and(|last| last.ended.is_none());
+        !open && next(&seen.attempts, &self.plan.budget) == Next::Ended
+    }
+
+    /// What the attempts at a cell left, by its place in the plan; nothing while it has not ended.
+    ///
+    /// # Errors
+    /// Bad input: a record that is none.
+    pub fn left(&self, at: usize) -> Result<Vec<Left>> {
+        let cell = &self.plan.cells[at].cell;
+        let seen = attempt::look(&self.cell_dir(cell))?;
+        Ok(match seen.held || !self.is_over(&seen) {
+            true => Vec::new(),
+            false => self.left_of(cell, &seen.attempts),
+        })
+    }
+
+    pub(super) fn left_of(&self, cell: &Cell, attempts: &[Attempt]) -> Vec<Left> {
+        left(&self.cell_dir(cell), cell, attempts, &self.plan.budget)
     }
 
     /// What became of the matrix so far.

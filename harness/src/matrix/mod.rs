@@ -12,6 +12,7 @@
 //! | `folder.rs`, `attempt.rs` | a matrix's folder, and each cell's within it |
 //! | `fold.rs`, `told.rs` | a cell's attempts as one state, and what they found (pure) |
 //! | `hears.rs` | whoever hears of what came of cells |
+//! | `left.rs` | what attempts left: verdicts, or what is known of those without |
 //! | `run.rs`, `runner.rs`, `limit.rs` | cells run to their end, by the engine or a command, within their budget |
 //! | `summary.rs` | what became of a matrix: the shape of `matrix.json` |
 //! | `simulate.rs` | a summary without a run, to test and measure reports with (pure) |
@@ -26,6 +27,7 @@ mod fold;
 mod folder;
 mod forecast;
 mod hears;
+mod left;
 mod limit;
 mod look;
 mod parse;
@@ -47,7 +49,8 @@ pub use durations::Remembered;
 pub use estimate::{Durations, RUN_S, builds};
 pub use folder::Folder;
 pub use forecast::{Forecast, Foreseen, forecast};
-pub use hears::{Hears, Left, Unheard};
+pub use hears::{Hears, Unheard};
+pub use left::Left;
 pub use look::Look;
 pub use parse::load;
 pub use plan::{Known, Plan, Planned, plan};

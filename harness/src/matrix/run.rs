@@ -4,9 +4,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{
     attempt::{Attempt, Claim, Ended, How},
-    fold::{Next, next, telling},
+    fold::{Next, next},
     folder::Folder,
-    hears::{Hears, Left},
+    hears::Hears,
     limit::Limit,
     runner::Runner,
     types::Cell,
@@ -18,7 +18,6 @@ use crate::{
     event::{Event, Watcher},
     exit,
     judge::verdict::{Outcome, Verdict},
-    report,
 };
 
 /// What one command does in a matrix's folder.
@@ -123,20 +122,8 @@ impl Work<'_> {
 
     /// Says what came of a cell.
     fn leave(&self, cell: &Cell, claim: &Claim, hears: &mut dyn Hears) {
-        let telling = telling(claim.attempts(), &self.folder.plan().budget);
-        let telling = telling.map(|number| claim.run_dir(number));
-        let attempts = claim.attempts().iter().map(|one| Left {
-            dir: claim.run_dir(one.number),
-            made: match one.ended.as_ref().map(|ended| ended.how) {
-                Some(How::Outcome(outcome)) => Some(outcome),
-                Some(How::CutOff) | None => None,
-            },
-        });
-        let attempts: Vec<Left> = attempts
-            .filter(|one| report::has_verdict(&one.dir))
-            .collect();
-        let telling = telling.filter(|run| attempts.iter().any(|one| one.dir == *run));
-        hears.left(cell, &attempts, telling.as_deref());
+        let left = self.folder.left_of(cell, claim.attempts());
+        hears.left(cell, &left);
     }
 
     /// Attempts of one cell until it has ended.
@@ -266,7 +253,7 @@ mod tests {
     use crate::{
         event::Unwatched,
         matrix::{hears::Unheard, plan::tests::of, summary::State},
-        report::fixtures::sample,
+        report::{self, fixtures::sample},
     };
 
     const TEXT: &str = "\

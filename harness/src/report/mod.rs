@@ -51,6 +51,7 @@ pub use format::{
 };
 pub(crate) use inside::Folder;
 pub use mail::Identity;
+pub(crate) use store::VERDICT;
 pub use store::{has_verdict, read_matrix, read_verdict, write};
 pub(crate) use words::figure;
 pub use words::outcome_word;

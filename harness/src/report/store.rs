@@ -26,7 +26,7 @@ use crate::{
     plugin::Coverage,
 };
 
-const VERDICT: &str = "verdict.json";
+pub(crate) const VERDICT: &str = "verdict.json";
 const REPORT: &str = "report.md";
 const PAGE: &str = "report.html";
 /// No verdict is longer.

@@ -1,11 +1,7 @@
 //! What `run` and `matrix run` do with a run that has ended: it goes into the history, and a command of
 //! the user's hears where outcomes changed.
 
-use std::{
-    env,
-    ffi::OsString,
-    path::{Path, PathBuf},
-};
+use std::{env, ffi::OsString, path::PathBuf};
 
 use anyhow::Result;
 use clap::Args;
@@ -13,7 +9,8 @@ use harness::{
     Error,
     event::{Event, Watcher},
     history::{self, Change, History, Message},
-    judge::verdict::{Outcome, Verdict},
+    judge::verdict::Verdict,
+    matrix::Left,
 };
 
 /// Whether runs are recorded, and who hears of them.
@@ -58,34 +55,67 @@ impl Recording {
 }
 
 impl Recorder {
-    /// Takes a run in. `made` is what a matrix makes of it, where it is an attempt at a cell.
-    pub(crate) fn record(&self, run: &Path, made: Option<Outcome>, watcher: &dyn Watcher) {
+    /// Takes an attempt at a matrix's cell in, and tells of what changed by it if it tells.
+    pub(crate) fn attempt(&self, left: &Left, watcher: &dyn Watcher) {
+        self.record(left, watcher);
+        // What a cell comes to is told of, and no attempt at it that is made again.
+        if left.tells {
+            self.tell(left, watcher);
+        }
+    }
+
+    /// Takes a run in.
+    pub(crate) fn record(
+        &self,
+        Left {
+            dir,
+            unjudged,
+            made,
+            ..
+        }: &Left,
+        watcher: &dyn Watcher,
+    ) {
         let Some(file) = &self.file else {
             return;
         };
-        let recorded = History::at(file).and_then(|mut history| history.import_attempt(run, made));
+        let recorded = History::at(file).and_then(|mut history| match unjudged {
+            Some(verdict) => history.import_unjudged(verdict, dir),
+            None => history.import_attempt(dir, *made),
+        });
         if let Err(error) = recorded {
-            let what = format!("{} is not recorded", run.display());
+            let what = format!("{} is not recorded", dir.display());
             warn(watcher, &what, &error);
         }
     }
 
     /// Tells of what changed by a recorded run, if anything did and nobody has been told of it.
-    pub(crate) fn tell(&self, run: &Path, made: Option<Outcome>, watcher: &dyn Watcher) {
+    pub(crate) fn tell(
+        &self,
+        Left {
+            dir,
+            unjudged,
+            made,
+            ..
+        }: &Left,
+        watcher: &dyn Watcher,
+    ) {
         let (Some(file), Some(command)) = (&self.file, &self.notify) else {
             return;
         };
         let hook = |changes: &[Change], verdict: &Verdict| {
             let message = Message {
                 changes,
-                dir: &run.canonicalize().unwrap_or_else(|_| run.to_owned()),
+                dir: &dir.canonicalize().unwrap_or_else(|_| dir.clone()),
                 verdict,
             };
             history::notify(command, &message, |line| {
                 watcher.event(&Event::Note(line.to_owned()));
             })
         };
-        let told = History::at(file).and_then(|mut history| history.tell(run, made, hook));
+        let told = History::at(file).and_then(|mut history| match unjudged {
+            Some(verdict) => history.tell_of(verdict, dir, *made, hook),
+            None => history.tell(dir, *made, hook),
+        });
         if let Err(error) = told {
             warn(watcher, "the changed outcome was not told of", &error);
         }
@@ -93,7 +123,7 @@ impl Recorder {
 }
 
 /// Says why something was left undone, and how that is mended.
-pub(super) fn warn(watcher: &dyn Watcher, what: &str, error: &Error) {
+fn warn(watcher: &dyn Watcher, what: &str, error: &Error) {
     let mend = error.mending().map(|mend| format!("; mend: {mend}"));
     let text = format!("{what}: {}{}", error.chain(), mend.unwrap_or_default());
     watcher.event(&Event::Warning(text));

@@ -11,6 +11,7 @@ use harness::{
     engine,
     engine::{AccelChoice, Kernel, Overlay, Request, Stalls, VariantSpec, Variants, Workload},
     exit,
+    matrix::Left,
     plugin::Spec,
     report::{self, Format},
     scenario::Profile,
@@ -254,7 +255,8 @@ fn compared(options: &Options) -> Result<u8> {
     let done = engine::run(&request, &cache, &cancel, &progress, &mut ui::choose);
     progress.finish();
     let done = done?;
-    recorder.record(&done.dir, None, &progress);
+    let left = Left::alone(&done.dir);
+    recorder.record(&left, &progress);
     if options.json {
         ui::out(&serde_json::to_string(&done.verdict)?);
     } else {
@@ -263,7 +265,7 @@ fn compared(options: &Options) -> Result<u8> {
         };
         ui::out(report::render(format, &done.verdict, &done.dir)?.trim_end());
     }
-    recorder.tell(&done.dir, None, &progress);
+    recorder.tell(&left, &progress);
     Ok(exit::of_outcome(done.verdict.outcome))
 }
 

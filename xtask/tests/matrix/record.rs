@@ -53,7 +53,7 @@ fn each_run_is_recorded_once() {
     let bench = Bench::new(MATRIX, "0");
     bench.ends("locked+ida-hashtable+plain+race+quick", &["none", "pass"]);
     bench.run(&["--only", "race"]);
-    // What left no verdict has nothing to record.
+    // What left no verdict has shown nothing.
     assert_eq!((bench.begun(), recorded(&bench)), (7, 6));
     bench.run(&[]);
     assert_eq!(recorded(&bench), 12);
@@ -66,6 +66,43 @@ fn each_run_is_recorded_once() {
     fs::remove_file(bench.history()).unwrap();
     bench.run(&[]);
     assert_eq!(recorded(&bench), 12);
+}
+
+/// What a cell comes to that leaves no verdict is in the history, too.
+#[test]
+fn a_cell_without_a_verdict_is_recorded_and_told_of() {
+    let bench = Bench::new(TWO, "0");
+    night(&bench, "first", &[]);
+    bench.ends(KASAN, &["none", "none"]);
+    let (code, text, told) = night(&bench, "second", &[]);
+    assert_eq!((code, told.len()), (4, 1), "{text} {told:?}");
+    let change = &told[0]["changes"][0];
+    let outcomes = |change: &Value| (change["before"].clone(), change["after"].clone());
+    assert_eq!(outcomes(change), ("pass".into(), "infrastructure".into()));
+    let verdict = &told[0]["verdict"];
+    let reason = verdict["comparisons"][0]["reasons"][0].as_str().unwrap();
+    assert!(reason.contains("left no verdict"), "{verdict}");
+    assert_eq!(verdict["patch"]["sha256"].as_str().unwrap().len(), 64);
+    // Known by now, whoever looks.
+    let (_, _, told) = night(&bench, "second", &[]);
+    assert_eq!(told, [] as [Value; 0]);
+    let mark = bench.path("heard");
+    let hook = format!("cat >>'{}'", mark.display());
+    bench.report("second", 4, &["--notify", &hook]);
+    assert!(!mark.exists());
+    // The next night is compared with it; one that nobody recorded is by its report.
+    bench.ends(KASAN, &["none", "none"]);
+    let mut third = bench.running_in("third", &["--no-history"]);
+    assert_eq!(third.output().unwrap().status.code(), Some(4));
+    bench.report("third", 4, &["--notify", &hook]);
+    assert!(!mark.exists(), "as the night before");
+    let (_, _, told) = night(&bench, "fourth", &[]);
+    assert_eq!(
+        outcomes(&told[0]["changes"][0]),
+        ("infrastructure".into(), "pass".into())
+    );
+    let before = told[0]["changes"][0]["before_run"].as_str().unwrap();
+    assert!(before.contains("/third/"), "{before}");
 }
 
 /// As on a cluster, whose tasks record nothing.

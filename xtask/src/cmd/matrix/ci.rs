@@ -10,7 +10,7 @@ use harness::{
 };
 
 use super::select;
-use crate::ui;
+use crate::{host, ui};
 
 /// A job definition for a CI of your own: one job a shard, and one that reports on all.
 #[derive(Debug, Args)]
@@ -38,7 +38,7 @@ enum SystemName {
 }
 
 pub(super) fn run(options: Options) -> Result<u8> {
-    let (_, plan) = select::load(&options.file)?;
+    let (_, plan) = select::load(&options.file, &host::cancel_on_signals()?)?;
     let system = match options.format {
         SystemName::Github => System::Github,
         SystemName::Gitlab => System::Gitlab,

@@ -87,7 +87,7 @@ pub(super) struct Task {
 pub(super) fn submit(options: Submit) -> Result<u8> {
     let cancel = host::cancel_on_signals()?;
     let Engine::Slurm = options.engine;
-    let (matrix, plan) = select::load(&options.file)?;
+    let (matrix, plan) = select::load(&options.file, &cancel)?;
     let all = Which {
         shard: None,
         only: Vec::new(),

@@ -14,7 +14,7 @@ use super::{
     before::before,
     select::{self, Which},
 };
-use crate::ui;
+use crate::{host, ui};
 
 /// What would run, and how long it takes, by what past runs in the history took.
 ///
@@ -49,7 +49,7 @@ pub(super) struct Options {
 }
 
 pub(super) fn run(options: Options) -> Result<u8> {
-    let (_, plan) = select::load(&options.file)?;
+    let (_, plan) = select::load(&options.file, &host::cancel_on_signals()?)?;
     let wanted = options.which.of(&plan)?;
     let before = before()?;
     if options.durations {

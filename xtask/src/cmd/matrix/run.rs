@@ -69,7 +69,7 @@ pub(super) struct Options {
 pub(super) fn run(options: Options) -> Result<u8> {
     let cancel = host::cancel_on_signals()?;
     let recorder = options.record.recorder()?;
-    let (_, plan) = select::load(&options.file)?;
+    let (_, plan) = select::load(&options.file, &cancel)?;
     let wanted = options.which.of(&plan)?;
     let root = select::root();
     let folder = match (&options.out, options.again) {
@@ -125,16 +125,11 @@ impl Hears for Remembering<'_> {
         self.before.add(cell, seconds)
     }
 
-    fn left(&mut self, _: &Cell, attempts: &[Left], telling: Option<&Path>) {
-        let Some(recorder) = self.recorder else {
-            return;
-        };
-        for Left { dir, made } in attempts {
-            recorder.record(dir, *made, self.watcher);
-            // What a cell comes to is told of, and no attempt at it that is made again.
-            if telling == Some(dir) {
-                recorder.tell(dir, *made, self.watcher);
-            }
+    fn left(&mut self, _: &Cell, attempts: &[Left]) {
+        if let Some(recorder) = self.recorder {
+            attempts
+                .iter()
+                .for_each(|left| recorder.attempt(left, self.watcher));
         }
     }
 }

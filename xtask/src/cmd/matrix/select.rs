@@ -15,7 +15,7 @@ use harness::{
     source::Ways,
 };
 
-use crate::ui;
+use crate::{host, ui};
 
 /// Which cells.
 #[derive(Debug, Args)]
@@ -32,12 +32,12 @@ pub(super) struct Which {
 }
 
 /// Reads a matrix file and every file that its cells need.
-pub(super) fn load(file: &Path) -> Result<(Matrix, Plan)> {
+pub(super) fn load(file: &Path, cancel: &Cancel) -> Result<(Matrix, Plan)> {
     let matrix = matrix::load(file)?;
-    let (cache, cancel) = (Cache::open()?, Cancel::new());
+    let cache = Cache::open()?;
     let mut look = Look::new(Ways {
         cache: &cache,
-        cancel: &cancel,
+        cancel,
         watcher: &Unwatched,
     });
     let plan = matrix::plan(&matrix, &mut |cell: &Cell| look.at(cell, &mut ui::choose))?;
@@ -97,7 +97,7 @@ pub(super) fn folder(named: &Path, out: Option<&PathBuf>) -> Result<Folder> {
     if named.is_dir() {
         return Ok(Folder::open(named)?);
     }
-    let (_, plan) = load(named)?;
+    let (_, plan) = load(named, &host::cancel_on_signals()?)?;
     let folder = match out {
         Some(out) => Folder::open(out)?,
         None => Folder::newest(&plan.name, &root())?,

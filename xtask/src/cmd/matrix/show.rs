@@ -1,16 +1,12 @@
 //! `matrix status` and `matrix report`: how far it is, and what became of it.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::{Args, ValueEnum};
 use harness::{
-    error::Context,
     exit,
-    matrix::{self, Folder, Stopped, Summary, summary::State},
+    matrix::{self, Folder, Stopped},
     report::{self, Format},
 };
 
@@ -97,7 +93,7 @@ pub(super) fn report(options: Report) -> Result<u8> {
     let folder = select::folder(&options.named, options.out.as_ref())?;
     let summary = folder.summary()?;
     folder.keep(&summary)?;
-    remember(&folder, &summary, &recorder);
+    remember(&folder, &recorder)?;
     let format = match options.format {
         _ if options.json => Format::Json,
         FormatName::Term => Format::Term {
@@ -114,36 +110,13 @@ pub(super) fn report(options: Report) -> Result<u8> {
 
 /// Records what the history lacks of the cells that have ended, and tells of what changed by the attempts
 /// that count, where nobody has been told yet. What of it fails is a warning.
-fn remember(folder: &Folder, summary: &Summary, recorder: &Recorder) {
+fn remember(folder: &Folder, recorder: &Recorder) -> harness::Result<()> {
     let progress = ui::Progress::new();
-    let ended = summary.cells.iter();
-    let ended = ended.filter(|cell| cell.state == State::Done);
-    for (cell, name) in ended.flat_map(|cell| cell.runs().map(move |name| (cell, name))) {
-        let run = folder.dir().join(&name);
-        match readable(&run) {
-            Ok(true) => {}
-            Ok(false) => continue,
-            Err(error) => {
-                let what = format!("{name} is not recorded");
-                record::warn(&progress, &what, &error);
-                continue;
-            }
-        }
-        let counts = cell.run.as_ref() == Some(&name);
-        let made = cell.outcome.filter(|_| counts);
-        recorder.record(&run, made, &progress);
-        if counts {
-            recorder.tell(&run, made, &progress);
+    for at in 0..folder.plan().cells.len() {
+        for left in folder.left(at)? {
+            recorder.attempt(&left, &progress);
         }
     }
     progress.finish();
-}
-
-/// Whether a run directory has a verdict.
-fn readable(run: &Path) -> harness::Result<bool> {
-    match fs::read_dir(run) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error).input(|| format!("failed to read {}", run.display())),
-        Ok(_) => Ok(report::has_verdict(run)),
-    }
+    Ok(())
 }
