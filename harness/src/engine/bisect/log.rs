@@ -16,6 +16,9 @@ fn called(tried: &Tried, confidence: f64) -> Option<&'static str> {
 }
 
 /// The log; `subject` is a commit's, `culprit` the one that was found.
+///
+/// git knows one bad commit, the last that it was told of: bad ones are told from the youngest to the
+/// oldest, and the culprit after all of them, also where it was found without a trial of its own.
 pub(super) fn log(
     range: &Range,
     between: &Between,
@@ -47,15 +50,28 @@ pub(super) fn log(
     let bad = range.commits.last().map_or("", String::as_str);
     line("bad", bad, "");
     line("good", &range.good, "");
-    for tried in trials {
-        if tried.commit == bad || tried.commit == range.good {
-            continue;
+    let note = |tried: &Tried| format!(" ({} of {})", tried.hits, tried.trials);
+    let ends = [bad, range.good.as_str()];
+    let inner = trials
+        .iter()
+        .filter(|tried| !ends.contains(&tried.commit.as_str()));
+    let (own, others): (Vec<&Tried>, Vec<&Tried>) =
+        inner.partition(|tried| culprit == Some(tried.commit.as_str()));
+    let mut younger = Vec::new();
+    for tried in others {
+        match called(tried, confidence) {
+            Some("bad") => younger.push(tried),
+            word => line(word.unwrap_or("not sure yet"), &tried.commit, &note(tried)),
         }
-        let note = format!(" ({} of {})", tried.hits, tried.trials);
-        let word = called(tried, confidence).unwrap_or("not sure yet");
-        line(word, &tried.commit, &note);
+    }
+    for tried in younger.into_iter().rev() {
+        line("bad", &tried.commit, &note(tried));
     }
     if let Some(culprit) = culprit {
+        if culprit != bad {
+            let note = own.first().map_or(String::new(), |tried| note(tried));
+            line("bad", culprit, &note);
+        }
         line("first bad commit", culprit, "");
     }
     out
@@ -94,12 +110,17 @@ mod tests {
             tried("c", 0, 1.0, true),
             tried("d", 3, 1.0, false),
         ];
-        let text = log(&range, &between, &trials, 0.99, Some("c"), &|_| "S".into());
+        let text = log(&range, &between, &trials, 0.99, None, &|_| "S".into());
         let expected = "git bisect start '--first-parent' '--' 'fs/it'\\''s'\n\
             # bad: [d] S\ngit bisect bad d\n# good: [g] S\ngit bisect good g\n\
             # good: [a] S (0 of 9)\ngit bisect good a\n# not sure yet: [b] S (0 of 9)\n\
-            # skip: [c] S (0 of 9)\ngit bisect skip c\n# first bad commit: [c] S\n";
+            # skip: [c] S (0 of 9)\ngit bisect skip c\n";
         assert_eq!(text, expected);
+        // What is known of the culprit is known without its trials.
+        let text = log(&range, &between, &trials, 0.99, Some("c"), &|_| "S".into());
+        let end = "git bisect good a\n# not sure yet: [b] S (0 of 9)\n\
+            # bad: [c] S (0 of 9)\ngit bisect bad c\n# first bad commit: [c] S\n";
+        assert!(text.ends_with(end), "{text}");
     }
 
     #[test]
@@ -114,7 +135,7 @@ mod tests {
             git.run_ok(&Cancel::new()).unwrap().text()
         };
         git(&["init", "--quiet"]);
-        let commits: Vec<String> = (0..6)
+        let commits: Vec<String> = (0..9)
             .map(|n| {
                 let message = format!("n{n}");
                 git(&["commit", "--quiet", "--allow-empty", "-m", &message]);
@@ -124,7 +145,9 @@ mod tests {
         let range = Range {
             good: commits[0].clone(),
             commits: commits[1..].to_vec(),
-            parents: vec![vec![], vec![0], vec![1], vec![2], vec![3]],
+            parents: (0..8_usize)
+                .map(|at| at.checked_sub(1).into_iter().collect())
+                .collect(),
             stand_in: false,
         };
         let tried = |at: usize, has_it, skipped| Tried {
@@ -136,9 +159,12 @@ mod tests {
             has_it,
         };
         let trials = [
+            tried(1, 0.0, false),
             tried(2, 0.0, false),
             tried(3, 1.0, false),
             tried(4, 1.0, true),
+            tried(5, 1.0, false),
+            tried(7, 1.0, false),
         ];
         let culprit = Some(commits[3].as_str());
         let nasty = |_: &str| "a 'subject'; $(touch x)".to_owned();
@@ -150,6 +176,7 @@ mod tests {
             said.contains(&format!("{} is the first bad commit", commits[3])),
             "{said}"
         );
+        assert_eq!(git(&["rev-parse", "refs/bisect/bad"]), commits[3]);
         assert!(!dir.path().join("x").exists());
     }
 }
