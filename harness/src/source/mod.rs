@@ -8,6 +8,7 @@
 //! | `git.rs` | a git checkout, exported without using its configuration |
 //! | `since.rs` | what leads from a revision to what is checked out |
 //! | `range.rs` | the commits between two revisions, and their trees |
+//! | `unlisted.rs` | what a path limit left out right before a commit |
 //! | `folder.rs` | an unpacked tree or tarball |
 //! | `identity.rs` | what a source is known by elsewhere, and how that very one is had again |
 //! | `products.rs` | what a build left behind in it |
@@ -23,6 +24,7 @@ mod lock;
 mod products;
 mod range;
 mod since;
+mod unlisted;
 
 use std::path::{Path, PathBuf};
 
@@ -39,6 +41,7 @@ pub use kernel::missing_symbols;
 pub use lock::Lock;
 pub use range::{About, Between, CommitTree, Commits, Range};
 pub use since::Since;
+pub use unlisted::Parent;
 
 /// Which source is wanted.
 #[derive(Debug, Clone)]

@@ -18,6 +18,7 @@ use crate::{
     cancel::Cancel,
     error::Context,
     hash::hex_sha256,
+    host::Cmd,
     patch,
 };
 
@@ -30,8 +31,8 @@ const HEADER: usize = 20;
 
 /// A git tree whose commits are wanted. The tree is never written to, and nothing in it is run.
 pub struct Commits<'a> {
-    shadow: Shadow<'a>,
-    ways: Ways<'a>,
+    pub(super) shadow: Shadow<'a>,
+    pub(super) ways: Ways<'a>,
     tree: PathBuf,
 }
 
@@ -57,8 +58,9 @@ pub struct Range {
     pub commits: Vec<String>,
     /// Each one's parents, as positions in `commits`.
     pub parents: Vec<Vec<usize>>,
-    /// The bad commit touches none of the paths asked for: it stands for all that lies outside them.
-    pub stand_in: bool,
+    /// Those that touch none of the paths asked for: each stands for all that lies unlisted between
+    /// it and its parents here.
+    pub stand_ins: BTreeSet<String>,
 }
 
 /// What a commit says of itself. It comes from others: each sink has its way of escaping it.
@@ -109,34 +111,13 @@ impl<'a> Commits<'a> {
         let good = self.shadow.resolve(&between.good)?;
         let bad = self.shadow.resolve(&between.bad)?;
         self.check_order(between, &good, &bad)?;
-        let list = self
-            .shadow
-            .git()
-            .args(["rev-list", "--topo-order", "--reverse"]);
-        let list = match between.first_parent {
-            true => list.arg("--first-parent"),
-            false => list,
-        };
         let mut lines = Vec::new();
-        let output = list
-            .args([
-                "--parents",
-                "--end-of-options",
-                &bad,
-                &format!("^{good}"),
-                "--",
-            ])
-            .args(
-                between
-                    .paths
-                    .iter()
-                    .map(|path| format!(":(top,literal){path}")),
-            )
-            .lines(self.ways.cancel, |line| {
-                if lines.len() <= MOST {
-                    lines.push(line.to_owned());
-                }
-            })?;
+        let list = self.list(between, &good, &bad, "--reverse");
+        let output = list.lines(self.ways.cancel, |line| {
+            if lines.len() <= MOST {
+                lines.push(line.to_owned());
+            }
+        })?;
         if !output.success() {
             return Err(self.shadow.git().arg("rev-list").failed(&output));
         }
@@ -145,6 +126,20 @@ impl<'a> Commits<'a> {
             return Err(error.mend("give a later good commit, or a --path"));
         }
         range(good, &bad, &lines, between)
+    }
+
+    /// git's list of what lies between two commits and touches the paths asked for, with the parents
+    /// that each has in that list.
+    pub(super) fn list(&self, between: &Between, good: &str, to: &str, how: &str) -> Cmd {
+        let list = self.shadow.git().args(["rev-list", "--topo-order", how]);
+        let list = match between.first_parent {
+            true => list.arg("--first-parent"),
+            false => list,
+        };
+        let not_good = format!("^{good}");
+        let list = list.args(["--parents", "--end-of-options", to, &not_good, "--"]);
+        let paths = between.paths.iter();
+        list.args(paths.map(|path| format!(":(top,literal){path}")))
     }
 
     fn check_order(&self, between: &Between, good: &str, bad: &str) -> Result<()> {
@@ -360,22 +355,23 @@ fn range(good: String, bad: &str, lines: &[String], between: &Between) -> Result
     }
     // With a path the last that touches it has all that the bad one has of it; but the bad one is
     // what was said to be bad.
-    let stand_in = commits.last().is_some_and(|last| last != bad);
-    if stand_in {
+    let mut stand_ins = BTreeSet::new();
+    if commits.last().is_some_and(|last| last != bad) {
         let tips = tips(&parents);
         commits.push(bad.to_owned());
         parents.push(tips);
+        stand_ins.insert(bad.to_owned());
     }
     Ok(Range {
         good,
         commits,
         parents,
-        stand_in,
+        stand_ins,
     })
 }
 
 /// A SHA-1 or a SHA-256 in hex.
-fn is_id(word: &str) -> bool {
+pub(super) fn is_id(word: &str) -> bool {
     matches!(word.len(), 40 | 64) && word.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
@@ -390,7 +386,7 @@ fn tips(parents: &[Vec<usize>]) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cache::Cache, event::Unwatched, host::Cmd};
+    use crate::{cache::Cache, event::Unwatched, source::Parent};
 
     fn git(tree: &Path, args: &[&str]) -> String {
         let git =
@@ -488,7 +484,23 @@ mod tests {
         let side = commits.between(&between).unwrap();
         // The bad one stands for all that is not listed.
         assert_eq!(side.commits, [&ids[1], &ids[4]].map(Clone::clone));
-        assert!(side.stand_in && !all.stand_in && !first.stand_in);
+        assert_eq!(side.stand_ins, [ids[4].clone()].into());
+        assert!(all.stand_ins.is_empty() && first.stand_ins.is_empty());
+
+        // What the path left out right before a commit.
+        between.paths = vec!["fs/a.c".into()];
+        let mut range = commits.between(&between).unwrap();
+        assert_eq!(range.commits, [&ids[2], &ids[4]].map(Clone::clone));
+        let first = commits.real_parents(&range, &ids[2], &between).unwrap();
+        assert!(first.is_empty() && !range.put_parents(&ids[2], &first));
+        let last = commits.real_parents(&range, &ids[4], &between).unwrap();
+        let merge = Parent {
+            commit: ids[3].clone(),
+            leads_to: Some(ids[2].clone()),
+        };
+        assert_eq!(last, [merge]);
+        assert!(range.put_parents(&ids[4], &last) && range.stands_in(1));
+        assert_eq!(range.parents, [vec![], vec![0], vec![1]]);
 
         let about = commits.about(&ids[4]).unwrap();
         assert_eq!(about.subject, "last \u{1b}[31m");

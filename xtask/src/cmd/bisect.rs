@@ -49,7 +49,8 @@ pub(crate) struct Options {
     #[arg(long, value_name = "REV", help_heading = "Which commits")]
     bad: String,
 
-    /// Only commits that touch this file or folder; may be given several times.
+    /// Only commits that touch this file or folder; may be given several times. Before one of them is
+    /// named, the commit right before it is tried too: what brought it may be one that touches none.
     #[arg(long, value_name = "P", help_heading = "Which commits")]
     path: Vec<String>,
 

@@ -13,6 +13,7 @@ use crate::{
     bisect::{Answer, Point, Unconfirmed},
     error::Context,
     report::escape::terminal_line,
+    source::Range,
 };
 
 /// Candidates that are named.
@@ -44,15 +45,12 @@ impl Run<'_> {
                 let reason = "it was interrupted; the same command goes on";
                 found.reasons.push(reason.into());
             }
-            Some(Answer::Culprit { commit, confidence })
-                if self.range.stand_in && commit + 1 == self.range.commits.len() =>
-            {
+            Some(Answer::Culprit { commit, confidence }) if self.range.stands_in(commit) => {
                 found.outcome = Ended::Ambiguous;
                 found.confidence = confidence;
-                found.reasons.push(format!(
-                    "no commit that touches {} brought it: look outside, without --path",
-                    terminal_line(&self.asked.between.paths.join(", "))
-                ));
+                let outside = outside(&self.range, commit, &self.asked.between.paths);
+                let reason = format!("it is {outside}: look there, without --path");
+                found.reasons.push(reason);
             }
             Some(Answer::Culprit { commit, confidence }) => {
                 found.outcome = Ended::Found;
@@ -70,7 +68,14 @@ impl Run<'_> {
                     "it is one of {} commits that no trial tells apart: some cannot be tried",
                     commits.len()
                 ));
-                for commit in commits.iter().take(NAMED) {
+                let (outside_ones, listed): (Vec<usize>, Vec<usize>) = commits
+                    .iter()
+                    .partition(|commit| self.range.stands_in(**commit));
+                for commit in outside_ones {
+                    let outside = outside(&self.range, commit, &self.asked.between.paths);
+                    found.reasons.push(format!("or it is {outside}"));
+                }
+                for commit in listed.iter().take(NAMED) {
                     found
                         .candidates
                         .push(self.about(&self.range.commits[*commit])?);
@@ -192,5 +197,41 @@ impl Run<'_> {
             found.culprit.as_ref().map(|one| one.commit.as_str()),
             &subject,
         )
+    }
+}
+
+/// What a commit stands for that touches none of the paths.
+fn outside(range: &Range, at: usize, paths: &[String]) -> String {
+    let parents = range.parents[at].iter();
+    let older: Vec<String> = parents
+        .map(|parent| format!("{:.12}", range.commits[*parent]))
+        .collect();
+    let older = match older.is_empty() {
+        true => format!("{:.12}", range.good),
+        false => older.join(" and "),
+    };
+    format!(
+        "a commit that does not touch {}, after {older} and up to {:.12}",
+        terminal_line(&paths.join(", ")),
+        range.commits[at]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lies_outside_is_named_by_its_ends() {
+        let range = Range {
+            good: "good".into(),
+            commits: ["x", "a", "b", "y"].map(str::to_owned).into(),
+            parents: vec![vec![], vec![0], vec![0], vec![1, 2]],
+            stand_ins: ["x".to_owned(), "y".to_owned()].into(),
+        };
+        let told = |at| outside(&range, at, &["fs/fuse".into(), "mm".into()]);
+        let touches = "a commit that does not touch fs/fuse, mm, after";
+        assert_eq!(told(0), format!("{touches} good and up to x"));
+        assert_eq!(told(3), format!("{touches} a and b and up to y"));
     }
 }

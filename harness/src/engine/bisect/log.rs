@@ -88,7 +88,7 @@ mod tests {
             good: "g".into(),
             commits: ["a", "b", "c", "d"].map(str::to_owned).into(),
             parents: vec![vec![], vec![0], vec![1], vec![2]],
-            stand_in: false,
+            stand_ins: [].into(),
         };
         let between = Between {
             paths: vec!["fs/it's".into()],
@@ -148,7 +148,7 @@ mod tests {
             parents: (0..8_usize)
                 .map(|at| at.checked_sub(1).into_iter().collect())
                 .collect(),
-            stand_in: false,
+            stand_ins: [].into(),
         };
         let tried = |at: usize, has_it, skipped| Tried {
             commit: commits[at].clone(),

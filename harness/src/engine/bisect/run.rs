@@ -80,9 +80,9 @@ pub fn bisect(
     let boots = dir.join(BOOTS);
     let kernels = Kernels::new(&commits, &boots, good, stack, requires, earlier, ways)?;
     let trials = Trials::new(asked, &subject.scenario, &dir, ways)?;
-    let positions = range.commits.iter().cloned().zip(0..).collect();
     let mut run = Run {
         search: Search::new(History::new(&range.parents), asked.aim),
+        positions: positions(&range),
         costs: Spent::default(),
         why: BTreeMap::new(),
         scouted: None,
@@ -92,7 +92,6 @@ pub fn bisect(
         ways,
         commits: &commits,
         range,
-        positions,
         journal,
         kernels,
         trials,
@@ -241,7 +240,11 @@ impl Run<'_> {
         loop {
             self.ways.cancel.check()?;
             match self.search.next(self.costs.costs()) {
-                Next::Done(answer) => return Ok(answer),
+                Next::Done(answer) => {
+                    if !self.looks_outside(&answer)? {
+                        return Ok(answer);
+                    }
+                }
                 Next::Try(point) => {
                     let commit = self.id(point);
                     let quiet = self.once(&commit)?;
@@ -252,6 +255,35 @@ impl Run<'_> {
                 }
             }
         }
+    }
+
+    /// With a path the commit before a culprit is one that was not listed, and what lies in between
+    /// may be what brought it: it is in question from now on, and the trials so far say what they can.
+    fn looks_outside(&mut self, answer: &Answer) -> Result<bool> {
+        let between = &self.asked.between;
+        let commit = match answer {
+            Answer::Culprit { commit, .. }
+                if !between.paths.is_empty() && !self.range.stands_in(*commit) =>
+            {
+                self.range.commits[*commit].clone()
+            }
+            Answer::Culprit { .. } | Answer::Among { .. } | Answer::Unconfirmed(_) => {
+                return Ok(false);
+            }
+        };
+        let real = self.commits.real_parents(&self.range, &commit, between)?;
+        if !self.range.put_parents(&commit, &real) {
+            return Ok(false);
+        }
+        self.say(format!(
+            "{commit:.12} seems to bring it; what --path left out before it is looked at"
+        ));
+        self.positions = positions(&self.range);
+        self.search = Search::new(History::new(&self.range.parents), self.asked.aim);
+        (self.costs, self.scouts) = (Spent::default(), 0);
+        let lines = self.journal.lines().to_vec();
+        lines.iter().for_each(|line| self.learn(line));
+        Ok(true)
     }
 
     /// One more trial of a commit, or why there is none. Gives how many trials there were in vain
@@ -441,6 +473,10 @@ impl Run<'_> {
         let vain = !hit && self.scouts >= self.search.patience();
         Ok(vain.then_some(self.scouts))
     }
+}
+
+fn positions(range: &Range) -> BTreeMap<String, usize> {
+    range.commits.iter().cloned().zip(0..).collect()
 }
 
 fn first_line(text: &str) -> String {
