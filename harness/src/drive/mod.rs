@@ -28,5 +28,5 @@ pub use conclude::{Cause, Exit, Shown, conclude};
 pub use limits::Limits;
 pub use lines::{Line, Lines};
 pub use pump::{Event, Go, Observer, drive};
-pub use snapshot::take;
+pub use snapshot::{Taken, take};
 pub use watchdog::Stop;

@@ -26,13 +26,26 @@ use crate::{
 
 const CHUNK: usize = 64 << 10;
 const TICK: Duration = Duration::from_millis(50);
+/// How long the rest of a console may take to come.
+const REST: Duration = Duration::from_secs(5);
+/// So much of the console is handed back; a boot's messages are a tenth of that.
+const MOST_CONSOLE: usize = 4 << 20;
+
+/// A machine that is kept, and what it printed until then.
+#[derive(Debug)]
+pub struct Taken {
+    /// The machine.
+    pub snapshot: Snapshot,
+    /// Its console: what is restored from it has shown all that already.
+    pub console: Vec<u8>,
+}
 
 /// Boots a cell's machine without its plan, and keeps it in a file once its agent has said hello.
 /// Disks are not part of it: the machine must have none.
 ///
 /// # Errors
 /// It does not boot, or QEMU cannot save it.
-pub fn take(context: &CellContext<'_>, to: &Path) -> Result<Snapshot> {
+pub fn take(context: &CellContext<'_>, to: &Path) -> Result<Taken> {
     let plain = settings(context);
     if !plain.disks.is_empty() {
         return Err(Error::infrastructure("a machine with disks cannot be kept"));
@@ -49,26 +62,47 @@ pub fn take(context: &CellContext<'_>, to: &Path) -> Result<Snapshot> {
         .enable_all()
         .build()
         .host(|| "failed to set up the event loop".into())?;
+    let mut console = Vec::new();
     let hello = runtime.block_on(async {
         let mut machine = Machine::start(&line)?;
         let limit = Duration::from_secs_f64(context.limits.boot_s);
-        let hello = hello(&mut machine, limit, context.cancel).await?;
+        let hello = hello(&mut machine, &mut console, limit, context.cancel).await?;
         let (folder, file) = (sockets.path().to_owned(), to.to_owned());
         let cancel = context.cancel.clone();
         let saved = tokio::task::spawn_blocking(move || snapshot::save(&folder, &file, &cancel));
         saved.await.host(|| "failed to take a snapshot".into())??;
         machine.process.kill();
         machine.process.wait().await?;
+        // What it had printed by its hello need not have been read by then.
+        let mut chunk = vec![0; CHUNK];
+        let rest = async {
+            while let Ok(read @ 1..) = machine.console.read(&mut chunk).await {
+                keep(&mut console, &chunk[..read]);
+            }
+        };
+        // Its end comes at once, but for whoever else might hold the socket.
+        let _ = tokio::time::timeout(REST, rest).await;
         Ok::<_, Error>(hello)
     })?;
-    Ok(Snapshot {
+    let snapshot = Snapshot {
         file: to.to_owned(),
         hello,
-    })
+    };
+    Ok(Taken { snapshot, console })
+}
+
+fn keep(console: &mut Vec<u8>, read: &[u8]) {
+    let room = MOST_CONSOLE.saturating_sub(console.len());
+    console.extend_from_slice(&read[..read.len().min(room)]);
 }
 
 /// Waits for the agent's hello.
-async fn hello(machine: &mut Machine, limit: Duration, cancel: &Cancel) -> Result<Hello> {
+async fn hello(
+    machine: &mut Machine,
+    printed: &mut Vec<u8>,
+    limit: Duration,
+    cancel: &Cancel,
+) -> Result<Hello> {
     let until = Instant::now() + limit;
     let mut lines = Lines::new(MAX_LINE);
     let (mut console, mut agent) = (vec![0; CHUNK], vec![0; CHUNK]);
@@ -77,7 +111,7 @@ async fn hello(machine: &mut Machine, limit: Duration, cancel: &Cancel) -> Resul
         let read = tokio::select! {
             // A console that nobody reads would stop the guest.
             read = machine.console.read(&mut console) => {
-                ended(read)?;
+                keep(printed, &console[..ended(read)?]);
                 continue;
             }
             read = machine.agent.read(&mut agent) => ended(read)?,

@@ -54,7 +54,12 @@ impl Spoiled {
         console
             .and_then(|file| file.take(BOOT_MESSAGES).read_to_end(&mut messages))
             .ok()?;
-        memchr::memmem::find(&messages, NO_TIMER).map(|_| Self::NoTimer)
+        Self::by_messages(&messages)
+    }
+
+    /// What a kernel's boot messages say of that.
+    pub(super) fn by_messages(messages: &[u8]) -> Option<Self> {
+        memchr::memmem::find(messages, NO_TIMER).map(|_| Self::NoTimer)
     }
 
     /// In words, as in `kasan-base-1 ...`.

@@ -299,7 +299,7 @@ impl<'a> Guests<'a> {
     }
 
     /// Boots a cell's machine as far as its agent's hello, and keeps it in a file.
-    pub(super) fn keep(&self, cell: &Cell, image: &KernelImage, to: &Path) -> Result<Snapshot> {
+    pub(super) fn keep(&self, cell: &Cell, image: &KernelImage, to: &Path) -> Result<drive::Taken> {
         let none = Provenance::default();
         let nowhere = Path::new("");
         self.with(cell, image, None, &none, nowhere, |context| {

@@ -142,7 +142,7 @@ impl<'a> Lab<'a> {
     pub fn keep(&mut self, config: &str, image: &KernelImage) -> Result<Snapshot> {
         let cell = self.cell(config, Vec::new());
         let to = self.dir.path().join(format!("{}.snapshot", cell.id));
-        self.guests.keep(&cell, image, &to)
+        Ok(self.guests.keep(&cell, image, &to)?.snapshot)
     }
 
     /// The same as [`Lab::boot`] on a machine that is restored, with a seed of its own; to its end,

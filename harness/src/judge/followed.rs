@@ -9,7 +9,7 @@ use super::{
     verdict::{Kind, Measure},
 };
 use crate::{
-    collect::record::{End, RunRecord},
+    collect::record::{End, RunRecord, TimedSplat},
     plan::Purpose,
     scenario::Acceptance,
     splat::Splat,
@@ -68,6 +68,17 @@ pub enum Bound {
     Below(f64),
 }
 
+/// When a finding can show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// Before the loads begin, and never later.
+    AtBoot,
+    /// While they run or after, and never before.
+    UnderLoad,
+    /// Nobody knows before it was seen.
+    Either,
+}
+
 /// What a trial says.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Shown {
@@ -77,6 +88,8 @@ pub enum Shown {
         title: String,
         /// A path below the folder of the boots.
         evidence: String,
+        /// Whether the loads had begun.
+        late: bool,
     },
     /// It does not.
     Miss,
@@ -115,6 +128,22 @@ impl Followed {
         }
     }
 
+    /// When it can show.
+    pub fn when(&self) -> When {
+        match self {
+            Self::Kind(Kind::BootFailed) => When::AtBoot,
+            Self::Kind(Kind::WrongData | Kind::Hang | Kind::CommandFailed)
+            | Self::Measure { .. } => When::UnderLoad,
+            Self::Kind(_) | Self::Title(_) | Self::Any => When::Either,
+        }
+    }
+
+    /// Whether a splat at boot leaves all that can show this as it was: no detector stops after a
+    /// race, but each race is told once.
+    pub fn survives(&self, splat: &Splat, accepts: &dyn Fn(&str) -> bool) -> bool {
+        *self != Self::Any && splat.class == "kcsan" && !self.is(splat, accepts)
+    }
+
     /// In which boots a figure is made; none where no figure is followed.
     pub fn made_in(&self) -> Option<Purpose> {
         let Self::Measure { name, .. } = self else {
@@ -148,6 +177,7 @@ impl Followed {
             return Shown::Hit {
                 title: timed.splat.title.clone(),
                 evidence: format!("{}/{}", record.cell.id, timed.file),
+                late: is_late(record, timed),
             };
         }
         // What such a command leaves behind is no finding of its own.
@@ -158,9 +188,14 @@ impl Followed {
             return Shown::Never(format!("the command does not start: {exec}"));
         }
         if let Some(hit) = all.iter().find(|one| self.fits(one, accepts)) {
+            let of_it =
+                |timed: &&TimedSplat| hit.evidence == format!("{}/{}", record.cell.id, timed.file);
+            let splat = record.splats.iter().find(of_it);
             return Shown::Hit {
                 title: hit.title.clone(),
                 evidence: hit.evidence.clone(),
+                late: hit.kind != Kind::BootFailed
+                    && splat.is_none_or(|timed| is_late(record, timed)),
             };
         }
         if let Some(failed) = all.iter().find(|one| one.kind == Kind::BootFailed) {
@@ -223,6 +258,12 @@ impl Followed {
     }
 }
 
+/// Whether the loads had begun: the agent marks on the console where they do.
+fn is_late(record: &RunRecord, timed: &TimedSplat) -> bool {
+    let mut ends = record.phases.iter().filter_map(|phase| phase.ended_s);
+    timed.splat.phase.is_some() || ends.any(|end| timed.at_s > end)
+}
+
 fn same(one: &str, other: &str) -> bool {
     one.split_whitespace().eq(other.split_whitespace())
 }
@@ -240,6 +281,7 @@ fn figure(boots: &[RunRecord], name: &str, bound: Bound) -> Shown {
             evidence: boots.first().map_or(String::new(), |boot| {
                 format!("{}/record.json", boot.cell.id)
             }),
+            late: true,
         },
         Some(_) => Shown::Miss,
     }

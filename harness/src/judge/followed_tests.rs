@@ -40,6 +40,7 @@ fn a_title_is_followed_with_its_alternatives() {
     let hit = Shown::Hit {
         title: TITLE.into(),
         evidence: "c-1/splats/0001.txt".into(),
+        late: false,
     };
     assert_eq!(shown(&title(), &record), hit);
     let mut other = good("c-2");
@@ -60,6 +61,34 @@ fn a_title_is_followed_with_its_alternatives() {
     kasan("g")(&mut dead);
     died(&mut dead);
     assert!(matches!(shown(&title(), &dead), Shown::Blind(_)));
+}
+
+#[test]
+fn a_hit_says_whether_the_loads_had_begun() {
+    let late = |followed: &Followed, record: &RunRecord| match shown(followed, record) {
+        Shown::Hit { late, .. } => late,
+        other => panic!("{other:?}"),
+    };
+    let mut record = good("c-1");
+    kasan("f")(&mut record);
+    for followed in [title(), Followed::Any, Followed::Kind(Kind::Splat)] {
+        record.splats[0].splat.phase = None;
+        assert!(!late(&followed, &record), "{followed:?}");
+        record.splats[0].splat.phase = Some("backing-race".into());
+        assert!(late(&followed, &record), "{followed:?}");
+    }
+    // Between loads, and after them, there is no mark.
+    record.splats[0].splat.phase = None;
+    record.splats[0].at_s = 12.0;
+    assert!(late(&title(), &record));
+
+    let mut command = good("c-2");
+    command.exec[0].code = Some(1);
+    assert!(late(&Followed::Any, &command));
+    let mut failed = good("c-3");
+    failed.hello = None;
+    failed.end = End::BootFailed { why: "x".into() };
+    assert!(!late(&Followed::Kind(Kind::BootFailed), &failed));
 }
 
 #[test]

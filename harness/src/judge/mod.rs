@@ -63,7 +63,7 @@ mod touched_tests;
 
 pub use assemble::{RunFacts, verdict};
 pub use compare::{JudgeInput, Judged, Proof, judge};
-pub use followed::{Bound, Followed, Shown};
+pub use followed::{Bound, Followed, Shown, When};
 pub(crate) use measures::median;
 pub use measures::{is_throughput, judged_throughput};
 pub(crate) use ranks::{interval_of_many, shift};

@@ -46,6 +46,9 @@ pub(super) enum Line {
         /// A path in the bisect's folder.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         evidence: Option<String>,
+        /// Of a whole boot that showed it: whether its loads had begun.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        late: Option<bool>,
     },
     /// A trial that could not say.
     Blind { commit: String, why: String },
@@ -56,6 +59,9 @@ pub(super) enum Line {
         hit: bool,
         functions: BTreeSet<String>,
         files: BTreeSet<String>,
+        /// As in a trial.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        late: Option<bool>,
     },
 }
 
@@ -174,6 +180,7 @@ mod tests {
             seconds: 1.5,
             title: hit.then(|| "T".into()),
             evidence: None,
+            late: None,
         }
     }
 

@@ -6,6 +6,7 @@
 //! | `journal.rs` | the trials on disk, from which the same question goes on |
 //! | `kernels.rs` | a commit's kernel, built on what another left |
 //! | `trials.rs` | one trial: a boot, and what it says |
+//! | `kept.rs` | when a trial may begin after the boot |
 //! | `scout.rs` | where a splat's trace says to hold vCPUs |
 //! | `run.rs` | the search, trial by trial |
 //! | `answer.rs` | what the trials say, with their evidence |
@@ -16,6 +17,7 @@ mod answer;
 mod asked;
 mod found;
 mod journal;
+mod kept;
 mod kernels;
 mod log;
 mod run;

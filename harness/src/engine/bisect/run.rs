@@ -10,9 +10,10 @@ use super::{
     asked::Asked,
     found::Found,
     journal::{Journal, Line},
+    kept::may_be_restored,
     kernels::Kernels,
     scout::{self, Places},
-    trials::{BOOTS, Trials},
+    trials::{BOOTS, Trials, Tried},
 };
 use crate::{
     Fault, Result,
@@ -102,6 +103,16 @@ pub fn bisect(
         Err(error) if error.fault() == Fault::Interrupted => run.found(None),
         Err(error) => Err(error),
     }
+}
+
+/// What a hit leaves behind.
+#[derive(Default)]
+struct Evidence {
+    title: Option<String>,
+    /// A path in the bisect's folder.
+    file: Option<String>,
+    /// Of a whole boot: whether its loads had begun.
+    late: Option<bool>,
 }
 
 /// What builds and trials took so far.
@@ -200,6 +211,7 @@ impl Run<'_> {
                 hit,
                 functions,
                 files,
+                ..
             } => match hit {
                 true => {
                     self.scouted = Some(Places {
@@ -298,10 +310,13 @@ impl Run<'_> {
         }
         let follows_build = self.asked.followed == Followed::Kind(Kind::BuildFailed);
         match image {
-            Ok(_) if follows_build => self.tried(commit, false, 0.0, None, None)?,
+            Ok(_) if follows_build => self.tried(commit, false, 0.0, Evidence::default())?,
             Err(failed) if follows_build && failed.compiled => {
-                let title = Some(first_line(&failed.why));
-                self.tried(commit, true, 0.0, title, None)?;
+                let evidence = Evidence {
+                    title: Some(first_line(&failed.why)),
+                    ..Evidence::default()
+                };
+                self.tried(commit, true, 0.0, evidence)?;
             }
             Err(failed) => self.skip(commit, failed.why)?,
             Ok(image) => {
@@ -316,15 +331,22 @@ impl Run<'_> {
 
     fn trial(&mut self, commit: &str, image: &KernelImage) -> Result<()> {
         let began = Instant::now();
-        let number = self.journal.lines().len() as u64;
-        let tried = self.trials.once(commit, image, number)?;
+        let tried = self.made(commit, image)?;
         let seconds = began.elapsed().as_secs_f64();
         match tried.shown {
-            Shown::Hit { title, evidence } => {
-                let evidence = format!("{BOOTS}/{evidence}");
-                self.tried(commit, true, seconds, Some(title), Some(evidence))
+            Shown::Hit {
+                title,
+                evidence,
+                late,
+            } => {
+                let evidence = Evidence {
+                    title: Some(title),
+                    file: Some(format!("{BOOTS}/{evidence}")),
+                    late: tried.whole.then_some(late),
+                };
+                self.tried(commit, true, seconds, evidence)
             }
-            Shown::Miss => self.tried(commit, false, seconds, None, None),
+            Shown::Miss => self.tried(commit, false, seconds, Evidence::default()),
             Shown::Never(why) => self.skip(commit, why),
             Shown::Blind(why) => self.blind(commit, why),
             Shown::Interrupted => Err(crate::Error::interrupted()),
@@ -332,20 +354,22 @@ impl Run<'_> {
         }
     }
 
-    fn tried(
-        &mut self,
-        commit: &str,
-        hit: bool,
-        seconds: f64,
-        title: Option<String>,
-        evidence: Option<String>,
-    ) -> Result<()> {
+    /// A trial, which nothing is made of yet.
+    fn made(&mut self, commit: &str, image: &KernelImage) -> Result<Tried> {
+        let lines = self.journal.lines();
+        let may_be_restored = may_be_restored(&self.asked.followed, lines);
+        let number = lines.len() as u64;
+        self.trials.once(commit, image, number, may_be_restored)
+    }
+
+    fn tried(&mut self, commit: &str, hit: bool, seconds: f64, evidence: Evidence) -> Result<()> {
         self.add(Line::Trial {
             commit: commit.to_owned(),
             hit,
             seconds,
-            title,
-            evidence,
+            title: evidence.title,
+            evidence: evidence.file,
+            late: evidence.late,
         })?;
         let Some(point) = self.point(commit) else {
             return Ok(());
@@ -431,8 +455,11 @@ impl Run<'_> {
     /// A trial whose hit says where to hold vCPUs in all that follow: they must be alike, so it is
     /// none of them.
     fn scout(&mut self, commit: &str, image: &KernelImage) -> Result<Option<u32>> {
-        let number = self.journal.lines().len() as u64;
-        let tried = self.trials.once(commit, image, number)?;
+        let tried = self.made(commit, image)?;
+        let late = match &tried.shown {
+            Shown::Hit { late, .. } => tried.whole.then_some(*late),
+            _ => None,
+        };
         let nowhere = || (BTreeSet::new(), BTreeSet::new());
         let (hit, (functions, files)) = match (tried.shown, tried.splat) {
             (Shown::Hit { .. }, Some(splat)) => {
@@ -466,6 +493,7 @@ impl Run<'_> {
             hit,
             functions,
             files,
+            late,
         })?;
         if let Some(places) = self.scouted.clone() {
             self.trials.hold(places)?;
@@ -518,6 +546,7 @@ mod tests {
             seconds: 1.0,
             title: None,
             evidence: None,
+            late: None,
         };
         let mut lines = vec![blind("a"), blind("b"), blind("a")];
         assert!(!cannot_say(&lines, "a"));

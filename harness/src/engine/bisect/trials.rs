@@ -7,7 +7,11 @@ use std::{
 
 use protocol::{Load, Phase, Plan};
 
-use super::{asked::Asked, scout::Places};
+use super::{
+    asked::Asked,
+    kept::{Fitness, fitness},
+    scout::Places,
+};
 use crate::{
     Error, Fault, Result,
     boot::{Snapshot, settings::Accel},
@@ -49,6 +53,8 @@ pub(super) struct Tried {
     pub(super) shown: Shown,
     /// The splat that was followed, symbolized.
     pub(super) splat: Option<Splat>,
+    /// It was a whole boot, and not one that was restored.
+    pub(super) whole: bool,
 }
 
 impl<'a> Trials<'a> {
@@ -89,18 +95,26 @@ impl<'a> Trials<'a> {
         Ok(self.guests.settle(image)?.accel == Accel::Tcg)
     }
 
-    /// One trial of a commit's kernel; `number` is its place among all.
-    pub(super) fn once(&mut self, commit: &str, image: &KernelImage, number: u64) -> Result<Tried> {
+    /// One trial of a commit's kernel; `number` is its place among all. Where it `may_be_restored` it
+    /// begins after the boot.
+    pub(super) fn once(
+        &mut self,
+        commit: &str,
+        image: &KernelImage,
+        number: u64,
+        may_be_restored: bool,
+    ) -> Result<Tried> {
         let mut last = String::new();
-        for _ in 0..ATTEMPTS {
-            let tried = self.attempt(commit, image, number)?;
+        for attempt in 0..ATTEMPTS {
+            // Whatever one was restored from may be at fault: others are whole boots.
+            let restored = may_be_restored && attempt == 0;
+            let tried = self.attempt(commit, image, number, restored)?;
             let Shown::Spoiled(why) = tried.shown else {
                 return Ok(tried);
             };
             self.ways.watcher.event(&Event::Warning(format!(
                 "a trial of {commit:.12} is made again: {why}"
             )));
-            // Whatever it was restored from may be at fault.
             self.kept = None;
             last = why;
         }
@@ -108,14 +122,21 @@ impl<'a> Trials<'a> {
         Err(Error::infrastructure(what).mend("the same command goes on once the host is well"))
     }
 
-    fn attempt(&mut self, commit: &str, image: &KernelImage, number: u64) -> Result<Tried> {
+    fn attempt(
+        &mut self,
+        commit: &str,
+        image: &KernelImage,
+        number: u64,
+        restored: bool,
+    ) -> Result<Tried> {
         let mut tried = Tried {
             shown: Shown::Never("the scenario has nothing for this config to run".into()),
             splat: None,
+            whole: true,
         };
         let mut boots = Vec::new();
         for cell in self.cells(commit, number) {
-            let (one, record) = self.boot(commit, image, &cell)?;
+            let (one, record) = self.boot(commit, image, &cell, restored)?;
             tried = one;
             if tried.shown != Shown::Miss {
                 return Ok(tried);
@@ -146,6 +167,7 @@ impl<'a> Trials<'a> {
         commit: &str,
         image: &KernelImage,
         cell: &Cell,
+        restored: bool,
     ) -> Result<(Tried, RunRecord)> {
         let run = self.dir.join(BOOTS);
         let folder = run.join(&cell.id);
@@ -153,7 +175,8 @@ impl<'a> Trials<'a> {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&run).host(|| format!("failed to make {}", run.display()))?;
         let followed = &self.asked.followed;
-        let mut record = self.record(commit, image, cell, &run)?;
+        let whole = !restored || !self.keep(commit, image, cell)?;
+        let mut record = self.record(image, cell, &run, whole)?;
         let emulated = self.guests.settle(image)?.accel == Accel::Tcg;
         let spoiled = Spoiled::of(&record, &run).filter(|_| emulated);
         let shown = match spoiled {
@@ -168,17 +191,21 @@ impl<'a> Trials<'a> {
                 .find(|one| followed.is(one, &|title| accepts(self.scenario, title)))
                 .cloned();
         }
-        Ok((Tried { shown, splat }, record))
+        let tried = Tried {
+            shown,
+            splat,
+            whole,
+        };
+        Ok((tried, record))
     }
 
     fn record(
-        &mut self,
-        commit: &str,
+        &self,
         image: &KernelImage,
         cell: &Cell,
         run: &Path,
+        whole: bool,
     ) -> Result<RunRecord> {
-        self.keep(commit, image, cell)?;
         let (followed, scenario) = (&self.asked.followed, self.scenario);
         let wanted = |splat: &Splat| followed.is(splat, &|title| accepts(scenario, title));
         let subject = Subject {
@@ -187,7 +214,7 @@ impl<'a> Trials<'a> {
             files: &self.places.files,
         };
         match &self.kept {
-            Some((of, Some(snapshot))) if of == commit => {
+            Some((_, Some(snapshot))) if !whole => {
                 self.guests
                     .restore(snapshot, cell, image, subject, Some(&wanted), run)
             }
@@ -198,14 +225,14 @@ impl<'a> Trials<'a> {
     }
 
     /// Keeps a guest of a kernel that is tried more than once: a trial that is restored takes a
-    /// fraction of a boot.
-    fn keep(&mut self, commit: &str, image: &KernelImage, cell: &Cell) -> Result<()> {
+    /// fraction of a boot. Says whether there is one.
+    fn keep(&mut self, commit: &str, image: &KernelImage, cell: &Cell) -> Result<bool> {
         let can_be_kept = |phase: &Phase| matches!(phase.load, Load::BackingRace(_) | Load::Idle);
         if cell.purpose != Purpose::Loads || !cell.plan.phases.iter().all(can_be_kept) {
-            return Ok(());
+            return Ok(false);
         }
         match &self.kept {
-            Some((of, _)) if of == commit => return Ok(()),
+            Some((of, kept)) if of == commit => return Ok(kept.is_some()),
             _ => {}
         }
         let bare = Cell {
@@ -218,13 +245,25 @@ impl<'a> Trials<'a> {
         let file = self.scratch.path().join("snapshot");
         let _ = fs::remove_file(&file);
         let snapshot = match self.guests.keep(&bare, image, &file) {
-            Ok(snapshot) => Some(snapshot),
+            Ok(taken) => {
+                let emulated = self.guests.settle(image)?.accel == Accel::Tcg;
+                let accepts = |title: &str| accepts(self.scenario, title);
+                match fitness(&taken.console, &self.asked.followed, emulated, &accepts) {
+                    Fitness::Fit => Some(taken.snapshot),
+                    Fitness::Unlike => None,
+                    Fitness::Spoiled => {
+                        self.kept = None;
+                        return Ok(false);
+                    }
+                }
+            }
             Err(error) if error.fault() == Fault::Interrupted => return Err(error),
             // It may not boot at all: a boot from the start says so.
             Err(_) => None,
         };
+        let is_kept = snapshot.is_some();
         self.kept = Some((commit.to_owned(), snapshot));
-        Ok(())
+        Ok(is_kept)
     }
 
     /// The boots of one trial: the loads that may show the finding.
