@@ -56,6 +56,9 @@ pub(super) enum Line {
     Skip { commit: String, why: String },
     /// A trial before it was known where to hold vCPUs; one that hit says where.
     Scouted {
+        /// Empty where an earlier version wrote it.
+        #[serde(default)]
+        commit: String,
         hit: bool,
         functions: BTreeSet<String>,
         files: BTreeSet<String>,
@@ -203,6 +206,21 @@ mod tests {
         // A first line that was cut off is begun anew.
         fs::write(&path, &whole[..5]).unwrap();
         assert_eq!(open().unwrap().lines().len(), 1);
+    }
+
+    #[test]
+    fn lines_of_earlier_versions_are_read() {
+        let old = r#"{"what":"scouted","hit":true,"functions":["f"],"files":[]}"#;
+        let expected = Line::Scouted {
+            commit: String::new(),
+            hit: true,
+            functions: ["f".to_owned()].into(),
+            files: [].into(),
+            late: None,
+        };
+        assert_eq!(serde_json::from_str::<Line>(old).unwrap(), expected);
+        let old = r#"{"what":"trial","commit":"c","hit":true,"seconds":1.5,"title":"T"}"#;
+        assert_eq!(serde_json::from_str::<Line>(old).unwrap(), trial(true));
     }
 
     #[test]

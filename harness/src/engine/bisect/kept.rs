@@ -79,6 +79,7 @@ mod tests {
         let untold = trial(true, None);
         let (late, early) = (trial(true, Some(true)), trial(true, Some(false)));
         let scouted = Line::Scouted {
+            commit: "a".into(),
             hit: true,
             functions: [].into(),
             files: [].into(),

@@ -490,6 +490,7 @@ impl Run<'_> {
             ));
         }
         self.add(Line::Scouted {
+            commit: commit.to_owned(),
             hit,
             functions,
             files,
@@ -518,7 +519,9 @@ fn first_line(text: &str) -> String {
 fn cannot_say(lines: &[Line], commit: &str) -> bool {
     let said = lines.iter().rev().filter_map(|line| match line {
         Line::Blind { commit: of, .. } if of == commit => Some(false),
-        Line::Trial { commit: of, .. } if of == commit => Some(true),
+        Line::Trial { commit: of, .. } | Line::Scouted { commit: of, .. } if of == commit => {
+            Some(true)
+        }
         _ => None,
     });
     let said: Vec<bool> = said.collect();
@@ -557,6 +560,19 @@ mod tests {
         lines.extend((1..BLIND_AGAIN).map(|_| blind("a")));
         assert!(!cannot_say(&lines, "a"));
         lines.push(blind("a"));
+        assert!(cannot_say(&lines, "a"));
+
+        // A trial that only looked for where to hold vCPUs could say something, too.
+        let scouted = |commit: &str| Line::Scouted {
+            commit: commit.into(),
+            hit: false,
+            functions: [].into(),
+            files: [].into(),
+            late: None,
+        };
+        let mut lines = vec![blind("a"), blind("a"), scouted("a"), blind("a")];
+        assert!(!cannot_say(&lines, "a"));
+        lines[2] = scouted("b");
         assert!(cannot_say(&lines, "a"));
     }
 }
