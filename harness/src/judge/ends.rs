@@ -17,6 +17,9 @@ pub(super) struct BadEnd {
     pub(super) detail: String,
 }
 
+/// The title of a boot that failed without a splat.
+const NO_HELLO: &str = "the kernel did not reach the agent's hello";
+
 /// What a watchdog after hello says.
 struct Row {
     limit: Limit,
@@ -77,6 +80,12 @@ const WATCHDOGS: [Row; 8] = [
     },
 ];
 
+/// Whether a busy host's guest may end so, too: a watchdog ended it.
+pub(super) fn may_be_a_limits(title: &str) -> bool {
+    let mut titles = WATCHDOGS.iter().map(|row| row.title).chain([NO_HELLO]);
+    titles.any(|one| title.ends_with(one))
+}
+
 /// The bad end of a boot, if it is the kernel's: none for one that finished, that the host broke
 /// or the user stopped, and for a panic whose splat says it already.
 pub(super) fn of(record: &RunRecord) -> Option<BadEnd> {
@@ -122,10 +131,7 @@ fn boot_failed(record: &RunRecord, why: &str) -> BadEnd {
     BadEnd {
         kind: Kind::BootFailed,
         class: splat.map_or("boot-failed".into(), |timed| timed.splat.class.clone()),
-        title: splat.map_or(
-            "the kernel did not reach the agent's hello".into(),
-            |timed| timed.splat.title.clone(),
-        ),
+        title: splat.map_or(NO_HELLO.into(), |timed| timed.splat.title.clone()),
         rule: Rule::AtOnce,
         host_if_common: true,
         evidence: splat.map_or("console.log".into(), |timed| timed.file.clone()),

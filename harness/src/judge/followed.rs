@@ -4,7 +4,7 @@ use protocol::DetectorState;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    conditions, instructions, measures, memory,
+    conditions, ends, instructions, measures, memory,
     observe::{Observation, is_notice, kind_of, observe},
     verdict::{Kind, Measure},
 };
@@ -126,6 +126,27 @@ impl Followed {
             }
             Self::Kind(_) | Self::Any | Self::Measure { .. } => false,
         }
+    }
+
+    /// Whether a host that keeps a guest waiting shows it, too, by a time limit that passes. For any
+    /// finding at all [`Followed::is_doubtful`] tells it of each hit.
+    pub fn may_be_a_limits(&self) -> bool {
+        match self {
+            Self::Kind(Kind::BootFailed | Kind::Hang) => true,
+            Self::Title(title) => ends::may_be_a_limits(title),
+            Self::Kind(_) | Self::Any | Self::Measure { .. } => false,
+        }
+    }
+
+    /// Whether a boot's hit is a watchdog's word alone, where findings that no host shows are followed
+    /// along with it: it takes another boot's.
+    pub fn is_doubtful(&self, record: &RunRecord, accepts: &dyn Fn(&str) -> bool) -> bool {
+        if *self != Self::Any || !matches!(record.end, End::Watchdog { .. }) {
+            return false;
+        }
+        let all = observe(std::slice::from_ref(record), None, false);
+        let mut hits = all.iter().filter(|one| self.fits(one, accepts));
+        hits.all(|one| one.kind == Kind::Hang)
     }
 
     /// When it can show.

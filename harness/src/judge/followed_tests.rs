@@ -8,7 +8,7 @@ use super::{
     verdict::Kind,
 };
 use crate::{
-    collect::record::{End, RunRecord},
+    collect::record::{End, Limit, RunRecord},
     plan::Purpose,
 };
 
@@ -89,6 +89,46 @@ fn a_hit_says_whether_the_loads_had_begun() {
     failed.hello = None;
     failed.end = End::BootFailed { why: "x".into() };
     assert!(!late(&Followed::Kind(Kind::BootFailed), &failed));
+}
+
+#[test]
+fn a_time_limit_alone_is_doubted() {
+    let stood_still = "backing-race: the agent beats and its load does no work";
+    let no_hello = "the kernel did not reach the agent's hello";
+    for (followed, doubted) in [
+        (Followed::Kind(Kind::BootFailed), true),
+        (Followed::Kind(Kind::Hang), true),
+        (Followed::Title(stood_still.into()), true),
+        (Followed::Title(no_hello.into()), true),
+        (title(), false),
+        (Followed::Kind(Kind::Splat), false),
+        (Followed::Any, false),
+    ] {
+        assert_eq!(followed.may_be_a_limits(), doubted, "{followed:?}");
+    }
+
+    let doubtful = |followed: &Followed, record: &RunRecord| {
+        assert!(is_hit(followed, record), "{followed:?}");
+        followed.is_doubtful(record, &|title| title == "accepted")
+    };
+    let mut record = good("c-1");
+    record.end = End::Watchdog {
+        limit: Limit::NoProgress,
+        why: "x".into(),
+    };
+    assert!(doubtful(&Followed::Any, &record));
+    assert!(!doubtful(&Followed::Kind(Kind::Hang), &record));
+    splats(vec![splat("kcsan", "accepted", &[])])(&mut record);
+    assert!(doubtful(&Followed::Any, &record));
+    kasan("f")(&mut record);
+    assert!(!doubtful(&Followed::Any, &record));
+    assert!(!doubtful(&title(), &record));
+    let mut died = good("c-2");
+    died.end = End::Died {
+        why: "x".into(),
+        panicked: true,
+    };
+    assert!(!doubtful(&Followed::Any, &died));
 }
 
 #[test]

@@ -21,6 +21,8 @@ use crate::{host, ui};
 
 /// How often chance puts a figure past a bound that is well chosen.
 const FIGURE_FALSE_ALARM: f64 = 0.02;
+/// How often a host that is busy makes a guest pass a time limit.
+const LIMIT_FALSE_ALARM: f64 = 0.02;
 /// The rarest finding that can be followed, as a hit rate.
 const RAREST: (f64, f64) = (0.005, 1.0);
 
@@ -271,6 +273,7 @@ fn asked(options: &Options) -> Result<Asked> {
     };
     let false_alarm = match followed {
         Followed::Measure { .. } => FIGURE_FALSE_ALARM,
+        _ if followed.may_be_a_limits() => LIMIT_FALSE_ALARM,
         Followed::Title(_) | Followed::Kind(_) | Followed::Any => Aim::default().false_alarm,
     };
     if !options.kernel.is_dir() {

@@ -138,6 +138,17 @@ impl<'a> Trials<'a> {
         for cell in self.cells(commit, number) {
             let (one, record) = self.boot(commit, image, &cell, restored)?;
             tried = one;
+            let accepts = |title: &str| accepts(self.scenario, title);
+            let hit = matches!(tried.shown, Shown::Hit { .. });
+            if hit && self.asked.followed.is_doubtful(&record, &accepts) {
+                let again = Cell {
+                    id: format!("{}-again", cell.id),
+                    ..cell
+                };
+                let (second, _) = self.boot(commit, image, &again, false)?;
+                tried.shown = confirmed(tried.shown, second.shown);
+                return Ok(tried);
+            }
             if tried.shown != Shown::Miss {
                 return Ok(tried);
             }
@@ -308,7 +319,48 @@ impl<'a> Trials<'a> {
     }
 }
 
+/// What a boot says that only a time limit ended, with what the next one says: a host that kept it
+/// waiting does so once.
+fn confirmed(first: Shown, second: Shown) -> Shown {
+    match (first, second) {
+        (first @ Shown::Hit { .. }, Shown::Hit { .. }) => first,
+        (Shown::Hit { title, .. }, Shown::Miss | Shown::Blind(_) | Shown::Never(_)) => {
+            Shown::Blind(format!("{title}, once and not again"))
+        }
+        (Shown::Hit { .. }, second @ (Shown::Spoiled(_) | Shown::Interrupted)) => second,
+        (first, _) => first,
+    }
+}
+
 fn accepts(scenario: &Scenario, title: &str) -> bool {
     let today = crate::engine::date::today();
     scenario.acceptance(title, BASE, &today).current.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_limit_decides_only_where_it_passes_twice() {
+        let hit = |title: &str| Shown::Hit {
+            title: title.into(),
+            evidence: "x".into(),
+            late: true,
+        };
+        let hung = || hit("it hung");
+        let blind = || Shown::Blind("it hung, once and not again".into());
+        let spoiled = || Shown::Spoiled("x".into());
+        let table = [
+            (hung(), hit("another"), hung()),
+            (hung(), Shown::Miss, blind()),
+            (hung(), Shown::Blind("x".into()), blind()),
+            (hung(), spoiled(), spoiled()),
+            (hung(), Shown::Interrupted, Shown::Interrupted),
+            (spoiled(), hung(), spoiled()),
+        ];
+        for (first, second, expected) in table {
+            assert_eq!(confirmed(first, second), expected);
+        }
+    }
 }
