@@ -13,10 +13,10 @@ use super::{
     kept::may_be_restored,
     kernels::Kernels,
     scout::{self, Places},
-    trials::{BOOTS, Trials, Tried},
+    trials::{ATTEMPTS, BOOTS, Trials, Tried},
 };
 use crate::{
-    Fault, Result,
+    Error, Fault, Result,
     bisect::{Answer, Costs, History, Next, Point, Search, Unconfirmed, bounds},
     build::KernelImage,
     cache::Cache,
@@ -349,8 +349,8 @@ impl Run<'_> {
             Shown::Miss => self.tried(commit, false, seconds, Evidence::default()),
             Shown::Never(why) => self.skip(commit, why),
             Shown::Blind(why) => self.blind(commit, why),
-            Shown::Interrupted => Err(crate::Error::interrupted()),
-            Shown::Spoiled(why) => Err(crate::Error::infrastructure(why)),
+            Shown::Interrupted => Err(Error::interrupted()),
+            Shown::Spoiled(why) => self.spoiled(commit, why),
         }
     }
 
@@ -433,6 +433,20 @@ impl Run<'_> {
         }
     }
 
+    /// The host seems to be unwell, which ends it for now; but it may be the commit that makes it so,
+    /// and where that happens again and again it is.
+    fn spoiled(&mut self, commit: &str, why: String) -> Result<()> {
+        self.blind(commit, why.clone())?;
+        if self.why.contains_key(commit) {
+            return Ok(());
+        }
+        let what = format!("{ATTEMPTS} trials of {commit:.12} in a row were spoiled: {why}");
+        Err(Error::infrastructure(what).mend(format!(
+            "the same command goes on once the host is well; a commit that none of {BLIND} such trials \
+             can tell of is skipped"
+        )))
+    }
+
     /// Whether the first splat is still to say where vCPUs are held.
     fn is_to_scout(&mut self, image: &KernelImage) -> Result<bool> {
         let Followed::Title(title) = &self.asked.followed else {
@@ -480,8 +494,11 @@ impl Run<'_> {
                 self.blind(commit, why)?;
                 return Ok(None);
             }
-            (Shown::Interrupted, _) => return Err(crate::Error::interrupted()),
-            (Shown::Spoiled(why), _) => return Err(crate::Error::infrastructure(why)),
+            (Shown::Interrupted, _) => return Err(Error::interrupted()),
+            (Shown::Spoiled(why), _) => {
+                self.spoiled(commit, why)?;
+                return Ok(None);
+            }
         };
         if !hit {
             self.say(format!(

@@ -13,10 +13,10 @@ use super::{
     scout::Places,
 };
 use crate::{
-    Error, Fault, Result,
+    Fault, Result,
     boot::{Snapshot, settings::Accel},
     build::KernelImage,
-    collect::record::RunRecord,
+    collect::record::{End, RunRecord},
     engine::{emulator::Spoiled, guests::Guests, symbols, watching::Subject},
     error::Context,
     event::Event,
@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// How often a trial that the host spoiled is made.
-const ATTEMPTS: u32 = 3;
+pub(super) const ATTEMPTS: u32 = 3;
 /// Where boots leave their folders, in a bisect's folder.
 pub(super) const BOOTS: &str = "boots";
 
@@ -55,6 +55,15 @@ pub(super) struct Tried {
     pub(super) splat: Option<Splat>,
     /// It was a whole boot, and not one that was restored.
     pub(super) whole: bool,
+}
+
+/// How an attempt at a trial is made.
+#[derive(Clone, Copy)]
+struct How {
+    /// It begins after the boot, where it can.
+    restored: bool,
+    /// There is no other.
+    last: bool,
 }
 
 impl<'a> Trials<'a> {
@@ -96,7 +105,8 @@ impl<'a> Trials<'a> {
     }
 
     /// One trial of a commit's kernel; `number` is its place among all. Where it `may_be_restored` it
-    /// begins after the boot.
+    /// begins after the boot. What the host spoils is made again, and comes as spoiled where that is
+    /// in vain.
     pub(super) fn once(
         &mut self,
         commit: &str,
@@ -104,22 +114,28 @@ impl<'a> Trials<'a> {
         number: u64,
         may_be_restored: bool,
     ) -> Result<Tried> {
-        let mut last = String::new();
-        for attempt in 0..ATTEMPTS {
-            // Whatever one was restored from may be at fault: others are whole boots.
-            let restored = may_be_restored && attempt == 0;
-            let tried = self.attempt(commit, image, number, restored)?;
-            let Shown::Spoiled(why) = tried.shown else {
+        let mut how = How {
+            restored: may_be_restored,
+            last: false,
+        };
+        let mut attempt = 1;
+        loop {
+            how.last = attempt == ATTEMPTS;
+            let tried = self.attempt(commit, image, number, how)?;
+            let Shown::Spoiled(why) = &tried.shown else {
                 return Ok(tried);
             };
+            // Whatever one was restored from may be at fault: others are whole boots.
+            self.kept = None;
+            how.restored = false;
+            if how.last {
+                return Ok(tried);
+            }
             self.ways.watcher.event(&Event::Warning(format!(
                 "a trial of {commit:.12} is made again: {why}"
             )));
-            self.kept = None;
-            last = why;
+            attempt += 1;
         }
-        let what = format!("{ATTEMPTS} trials of {commit:.12} in a row were spoiled: {last}");
-        Err(Error::infrastructure(what).mend("the same command goes on once the host is well"))
     }
 
     fn attempt(
@@ -127,7 +143,7 @@ impl<'a> Trials<'a> {
         commit: &str,
         image: &KernelImage,
         number: u64,
-        restored: bool,
+        how: How,
     ) -> Result<Tried> {
         let mut tried = Tried {
             shown: Shown::Never("the scenario has nothing for this config to run".into()),
@@ -136,7 +152,7 @@ impl<'a> Trials<'a> {
         };
         let mut boots = Vec::new();
         for cell in self.cells(commit, number) {
-            let (one, record) = self.boot(commit, image, &cell, restored)?;
+            let (one, record) = self.boot(commit, image, &cell, how)?;
             tried = one;
             let accepts = |title: &str| accepts(self.scenario, title);
             let hit = matches!(tried.shown, Shown::Hit { .. });
@@ -145,7 +161,11 @@ impl<'a> Trials<'a> {
                     id: format!("{}-again", cell.id),
                     ..cell
                 };
-                let (second, _) = self.boot(commit, image, &again, false)?;
+                let whole = How {
+                    restored: false,
+                    ..how
+                };
+                let (second, _) = self.boot(commit, image, &again, whole)?;
                 tried.shown = confirmed(tried.shown, second.shown);
                 return Ok(tried);
             }
@@ -178,7 +198,7 @@ impl<'a> Trials<'a> {
         commit: &str,
         image: &KernelImage,
         cell: &Cell,
-        restored: bool,
+        how: How,
     ) -> Result<(Tried, RunRecord)> {
         let run = self.dir.join(BOOTS);
         let folder = run.join(&cell.id);
@@ -186,14 +206,26 @@ impl<'a> Trials<'a> {
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(&run).host(|| format!("failed to make {}", run.display()))?;
         let followed = &self.asked.followed;
-        let whole = !restored || !self.keep(commit, image, cell)?;
-        let mut record = self.record(image, cell, &run, whole)?;
-        let emulated = self.guests.settle(image)?.accel == Accel::Tcg;
-        let spoiled = Spoiled::of(&record, &run).filter(|_| emulated);
-        let shown = match spoiled {
-            Some(spoiled) => Shown::Spoiled(format!("it {}", spoiled.words())),
-            None => followed.in_boot(&record, &|title| accepts(self.scenario, title)),
+        let whole = !how.restored || !self.keep(commit, image, cell)?;
+        let mut record = match self.record(image, cell, &run, whole) {
+            Ok(record) => record,
+            // What was kept is at fault, for all that is known, and the host is not.
+            Err(error) if !whole && error.fault() == Fault::Infrastructure => {
+                let why = error.chain();
+                let tried = Tried {
+                    shown: Shown::Spoiled(why.clone()),
+                    splat: None,
+                    whole,
+                };
+                return Ok((tried, RunRecord::of(cell, End::Infrastructure { why })));
+            }
+            Err(error) => return Err(error),
         };
+        let emulated = self.guests.settle(image)?.accel == Accel::Tcg;
+        let spoiled =
+            Spoiled::of(&record, &run).filter(|_| emulated && record.end != End::Interrupted);
+        let judged = || followed.in_boot(&record, &|title| accepts(self.scenario, title));
+        let shown = said(spoiled, how.last, judged);
         let mut splat = None;
         if let Shown::Hit { .. } = &shown {
             symbols::add(&mut record, image, None, &run, self.ways.watcher)?;
@@ -319,6 +351,23 @@ impl<'a> Trials<'a> {
     }
 }
 
+/// What a boot says that the emulator or the host may have spoiled. A commit's kernel may end so by
+/// itself, in every attempt: that is judged, or says nothing where nothing can be told from it. It is
+/// no reason to end the bisect, now and whenever it goes on.
+fn said(spoiled: Option<Spoiled>, last: bool, judged: impl FnOnce() -> Shown) -> Shown {
+    match spoiled {
+        None => judged(),
+        Some(spoiled) => {
+            let why = format!("it {}", spoiled.words());
+            match (last, spoiled.always_the_hosts()) {
+                (false, _) => Shown::Spoiled(why),
+                (true, true) => Shown::Blind(why),
+                (true, false) => judged(),
+            }
+        }
+    }
+}
+
 /// What a boot says that only a time limit ended, with what the next one says: a host that kept it
 /// waiting does so once.
 fn confirmed(first: Shown, second: Shown) -> Shown {
@@ -340,6 +389,27 @@ fn accepts(scenario: &Scenario, title: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_spoiled_every_time_is_the_commits() {
+        let (stale, timer) = (Some(Spoiled::StaleCode), Some(Spoiled::NoTimer));
+        for (spoiled, last, expected) in [
+            (None, false, "judged"),
+            (None, true, "judged"),
+            (stale, false, "spoiled"),
+            (stale, true, "judged"),
+            (timer, false, "spoiled"),
+            (timer, true, "blind"),
+        ] {
+            let got = match said(spoiled, last, || Shown::Miss) {
+                Shown::Miss => "judged",
+                Shown::Spoiled(_) => "spoiled",
+                Shown::Blind(_) => "blind",
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(got, expected, "{spoiled:?} {last}");
+        }
+    }
 
     #[test]
     fn a_time_limit_decides_only_where_it_passes_twice() {
