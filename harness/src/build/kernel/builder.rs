@@ -195,9 +195,10 @@ impl<'a> Builder<'a> {
     /// lies there. Its build folder is kept for the next.
     ///
     /// # Errors
-    /// As [`Builder::kernel`], and all of them untestable: nothing else says whose fault it is.
+    /// As [`Builder::kernel`], and what fails is untestable: nothing else says whose fault it is. A
+    /// tree that the config does not fit, or that gives no kernel which QEMU starts, is bad input.
     pub fn following(&self, tree: &Following<'_>, config: &ConfigText) -> Result<KernelImage> {
-        let name = Name::new(config, Some(tree.name));
+        let name = Name::of_commit(config, tree.name);
         self.told(&name.what, || self.follow(tree, &name))
     }
 

@@ -48,7 +48,16 @@ pub(super) struct Name<'a> {
     /// `kasan base`
     pub what: String,
     pub config: &'a ConfigText,
-    variant: bool,
+    of: Of,
+}
+
+/// What is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Base,
+    Variant,
+    /// One of many, none of which is another's base.
+    Commit,
 }
 
 impl<'a> Name<'a> {
@@ -56,15 +65,26 @@ impl<'a> Name<'a> {
         Self {
             what: format!("{} {}", config.name, variant.unwrap_or(BASE)),
             config,
-            variant: variant.is_some(),
+            of: match variant {
+                Some(_) => Of::Variant,
+                None => Of::Base,
+            },
         }
     }
 
+    pub(super) fn of_commit(config: &'a ConfigText, commit: &str) -> Self {
+        Self {
+            of: Of::Commit,
+            ..Self::new(config, Some(commit))
+        }
+    }
+
+    /// Whose fault a failure is, by whose it is of base. Where fragments do not fit a commit's tree,
+    /// that is no failure of its own.
     fn fault(&self, of_base: Fault) -> Fault {
-        if self.variant {
-            Fault::Untestable
-        } else {
-            of_base
+        match (self.of, of_base) {
+            (Of::Base, _) | (Of::Commit, Fault::Input) => of_base,
+            (Of::Variant | Of::Commit, _) => Fault::Untestable,
         }
     }
 
@@ -208,7 +228,7 @@ impl Build<'_> {
 
     fn compile(&self, kbuild: &Kbuild<'_>) -> Result<Summary> {
         let source = self.source(kbuild);
-        let (config, variant) = (&self.name.config.name, self.name.variant);
+        let (config, variant) = (&self.name.config.name, self.name.of != Of::Base);
         let past = history::past(&self.cache.folder(Kind::Kernel), config, variant);
         let mut tracker = Tracker::new(past);
         let mut said = Diagnostics::default();

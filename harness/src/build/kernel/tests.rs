@@ -246,6 +246,62 @@ fn a_lost_line_ends_the_build() {
 }
 
 #[test]
+fn only_a_commit_that_does_not_compile_is_one_that_does_not_build() {
+    let toy = Toy::new();
+    const NO_NOTE: &str = "void _start(void) { for (;;) ; }\n";
+    type Row = (
+        &'static str,
+        &'static [(&'static str, &'static str)],
+        &'static str,
+        Fault,
+        &'static str,
+    );
+    let table: [Row; 3] = [
+        (
+            "broken",
+            &[("fuse.c", "int fuse = nothing;\n")],
+            "",
+            Fault::Untestable,
+            "does not build",
+        ),
+        (
+            "unfit",
+            &[],
+            "CONFIG_LOST=y\n",
+            Fault::Input,
+            "is not configured as asked",
+        ),
+        (
+            "unlike",
+            &[("main.c", NO_NOTE)],
+            "",
+            Fault::Input,
+            "has no PVH entry",
+        ),
+    ];
+    for (name, files, fragment, fault, says) in table {
+        toy.tree(name, files);
+        let path = toy.dir.path().join(name);
+        let following = Following {
+            name,
+            source: Source {
+                path: &path,
+                hash: name,
+                as_it_came: true,
+            },
+            after: None,
+        };
+        let error = toy
+            .with(None, fragment, |builder, _, _, config| {
+                builder.following(&following, config)
+            })
+            .unwrap_err();
+        assert_eq!(error.fault(), fault, "{name}: {}", error.chain());
+        assert!(error.chain().contains(says), "{}", error.chain());
+    }
+}
+
+#[test]
 fn makefiles_reach_nothing_beyond_their_folder() {
     let toy = Toy::new();
     let probes = "\nvmlinux: probes\nprobes:\n\
