@@ -37,6 +37,8 @@ pub(super) enum State {
     Built,
     /// It cannot be tried.
     Skipped,
+    /// It was tried, and another trial of it would only say the same.
+    Told,
 }
 
 /// The commit whose trials tell most for their cost; none where no trial tells anything.
@@ -62,7 +64,7 @@ pub(super) fn choose(
     let mut best: Option<(f64, usize)> = None;
     for (commit, state) in states.iter().enumerate() {
         let (build, options) = match state {
-            State::Skipped => continue,
+            State::Skipped | State::Told => continue,
             State::Unknown => (costs.build, tries.len()),
             // It can be tried once more at any time.
             State::Built => (0.0, 1),
@@ -144,7 +146,7 @@ fn buildable(states: &[State]) -> Vec<f64> {
         for commit in order {
             match states[commit] {
                 State::Skipped => unlike = 1.0,
-                State::Built => unlike = 0.0,
+                State::Built | State::Told => unlike = 0.0,
                 State::Unknown => unlike *= (-1.0 / LIKE).exp(),
             }
             likely[commit] *= 1.0 - unlike * 0.9;

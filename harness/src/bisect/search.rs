@@ -113,6 +113,8 @@ pub struct Search {
     good: Tally,
     commits: Vec<Tally>,
     states: Vec<State>,
+    /// A commit's second trial says what its first did.
+    once: bool,
 }
 
 impl Search {
@@ -125,6 +127,19 @@ impl Search {
             states: vec![State::Unknown; history.len()],
             aim,
             history,
+            once: false,
+        }
+    }
+
+    /// The same of what a commit always shows or never, as a build that fails: each is tried once, and
+    /// a second trial counts for nothing.
+    pub fn once(history: History, mut aim: Aim) -> Self {
+        // Enough for the answer to be as sure as is asked for.
+        aim.false_alarm = aim.false_alarm.min((1.0 - aim.confidence) / 100.0);
+        Self {
+            belief: Belief::told(&history, aim.false_alarm, 1.0 - aim.false_alarm),
+            once: true,
+            ..Self::new(history, aim)
         }
     }
 
@@ -143,12 +158,19 @@ impl Search {
 
     /// Takes in whether a trial showed the finding.
     pub fn tried(&mut self, point: Point, hit: bool) {
+        let before = self.tally(point);
+        if self.once && before.hits + before.misses > 0 {
+            return;
+        }
         let tally = match point {
             Point::Good => &mut self.good,
             Point::Commit(commit) => {
                 let hits = u32::from(hit);
                 self.belief.trials(&self.history, commit, hits, 1 - hits);
-                self.states[commit] = State::Built;
+                self.states[commit] = match self.once {
+                    true => State::Told,
+                    false => State::Built,
+                };
                 &mut self.commits[commit]
             }
         };
@@ -160,7 +182,9 @@ impl Search {
 
     /// A kernel is there: more trials of it cost no build.
     pub fn built(&mut self, point: Point) {
-        if let Point::Commit(commit) = point {
+        if let Point::Commit(commit) = point
+            && self.states[commit] != State::Told
+        {
             self.states[commit] = State::Built;
         }
     }
@@ -240,6 +264,13 @@ impl Search {
             (true, _) => return None,
             (false, _) => {}
         }
+        if self.once {
+            return match (hits, misses) {
+                (0, 0) => Some(Next::Try(Point::Commit(self.bad()))),
+                (0, trials) => unconfirmed(Unconfirmed::BadIsQuiet { trials }),
+                _ => None,
+            };
+        }
         // Where it was tried for the search's own sake its hits may lie anywhere.
         let patience = self.patience().saturating_mul(hits + 1);
         match hits {
@@ -261,6 +292,7 @@ impl Search {
         let (trials, wrong) = (hits + misses, 1.0 - self.aim.confidence);
         let speaks = (trials > 0).then(|| shares.speaks_for(self.aim.false_alarm, hits, misses));
         match speaks.unwrap_or(1.0) {
+            _ if self.once && trials > 0 && hits == 0 => None,
             ratio if ratio <= wrong => None,
             _ if skipped => Some(Next::Done(Answer::Unconfirmed(Unconfirmed::GoodSkipped))),
             ratio if ratio >= 1.0 / wrong => {
@@ -394,6 +426,57 @@ mod tests {
         let Next::Try(Point::Commit(0..9)) = search.next(Costs::TRIALS) else {
             panic!("{:?}", search.next(Costs::TRIALS));
         };
+    }
+
+    #[test]
+    fn what_always_shows_is_tried_once_a_commit() {
+        for confidence in [0.99, 0.999_999] {
+            for culprit in [0, 1, 330, 500, 998, 999] {
+                let aim = Aim {
+                    confidence,
+                    ..Aim::default()
+                };
+                let mut search = Search::once(History::line(1000), aim);
+                let mut seen = std::collections::BTreeSet::new();
+                let costs = Costs {
+                    build: 300.0,
+                    trial: 1.0,
+                };
+                let answer = loop {
+                    let point = match search.next(costs) {
+                        Next::Try(point) => point,
+                        Next::Done(answer) => break answer,
+                    };
+                    assert!(seen.insert(point), "{point:?} again");
+                    let hit = matches!(point, Point::Commit(at) if at >= culprit);
+                    // As a journal of many such trials has them.
+                    search.tried(point, hit);
+                    search.tried(point, hit);
+                    search.built(point);
+                    let tally = search.tally(point);
+                    assert_eq!(tally.hits + tally.misses, 1);
+                };
+                assert!(
+                    matches!(answer, Answer::Culprit { commit, confidence: sure }
+                        if commit == culprit && sure >= confidence),
+                    "{culprit}: {answer:?}"
+                );
+                assert!(seen.len() <= 14, "{culprit}: {} builds", seen.len());
+            }
+        }
+        let mut quiet = Search::once(History::line(9), Aim::default());
+        quiet.tried(Point::Commit(8), false);
+        let why = Unconfirmed::BadIsQuiet { trials: 1 };
+        let done = Next::Done(Answer::Unconfirmed(why));
+        assert_eq!(quiet.next(Costs::TRIALS), done);
+        let mut shows = Search::once(History::line(9), Aim::default());
+        shows.tried(Point::Commit(8), true);
+        shows.tried(Point::Good, true);
+        let why = Unconfirmed::GoodShows { hits: 1, trials: 1 };
+        assert_eq!(
+            shows.next(Costs::TRIALS),
+            Next::Done(Answer::Unconfirmed(why))
+        );
     }
 
     #[test]

@@ -82,7 +82,7 @@ pub fn bisect(
     let kernels = Kernels::new(&commits, &boots, good, stack, requires, earlier, ways)?;
     let trials = Trials::new(asked, &subject.scenario, &dir, ways)?;
     let mut run = Run {
-        search: Search::new(History::new(&range.parents), asked.aim),
+        search: search(&range, asked),
         positions: positions(&range),
         costs: Spent::default(),
         why: BTreeMap::new(),
@@ -291,7 +291,7 @@ impl Run<'_> {
             "{commit:.12} seems to bring it; what --path left out before it is looked at"
         ));
         self.positions = positions(&self.range);
-        self.search = Search::new(History::new(&self.range.parents), self.asked.aim);
+        self.search = search(&self.range, self.asked);
         (self.costs, self.scouts) = (Spent::default(), 0);
         let lines = self.journal.lines().to_vec();
         lines.iter().for_each(|line| self.learn(line));
@@ -308,7 +308,7 @@ impl Run<'_> {
                 seconds: took.as_secs_f64(),
             })?;
         }
-        let follows_build = self.asked.followed == Followed::Kind(Kind::BuildFailed);
+        let follows_build = follows_build(self.asked);
         match image {
             Ok(_) if follows_build => self.tried(commit, false, 0.0, Evidence::default())?,
             Err(failed) if follows_build && failed.compiled => {
@@ -519,6 +519,19 @@ impl Run<'_> {
         let vain = !hit && self.scouts >= self.search.patience();
         Ok(vain.then_some(self.scouts))
     }
+}
+
+/// A commit's one build is one observation, however often it is looked at.
+fn search(range: &Range, asked: &Asked) -> Search {
+    let history = History::new(&range.parents);
+    match follows_build(asked) {
+        true => Search::once(history, asked.aim),
+        false => Search::new(history, asked.aim),
+    }
+}
+
+fn follows_build(asked: &Asked) -> bool {
+    asked.followed == Followed::Kind(Kind::BuildFailed)
 }
 
 fn positions(range: &Range) -> BTreeMap<String, usize> {
