@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File},
     io,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -97,24 +97,38 @@ pub struct Trial<'a> {
 /// # Errors
 /// The user stopped it, or QEMU cannot be started at all.
 pub fn choose(forced: Option<Accel>, trial: &Trial<'_>) -> Result<Choice> {
-    if let Some(accel) = forced {
-        return Ok(Choice::new(accel, format!("--accel {}", accel.name())));
-    }
-    if let Err(error) = File::options().read(true).write(true).open("/dev/kvm") {
-        let choice = Choice::new(Accel::Tcg, no_device(&error));
-        note(trial, &choice);
-        return Ok(choice);
-    }
-    let memory = trial.memory.join(format!("{}.json", host_key(trial.qemu)));
-    if let Some(choice) = recall(&memory) {
+    if let Some(choice) = known(forced, trial.qemu, trial.memory) {
+        if forced.is_none() && device().is_err() {
+            note(trial, &choice);
+        }
         return Ok(choice);
     }
     let (choice, certain) = attempt(trial)?;
     if certain {
-        remember(&memory, &choice);
+        remember(&remembered(trial.qemu, trial.memory), &choice);
     }
     note(trial, &choice);
     Ok(choice)
+}
+
+/// The choice, where no trial is needed; `memory` is a trial's.
+pub(crate) fn known(forced: Option<Accel>, qemu: &Qemu, memory: &Path) -> Option<Choice> {
+    if let Some(accel) = forced {
+        return Some(Choice::new(accel, format!("--accel {}", accel.name())));
+    }
+    match device() {
+        Err(error) => Some(Choice::new(Accel::Tcg, no_device(&error))),
+        Ok(()) => recall(&remembered(qemu, memory)),
+    }
+}
+
+fn device() -> io::Result<()> {
+    let kvm = File::options().read(true).write(true).open("/dev/kvm");
+    kvm.map(drop)
+}
+
+fn remembered(qemu: &Qemu, memory: &Path) -> PathBuf {
+    memory.join(format!("{}.json", host_key(qemu)))
 }
 
 fn no_device(error: &io::Error) -> String {

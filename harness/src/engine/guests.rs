@@ -136,13 +136,8 @@ impl<'a> Guests<'a> {
         if let Some(choice) = self.accel.get() {
             return Ok(choice);
         }
-        let forced = match self.request.accel {
-            AccelChoice::Auto => None,
-            AccelChoice::Kvm => Some(Accel::Kvm),
-            AccelChoice::Tcg => Some(Accel::Tcg),
-        };
         let choice = accel::choose(
-            forced,
+            self.forced(),
             &Trial {
                 qemu: &self.qemu,
                 confinement: self.confinement,
@@ -155,6 +150,32 @@ impl<'a> Guests<'a> {
             },
         )?;
         Ok(self.accel.get_or_init(|| choice))
+    }
+
+    /// What is settled so far.
+    pub(super) fn settled(&self) -> Option<&Choice> {
+        self.accel.get()
+    }
+
+    /// Whether it takes a trial boot to settle it.
+    pub(super) fn wants_trial(&self) -> bool {
+        let memory = self.ways.cache.folder(Kind::Host);
+        let known = || accel::known(self.forced(), &self.qemu, &memory);
+        self.settled().is_none() && known().is_none()
+    }
+
+    /// Runs guests as others of the same request are run, whose trial boot was of another kernel.
+    pub(super) fn run_as(&self, choice: Choice) {
+        // What is settled stays.
+        let _ = self.accel.set(choice);
+    }
+
+    fn forced(&self) -> Option<Accel> {
+        match self.request.accel {
+            AccelChoice::Auto => None,
+            AccelChoice::Kvm => Some(Accel::Kvm),
+            AccelChoice::Tcg => Some(Accel::Tcg),
+        }
     }
 
     /// How one cell's guest is run.

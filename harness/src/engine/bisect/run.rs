@@ -11,7 +11,7 @@ use super::{
     found::Found,
     journal::{Journal, Line},
     kept::may_be_restored,
-    kernels::Kernels,
+    kernels::{Image, Kernels},
     scout::{self, Places},
     trials::{ATTEMPTS, BOOTS, Trials, Tried},
 };
@@ -258,6 +258,9 @@ impl Run<'_> {
                     }
                 }
                 Next::Try(point) => {
+                    if !self.settle()? {
+                        return Ok(Answer::Unconfirmed(Unconfirmed::GoodSkipped));
+                    }
                     let commit = self.id(point);
                     let quiet = self.once(&commit)?;
                     if let Some(trials) = quiet {
@@ -301,13 +304,7 @@ impl Run<'_> {
     /// One more trial of a commit, or why there is none. Gives how many trials there were in vain
     /// where scouting is given up.
     fn once(&mut self, commit: &str) -> Result<Option<u32>> {
-        let (image, took) = self.kernels.kernel(commit)?;
-        if let Some(took) = took.filter(|_| image.is_ok()) {
-            self.add(Line::Built {
-                commit: commit.to_owned(),
-                seconds: took.as_secs_f64(),
-            })?;
-        }
+        let image = self.kernel(commit)?;
         let follows_build = follows_build(self.asked);
         match image {
             Ok(_) if follows_build => self.tried(commit, false, 0.0, Evidence::default())?,
@@ -327,6 +324,29 @@ impl Run<'_> {
             }
         }
         Ok(None)
+    }
+
+    fn kernel(&mut self, commit: &str) -> Result<Image> {
+        let (image, took) = self.kernels.kernel(commit)?;
+        if let Some(took) = took.filter(|_| image.is_ok()) {
+            self.add(Line::Built {
+                commit: commit.to_owned(),
+                seconds: took.as_secs_f64(),
+            })?;
+        }
+        Ok(image)
+    }
+
+    /// Settles how guests are run, by the good commit's kernel. Says whether that has one.
+    fn settle(&mut self) -> Result<bool> {
+        if follows_build(self.asked) || !self.trials.wants_trial() {
+            return Ok(true);
+        }
+        let good = self.range.good.clone();
+        match self.kernel(&good)? {
+            Ok(image) => self.trials.settle(&image).map(|()| true),
+            Err(failed) => self.skip(&good, failed.why).map(|()| false),
+        }
     }
 
     fn trial(&mut self, commit: &str, image: &KernelImage) -> Result<()> {

@@ -94,9 +94,24 @@ impl<'a> Trials<'a> {
     pub(super) fn hold(&mut self, places: Places) -> Result<()> {
         // What was planned for a kernel that was tried already holds no longer.
         let (request, stalls) = (&self.asked.request, &self.scenario.stalls);
-        self.guests = Guests::prepare(request, &self.phases, stalls, self.ways)?;
+        let guests = Guests::prepare(request, &self.phases, stalls, self.ways)?;
+        if let Some(choice) = self.guests.settled() {
+            guests.run_as(choice.clone());
+        }
+        self.guests = guests;
         self.places = places;
         Ok(())
+    }
+
+    /// Settles how guests are run, by a trial boot of a kernel that boots for all that is known: one
+    /// that hangs early says nothing of this host.
+    pub(super) fn settle(&self, image: &KernelImage) -> Result<()> {
+        self.guests.settle(image).map(drop)
+    }
+
+    /// Whether it takes a trial boot to settle that.
+    pub(super) fn wants_trial(&self) -> bool {
+        self.guests.wants_trial()
     }
 
     /// Whether vCPUs can be held at all.
