@@ -202,7 +202,7 @@ impl<'a> Builder<'a> {
         self.told(&name.what, || self.follow(tree, &name))
     }
 
-    /// Whether the kernel of such a tree is in the cache.
+    /// Whether the kernel of such a tree is in the cache; one that is stays as long as the builder.
     ///
     /// # Errors
     /// The cache's.
@@ -212,7 +212,11 @@ impl<'a> Builder<'a> {
             self.following_key(source, config),
         ];
         for key in keys {
-            if self.cache.get(Kind::Kernel, &key, self.cancel)?.is_some() {
+            if let Some(entry) = self.cache.get(Kind::Kernel, &key, self.cancel)? {
+                // Whoever is told so brings no tree of it along, from which it could be made again.
+                if let Ok(mut held) = self.held.lock() {
+                    held.push(entry);
+                }
                 return Ok(true);
             }
         }

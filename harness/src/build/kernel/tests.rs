@@ -302,6 +302,27 @@ fn only_a_commit_that_does_not_compile_is_one_that_does_not_build() {
 }
 
 #[test]
+fn a_kernel_that_is_said_to_be_there_stays() {
+    let toy = Toy::new();
+    toy.build(None, "CONFIG_A=y\n").unwrap();
+    let kernels = || {
+        let listed = toy.cache.list().unwrap().into_iter();
+        let kernels = listed.filter(|one| one.kind == Kind::Kernel);
+        kernels.map(|one| one.key).collect::<Vec<_>>()
+    };
+    let keys = kernels();
+    let remove = || toy.cache.remove(Kind::Kernel, &keys[0]).unwrap();
+    toy.with(None, "CONFIG_A=y\n", |builder, source, _, config| {
+        assert!(builder.has(source, config)?);
+        assert!(!remove());
+        assert_eq!(kernels(), keys);
+        Ok(())
+    })
+    .unwrap();
+    assert!(remove());
+}
+
+#[test]
 fn makefiles_reach_nothing_beyond_their_folder() {
     let toy = Toy::new();
     let probes = "\nvmlinux: probes\nprobes:\n\
