@@ -293,6 +293,8 @@ impl<'a> Commits<'a> {
             )?;
             let mut written = self.written(base, commit)?;
             written.extend(self.written(after, commit)?);
+            // Of a folder in their place only what is empty is linked.
+            remove_folders(to, &written)?;
             self.shadow.check_out(&id, to, Some(&written))?;
             let same = own.difference(&changed);
             age(to, same, self.ways.cancel)
@@ -308,6 +310,18 @@ impl<'a> Commits<'a> {
             _entries: vec![entry],
         })
     }
+}
+
+/// Removes the folders that stand where files are to be written: git would refuse to.
+fn remove_folders(top: &Path, names: &BTreeSet<String>) -> Result<()> {
+    for name in names {
+        let path = top.join(name);
+        if path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+            let removed = fs::remove_dir_all(&path);
+            removed.host(|| format!("failed to remove {}", path.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// Makes files older than any object: what was compiled elsewhere had the same contents.
@@ -447,6 +461,45 @@ mod tests {
             .collect();
         names.sort();
         names
+    }
+
+    #[test]
+    fn a_folder_may_become_a_file_and_a_file_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, _) = tree(dir.path());
+        fs::write(path.join(".git/config"), "").unwrap();
+        for file in ["dts/deep/er/x.dts", "dts/y.dts", "links/z.h", "plain"] {
+            write(&path, file, "old\n");
+        }
+        let before = commit(&path, "before");
+        for gone in ["dts", "links"] {
+            fs::remove_dir_all(path.join(gone)).unwrap();
+        }
+        fs::remove_file(path.join("plain")).unwrap();
+        write(&path, "dts", "new\n");
+        std::os::unix::fs::symlink("kernel", path.join("links")).unwrap();
+        write(&path, "plain/file", "new\n");
+        let after = commit(&path, "after");
+
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        let ways = Ways {
+            cache: &cache,
+            cancel: &Cancel::new(),
+            watcher: &Unwatched,
+        };
+        let commits = Commits::open(&path, ways).unwrap();
+        for (from, to) in [(&before, &after), (&after, &before)] {
+            let base = commits.export(from).unwrap();
+            let whole = commits.export(to).unwrap();
+            let linked = commits.tree(to, (from, &base), from).unwrap();
+            assert_eq!(files(&linked.path), files(&whole.path));
+            for name in files(&whole.path) {
+                let read = |top: &Path| fs::read(top.join(&name)).unwrap();
+                assert_eq!(read(&linked.path), read(&whole.path), "{name}");
+            }
+            let link = |top: &Path| fs::read_link(top.join("links")).ok();
+            assert_eq!(link(&linked.path), link(&whole.path));
+        }
     }
 
     #[test]
