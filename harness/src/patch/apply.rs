@@ -59,7 +59,9 @@ pub fn apply(
     for path in &scratch.touched {
         let from = scratch.dir.path().join(path);
         if from.symlink_metadata().is_ok() {
-            place(&from, &target.join(path))?;
+            let to = target.join(path);
+            farm::make_way(&to)?;
+            place(&from, &to)?;
         }
     }
     Ok(scratch.fitted)

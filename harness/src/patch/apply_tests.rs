@@ -126,6 +126,20 @@ fn the_base_stays_and_untouched_files_are_shared() {
 }
 
 #[test]
+fn a_file_may_take_a_folders_place() {
+    let base = base();
+    fs::create_dir_all(base.path().join("fs/deep/er")).unwrap();
+    fs::write(base.path().join("fs/deep/er/x.c"), "old\n").unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let remove = "diff --git a/fs/deep/er/x.c b/fs/deep/er/x.c\ndeleted file mode 100644\n--- a/fs/deep/er/x.c\n+++ /dev/null\n@@ -1 +0,0 @@\n-old\n";
+    let create = "diff --git a/fs/deep b/fs/deep\nnew file mode 100644\n--- /dev/null\n+++ b/fs/deep\n@@ -0,0 +1 @@\n+new\n";
+    let series = series(&[remove, create]);
+    apply(&series, base.path(), out.path(), &Cancel::new()).unwrap();
+    let text = fs::read_to_string(out.path().join("fs/deep")).unwrap();
+    assert_eq!(text, "new\n");
+}
+
+#[test]
 fn stacked_patches_and_moved_hunks_get_their_true_numbers() {
     let base = base();
     let top = "--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1,2 +1,4 @@\n+top\n+top\n line 1\n line 2\n";

@@ -40,6 +40,16 @@ pub(crate) fn link(
     Ok(())
 }
 
+/// Removes the folder that stands in a farm where a file is to be, of which nothing was linked.
+pub(crate) fn make_way(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(meta) if meta.is_dir() => {
+            fs::remove_dir_all(path).host(|| format!("failed to remove {}", path.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
 fn link_one(from: &Path, to: &Path, is_symlink: bool) -> io::Result<()> {
     if is_symlink {
         return symlink(fs::read_link(from)?, to);

@@ -28,7 +28,7 @@ mod subject;
 
 pub use apply::{apply, check};
 pub use choose::{Ambiguous, Choice, Chooser};
-pub(crate) use farm::link as link_farm;
+pub(crate) use farm::{link as link_farm, make_way};
 pub use head::MailHead;
 pub use load::{load, load_choosing};
 pub use reject::{Misfit, Rejection};

@@ -293,8 +293,10 @@ impl<'a> Commits<'a> {
             )?;
             let mut written = self.written(base, commit)?;
             written.extend(self.written(after, commit)?);
-            // Of a folder in their place only what is empty is linked.
-            remove_folders(to, &written)?;
+            // Where a folder is left git would refuse to write a file.
+            written
+                .iter()
+                .try_for_each(|name| patch::make_way(&to.join(name)))?;
             self.shadow.check_out(&id, to, Some(&written))?;
             let same = own.difference(&changed);
             age(to, same, self.ways.cancel)
@@ -310,18 +312,6 @@ impl<'a> Commits<'a> {
             _entries: vec![entry],
         })
     }
-}
-
-/// Removes the folders that stand where files are to be written: git would refuse to.
-fn remove_folders(top: &Path, names: &BTreeSet<String>) -> Result<()> {
-    for name in names {
-        let path = top.join(name);
-        if path.symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
-            let removed = fs::remove_dir_all(&path);
-            removed.host(|| format!("failed to remove {}", path.display()))?;
-        }
-    }
-    Ok(())
 }
 
 /// Makes files older than any object: what was compiled elsewhere had the same contents.
