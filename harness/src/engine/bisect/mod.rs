@@ -6,6 +6,7 @@
 //! | `journal.rs` | the trials on disk, from which the same question goes on |
 //! | `kernels.rs` | a commit's kernel, built on what another left |
 //! | `trials.rs` | one trial: a boot, and what it says |
+//! | `blind.rs` | when a commit whose trials cannot say is tried no more |
 //! | `kept.rs` | when a trial may begin after the boot |
 //! | `scout.rs` | where a splat's trace says to hold vCPUs |
 //! | `run.rs` | the search, trial by trial |
@@ -15,6 +16,7 @@
 
 mod answer;
 mod asked;
+mod blind;
 mod found;
 mod journal;
 mod kept;
