@@ -560,3 +560,61 @@ fn first_line(text: &str) -> String {
     let first = lines.clone().next().unwrap_or_default();
     lines.find(telling).unwrap_or(first).trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{bisect::Aim, source::Parent};
+
+    /// What a search of a range comes to where the commits from `first` on show the finding.
+    fn searched(range: &Range, known: &mut Vec<(String, bool)>, first: &str) -> Answer {
+        let at = positions(range);
+        let mut search = Search::new(History::new(&range.parents), Aim::default());
+        for (commit, hit) in known.iter() {
+            search.tried(Point::Commit(at[commit]), *hit);
+        }
+        loop {
+            match search.next(Costs::TRIALS) {
+                Next::Done(answer) => return answer,
+                Next::Try(Point::Good) => search.tried(Point::Good, false),
+                Next::Try(Point::Commit(commit)) => {
+                    let hit = commit >= at[first];
+                    known.push((range.commits[commit].clone(), hit));
+                    search.tried(Point::Commit(commit), hit);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_path_left_out_is_told_from_what_it_named() {
+        let listed = Range {
+            good: "g".into(),
+            commits: ["a", "b", "c", "d"].map(str::to_owned).into(),
+            parents: vec![vec![], vec![0], vec![1], vec![2]],
+            stand_ins: BTreeSet::new(),
+        };
+        let parent = Parent {
+            commit: "x".into(),
+            leads_to: Some("b".into()),
+        };
+        let mut known = Vec::new();
+        let seems = searched(&listed, &mut known, "c");
+        assert!(matches!(seems, Answer::Culprit { commit: 2, .. }));
+        let mut range = listed.clone();
+        assert!(range.put_parents("c", &[parent]));
+        // Its own parent says whether it is, and nothing else needs to be tried again.
+        for (first, outside) in [("c", false), ("x", true)] {
+            let mut known = known.clone();
+            let before = known.len();
+            let Answer::Culprit { commit, confidence } = searched(&range, &mut known, first) else {
+                panic!("{first}");
+            };
+            assert_eq!(range.commits[commit], first);
+            assert_eq!(range.stands_in(commit), outside);
+            assert!(confidence >= 0.99);
+            assert!(known.len() > before);
+            assert!(known[before..].iter().all(|(commit, _)| commit == "x"));
+        }
+    }
+}
