@@ -19,7 +19,8 @@ pub struct Aim {
     pub rarest: f64,
     /// How often a commit without the culprit shows the finding all the same: a title that another
     /// bug shares, a host that stumbles. Close to zero, and not zero: no trial alone rules a commit
-    /// out. For a figure past a threshold, how often chance puts it there.
+    /// out. For a figure past a threshold, how often chance puts it there; for a time limit, how often
+    /// a busy host does.
     pub false_alarm: f64,
 }
 
