@@ -3,6 +3,7 @@
 mod builder;
 mod compiled;
 mod diagnostics;
+mod flags;
 mod folder;
 mod gates;
 mod history;
