@@ -11,6 +11,7 @@ mod one;
 mod outputs;
 mod progress;
 mod pvh;
+mod shortage;
 mod structures;
 
 pub use builder::{Builder, Following, Patched, Source};
