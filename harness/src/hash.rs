@@ -1,6 +1,11 @@
 //! SHA-256, in hex.
 
-use std::{fmt::Write, fs::File, io::Read, path::Path};
+use std::{
+    fmt::Write,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -21,12 +26,19 @@ pub fn hex_sha256(fields: &[&[u8]]) -> String {
 /// # Errors
 /// The file cannot be read.
 pub fn file_sha256(path: &Path) -> Result<String> {
-    let failed = || format!("failed to read {}", path.display());
-    let mut file = File::open(path).host(failed)?;
+    read_sha256(path).host(|| format!("failed to read {}", path.display()))
+}
+
+/// The same, for who knows better whose fault it is that a file cannot be read.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_sha256(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
-        match file.read(&mut buffer).host(failed)? {
+        match file.read(&mut buffer)? {
             0 => return Ok(hex(&hasher.finalize())),
             n => hasher.update(&buffer[..n]),
         }

@@ -7,13 +7,16 @@ use std::{
     time::Duration,
 };
 
-use super::{Identity, SourceTree, Ways, kernel, products};
+use super::{
+    Identity, SourceTree, Ways, kernel, products,
+    unread::{unpacked, unreadable},
+};
 use crate::{
     Error, Result,
     cache::Kind,
     error::Context,
     event::{Event, Progress, Step},
-    hash::{file_sha256, hex_sha256},
+    hash::{hex_sha256, read_sha256},
     host::Cmd,
 };
 
@@ -71,7 +74,7 @@ pub(super) fn unpack(tarball: &Path, ways: Ways<'_>) -> Result<SourceTree> {
     }
     ways.step(&what, || {
         let identity = Identity::Tarball {
-            sha256: file_sha256(tarball)?,
+            sha256: sha256(tarball)?,
         };
         let entry = ways
             .cache
@@ -105,6 +108,8 @@ pub(super) fn extract(tarball: &Path, to: &Path, ways: Ways<'_>, foreign: bool) 
         .arg("--directory")
         .arg(to)
         .env("TAR_OPTIONS", "")
+        // What it says is read.
+        .env("LC_ALL", "C")
         .limit(UNPACK_LIMIT);
     let what = tarball
         .file_name()
@@ -118,12 +123,8 @@ pub(super) fn extract(tarball: &Path, to: &Path, ways: Ways<'_>, foreign: bool) 
     if output.success() {
         return Ok(());
     }
-    let error = command.failed(&output);
-    Err(if foreign {
-        Error::input(format!("failed to unpack {what}")).because(error.chain())
-    } else {
-        error
-    })
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(unpacked(&what, &said, command.failed(&output), foreign))
 }
 
 fn tell(ways: Ways<'_>, what: &str, files: u64) {
@@ -211,13 +212,18 @@ fn hash(tree: &Path, items: &[Item], ways: Ways<'_>) -> Result<String> {
         fields.push(match &item.kind {
             ItemKind::Link { to } => format!("-> {}", to.display()).into_bytes(),
             ItemKind::File { executable } => {
-                format!("{executable} {}", file_sha256(&tree.join(&item.path))?).into_bytes()
+                format!("{executable} {}", sha256(&tree.join(&item.path))?).into_bytes()
             }
         });
     }
     Ok(hex_sha256(
         &fields.iter().map(Vec::as_slice).collect::<Vec<_>>(),
     ))
+}
+
+/// The hash of a file of the user's.
+fn sha256(path: &Path) -> Result<String> {
+    read_sha256(path).map_err(|error| unreadable(path, error))
 }
 
 fn place(tree: &Path, items: &[Item], to: &Path, ways: Ways<'_>) -> Result<()> {
@@ -233,8 +239,7 @@ fn place(tree: &Path, items: &[Item], to: &Path, ways: Ways<'_>) -> Result<()> {
             ItemKind::Link { to } => symlink(to, &target).host(failed)?,
             ItemKind::File { executable } => {
                 let from = tree.join(&item.path);
-                let bytes =
-                    fs::read(&from).host(|| format!("failed to read {}", from.display()))?;
+                let bytes = fs::read(&from).map_err(|error| unreadable(&from, error))?;
                 fs::write(&target, bytes).host(failed)?;
                 if *executable {
                     fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).host(failed)?;

@@ -11,6 +11,7 @@
 //! | `folder.rs` | an unpacked tree or tarball |
 //! | `identity.rs` | what a source is known by elsewhere, and how that very one is had again |
 //! | `products.rs` | what a build left behind in it |
+//! | `unread.rs` | whose fault it is that a source cannot be read, and what mends it |
 //! | `kernel.rs` | what a kernel tree says of itself: version, Kconfig symbols |
 
 mod apt;
@@ -23,6 +24,7 @@ mod lock;
 mod products;
 mod range;
 mod since;
+mod unread;
 
 use std::path::{Path, PathBuf};
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::shortage;
+use crate::host::shortage;
 
 /// Lines kept for an error's sake.
 const KEPT: usize = 400;

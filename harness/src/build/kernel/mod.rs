@@ -11,7 +11,6 @@ mod one;
 mod outputs;
 mod progress;
 mod pvh;
-mod shortage;
 mod structures;
 
 pub use builder::{Builder, Following, Patched, Source};

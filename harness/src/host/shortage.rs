@@ -1,4 +1,5 @@
-//! Whether a line of a build says that the host ran short of memory or of disk (pure).
+//! Whether a line of a build's, or of another tool's, says that the host ran short of memory or of
+//! disk (pure).
 //!
 //! Compilers quote the source, which may say anything: such lines count only where the words around
 //! them are the compiler's own.
@@ -13,10 +14,11 @@ const SYSTEMS: [&str; 5] = [
 ];
 
 /// How a line goes on after a tool's name: what happened to a program of it.
-const TOOLS: [&str; 4] = [
+const TOOLS: [&str; 5] = [
     ": fatal error: Killed signal terminated program ",
     ": internal compiler error: Killed (program ",
     " terminated with signal 9",
+    ": Child died with signal 9",
     ": out of memory allocating ",
 ];
 
@@ -32,7 +34,7 @@ const WRITING: [&str; 3] = [
 
 /// Does this line say that the host ran short? Nothing that is built sends a kill: where memory runs
 /// out, the host does.
-pub(super) fn of_host(line: &str) -> bool {
+pub fn of_host(line: &str) -> bool {
     let line = line.trim_end();
     if line.starts_with(char::is_whitespace) || is_remark(line) {
         return false;
@@ -93,6 +95,8 @@ mod tests {
             "{standard input}: Fatal error: can't write 12 bytes to section .text of fs/a.o: 'No space left on device'",
             "fs/a.c:123:1: fatal error: error writing to /tmp/ccx.s: No space left on device",
             "fs/a.c:1: fatal error: closing dependency file fs/.a.o.d: No space left on device",
+            "tar: linux-7.3/Makefile: Cannot write: No space left on device",
+            "tar: Child died with signal 9",
             "vmlinux.o: error: objtool: mmap: Cannot allocate memory",
         ] {
             assert!(of_host(line), "{line}");
