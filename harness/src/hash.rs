@@ -45,6 +45,11 @@ pub fn read_sha256(path: &Path) -> io::Result<String> {
     }
 }
 
+/// The hash of bytes, as [`file_sha256`] gives it of a file that holds them.
+pub fn bytes_sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
 /// Whether a text is such a hash, as we write it.
 pub fn is_hex_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -76,5 +81,6 @@ mod tests {
         std::fs::write(file.path(), "abc").unwrap();
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(file_sha256(file.path()).unwrap(), expected);
+        assert_eq!(bytes_sha256(b"abc"), expected);
     }
 }
