@@ -10,17 +10,20 @@ use std::{
     time::Duration,
 };
 
-use super::{Identity, SourceTree, Ways, folder};
+use super::{Identity, SourceTree, Ways, folder, lender::Lender};
 use crate::{
-    Error, Result, cache::Kind, error::Context, event::Event, hash::hex_sha256, host::Cmd,
+    Error, Result,
+    cache::Kind,
+    error::Context,
+    event::Event,
+    hash::hex_sha256,
+    host::{Cmd, quote},
 };
 
 /// Changes whenever the same git tree would give another folder.
 const RECIPE: &str = "git-1";
 /// Hashing a whole tree on a slow disk takes minutes.
 const LIMIT: Duration = Duration::from_secs(3600);
-/// Files of a git folder that name revisions.
-const REFS: [&str; 4] = ["HEAD", "packed-refs", "refs", "shallow"];
 
 /// How untracked files end, or are called, that a kernel may be made of.
 const SOURCES: [&str; 7] = [".c", ".h", ".S", ".rs", "Kconfig", "Makefile", "Kbuild"];
@@ -44,6 +47,7 @@ pub(super) fn export(tree: &Path, ways: Ways<'_>) -> Result<SourceTree> {
 /// A bare repository of ours, with the tree's objects, revisions and index.
 pub(super) struct Shadow<'a> {
     pub(super) dir: tempfile::TempDir,
+    git_dir: PathBuf,
     tree: PathBuf,
     ways: Ways<'a>,
 }
@@ -53,34 +57,26 @@ impl<'a> Shadow<'a> {
         let tree = tree
             .canonicalize()
             .input(|| format!("failed to resolve {}", tree.display()))?;
-        let (own, common) = git_folders(&tree)?;
+        let lender = Lender::of(&tree)?;
         let dir = ways.cache.temp()?;
-        let shadow = Self { dir, tree, ways };
-        let format = if is_sha256(&common) { "sha256" } else { "sha1" };
+        let repo = dir.path().join("git");
         let init = clean(Cmd::new("git")).args(["init", "--quiet", "--bare", "--template="]);
-        init.arg(format!("--object-format={format}"))
-            .arg(shadow.repo())
-            .run_ok(ways.cancel)?;
-        let failed = || format!("failed to borrow the objects of {}", common.display());
-        let info = shadow.repo().join("objects/info");
-        fs::create_dir_all(&info).host(failed)?;
-        fs::write(
-            info.join("alternates"),
-            format!("{}\n", common.join("objects").display()),
-        )
-        .host(failed)?;
-        for folder in [&common, &own] {
-            for name in REFS {
-                copy(&folder.join(name), &shadow.repo().join(name)).host(failed)?;
-            }
+        let init = init.args(lender.formats()).arg(&repo);
+        let made = init.run(ways.cancel)?;
+        if !made.success() {
+            let error = init.failed(&made);
+            return Err(match lender.has_reftable() {
+                true => error.mend("its revisions are in reftables: install git 2.45 or later"),
+                false => error,
+            });
         }
-        // With the tree's own index git need not read every file again.
-        copy(&own.join("index"), &shadow.index()).host(failed)?;
-        Ok(shadow)
-    }
-
-    fn repo(&self) -> PathBuf {
-        self.dir.path().join("git")
+        let git_dir = lender.lend(&repo, &dir.path().join("index"), &dir.path().join("own"))?;
+        Ok(Self {
+            dir,
+            git_dir,
+            tree,
+            ways,
+        })
     }
 
     fn index(&self) -> PathBuf {
@@ -96,7 +92,7 @@ impl<'a> Shadow<'a> {
         ];
         clean(Cmd::new("git"))
             .args(config.iter().flat_map(|c| ["-c", c]))
-            .env("GIT_DIR", self.repo())
+            .env("GIT_DIR", &self.git_dir)
             .env("GIT_WORK_TREE", &self.tree)
             .env("GIT_INDEX_FILE", self.index())
             .cwd(&self.tree)
@@ -140,11 +136,7 @@ impl<'a> Shadow<'a> {
             .arg("write-tree")
             .run_ok(self.ways.cancel)?
             .text();
-        let committed = self
-            .git()
-            .args(["rev-parse", &format!("{head}^{{tree}}")])
-            .run_ok(self.ways.cancel)?;
-        if committed.text() != tree {
+        if self.id(&format!("{head}^{{tree}}"))? != tree {
             let text = format!(
                 "{} has uncommitted changes; they are taken along",
                 self.tree.display()
@@ -254,31 +246,6 @@ fn clean(git: Cmd) -> Cmd {
         .env("LC_ALL", "C")
 }
 
-/// The folder of a checkout's own state, and the one that its repository's checkouts share.
-fn git_folders(tree: &Path) -> Result<(PathBuf, PathBuf)> {
-    let git = tree.join(".git");
-    let failed = || format!("failed to read {}", git.display());
-    let own = if git.is_file() {
-        let text = fs::read_to_string(&git).input(failed)?;
-        let path = text.trim().strip_prefix("gitdir: ").ok_or_else(|| {
-            Error::input(format!("{} names no git folder", git.display()))
-                .mend("is this a git worktree?")
-        })?;
-        tree.join(path)
-    } else {
-        git.clone()
-    };
-    let common = match fs::read_to_string(own.join("commondir")) {
-        Ok(text) => own.join(text.trim()),
-        Err(_) => own.clone(),
-    };
-    let resolve = |path: PathBuf| {
-        path.canonicalize()
-            .input(|| format!("failed to resolve {}", path.display()))
-    };
-    Ok((resolve(own)?, resolve(common)?))
-}
-
 fn untracked<'f>(tree: &Path, files: impl Iterator<Item = &'f str>) -> Option<String> {
     let sources: Vec<&str> = files
         .filter(|file| SOURCES.iter().any(|end| file.ends_with(end)))
@@ -292,33 +259,8 @@ fn untracked<'f>(tree: &Path, files: impl Iterator<Item = &'f str>) -> Option<St
         "git does not track {}{more} in {}: they are left out; mend: git add -N {}",
         sources[..sources.len().min(NAMED)].join(", "),
         tree.display(),
-        crate::host::quote(first)
+        quote(first)
     ))
-}
-
-/// Read as text: git itself would follow what else the file says.
-fn is_sha256(common: &Path) -> bool {
-    let text = fs::read_to_string(common.join("config")).unwrap_or_default();
-    text.lines()
-        .any(|l| l.to_ascii_lowercase().replace(char::is_whitespace, "") == "objectformat=sha256")
-}
-
-/// Copies a file or a folder of files, links left out; nothing where there is nothing.
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    let Ok(meta) = from.symlink_metadata() else {
-        return Ok(());
-    };
-    if meta.is_file() {
-        return fs::copy(from, to).map(drop);
-    }
-    if meta.is_dir() {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
-        }
-    }
-    Ok(())
 }
 
 /// Refuses a tree whose links lead out of it.
@@ -338,11 +280,11 @@ fn links_inside(top: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{cache::Cache, cancel::Cancel, event::Unwatched, source::since::since};
 
-    fn git(tree: &Path, args: &[&str]) {
+    pub(in crate::source) fn git(tree: &Path, args: &[&str]) {
         let identity = [
             "-c",
             "user.name=T",

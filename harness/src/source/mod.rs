@@ -6,6 +6,7 @@
 //! | `debian.rs` | the locked or the newest `linux-source-N` package |
 //! | `lock.rs` | `kernel.lock`: the package that the tests use |
 //! | `git.rs` | a git checkout, exported without using its configuration |
+//! | `lender.rs` | what that borrows of the checkout's repository |
 //! | `since.rs` | what leads from a revision to what is checked out |
 //! | `range.rs` | the commits between two revisions, and their trees |
 //! | `folder.rs` | an unpacked tree or tarball |
@@ -20,6 +21,9 @@ mod folder;
 mod git;
 mod identity;
 mod kernel;
+mod lender;
+#[cfg(test)]
+mod lender_tests;
 mod lock;
 mod products;
 mod range;
