@@ -2,7 +2,8 @@
 //! configuration nothing is used.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
 };
 
@@ -101,13 +102,19 @@ impl Lender {
     }
 }
 
-/// Copies a file or a folder of files, links left out; nothing where there is nothing.
+/// Copies a file or a folder of files, links left out; nothing where there is nothing. Files keep their
+/// times: one that was changed in the very moment that its entry was made git tells by the index's.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let Ok(meta) = from.symlink_metadata() else {
         return Ok(());
     };
     if meta.is_file() {
-        return fs::copy(from, to).map(drop);
+        let mut source = File::open(from)?;
+        // Of what is read, as it may be replaced by now.
+        let modified = source.metadata()?.modified()?;
+        let mut target = File::create(to)?;
+        io::copy(&mut source, &mut target)?;
+        return target.set_modified(modified);
     }
     if meta.is_dir() {
         fs::create_dir_all(to)?;

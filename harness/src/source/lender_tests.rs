@@ -1,8 +1,10 @@
 //! Checkouts of every kind that git itself makes, exported.
 
 use std::{
-    fs,
+    fs::{self, File},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use super::{SourceTree, Ways, git::tests::git, since, since::Since};
@@ -102,4 +104,49 @@ fn revisions_in_reftables_are_read() {
     let since = place.since(&other, "main").unwrap();
     assert_eq!(fork(&since.base), "two\n");
     assert!(String::from_utf8(since.diff).unwrap().contains("+one\n"));
+}
+
+/// Makes the index say of a file what is true of it now, all but its content: as if it had been changed
+/// in the very moment that its entry was made.
+fn racy(tree: &Path, file: &str) {
+    let path = tree.join(".git/index");
+    let mut index = fs::read(&path).unwrap();
+    let name = memchr::memmem::find(&index, file.as_bytes()).unwrap();
+    // Ten words about the file, the content's id and two bytes of flags come before its name.
+    let entry = name - (40 + 20 + 2);
+    let meta = tree.join(file).metadata().unwrap();
+    let words = [
+        meta.ctime() as u32,
+        meta.ctime_nsec() as u32,
+        meta.mtime() as u32,
+        meta.mtime_nsec() as u32,
+        meta.dev() as u32,
+        meta.ino() as u32,
+        meta.mode(),
+        meta.uid(),
+        meta.gid(),
+        meta.size() as u32,
+    ];
+    for (n, word) in words.iter().enumerate() {
+        let at = entry + 4 * n;
+        index[at..at + 4].copy_from_slice(&word.to_be_bytes());
+    }
+    fs::write(&path, index).unwrap();
+    let written = File::options().write(true).open(&path).unwrap();
+    written.set_modified(meta.modified().unwrap()).unwrap();
+}
+
+#[test]
+fn a_change_in_the_moment_of_its_entry_is_seen() {
+    let place = Place::new();
+    let tree = place.repository("tree", &[]);
+    // As long as what is committed.
+    let path = tree.join("kernel/fork.c");
+    fs::write(&path, "new\n").unwrap();
+    // Long before the export: git may tell whole seconds apart and nothing less.
+    let file = File::options().write(true).open(&path).unwrap();
+    let then = SystemTime::now() - Duration::from_secs(100);
+    file.set_modified(then).unwrap();
+    racy(&tree, "kernel/fork.c");
+    assert_eq!(fork(&place.export(&tree).unwrap()), "new\n");
 }
