@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Identity, SourceTree, Ways, folder, lender::Lender};
+use super::{Identity, SourceTree, Ways, folder, kernel, lender::Lender};
 use crate::{
     Error, Result,
     cache::Kind,
@@ -194,7 +194,8 @@ impl<'a> Shadow<'a> {
             self.ways
                 .cache
                 .entry(Kind::Source, &identity.key(), self.ways.cancel, |to| {
-                    self.check_out(&tree, to, None)
+                    self.check_out(&tree, to, None)?;
+                    kernel::check_as(to, &origin)
                 })?;
         SourceTree::new(entry, origin, identity)
     }

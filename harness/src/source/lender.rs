@@ -13,6 +13,8 @@ use crate::{Error, Result, error::Context};
 const REFS: [&str; 5] = ["HEAD", "packed-refs", "refs", REFTABLE, "shallow"];
 /// Where the newer of git's two formats keeps them; a worktree has one of its own besides.
 const REFTABLE: &str = "reftable";
+/// How files are called that an index is split into.
+const SHARED_INDEX: &str = "sharedindex.";
 
 /// A checkout's repository.
 pub(super) struct Lender {
@@ -90,6 +92,12 @@ impl Lender {
         }
         // With the tree's own index git need not read every file again.
         copy(&self.own.join("index"), index).host(failed)?;
+        for file in fs::read_dir(&self.own).host(failed)? {
+            let name = file.host(failed)?.file_name();
+            if name.to_string_lossy().starts_with(SHARED_INDEX) {
+                copy(&self.own.join(&name), &git.join(&name)).host(failed)?;
+            }
+        }
         Ok(git)
     }
 

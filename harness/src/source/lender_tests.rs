@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{SourceTree, Ways, git::tests::git, since, since::Since};
-use crate::{Result, cache::Cache, cancel::Cancel, event::Unwatched, host::Cmd};
+use crate::{Fault, Result, cache::Cache, cancel::Cancel, event::Unwatched, host::Cmd};
 
 /// A folder that holds a checkout and a cache.
 struct Place {
@@ -76,6 +76,40 @@ impl Place {
 
 fn fork(source: &SourceTree) -> String {
     fs::read_to_string(source.path.join("kernel/fork.c")).unwrap()
+}
+
+#[test]
+fn a_sparse_checkout_is_exported_whole() {
+    for split in [false, true] {
+        let place = Place::new();
+        let tree = place.repository("tree", &[]);
+        git(&tree, &["sparse-checkout", "set", "kernel"]);
+        if split {
+            git(&tree, &["update-index", "--split-index"]);
+        }
+        assert!(!tree.join("arch").exists());
+        fs::write(tree.join("kernel/fork.c"), "three\n").unwrap();
+        let now = place.export(&tree).unwrap();
+        assert_eq!(fork(&now), "three\n");
+        let drivers = fs::read_to_string(now.path.join("drivers/Kconfig"));
+        assert_eq!(drivers.unwrap(), "# two\n", "{split}");
+        let since = place.since(&tree, "v1").unwrap();
+        let diff = String::from_utf8(since.diff).unwrap();
+        assert!(diff.contains("-one\n+three\n"), "{diff}");
+    }
+}
+
+#[test]
+fn a_git_tree_that_is_no_kernel_is_refused_by_its_name() {
+    let place = Place::new();
+    let tree = place.repository("tree", &[]);
+    git(&tree, &["rm", "--quiet", "Kconfig"]);
+    for _ in 0..2 {
+        let error = place.export(&tree).unwrap_err();
+        let expected = format!("{} is not a kernel tree", tree.display());
+        assert!(error.chain().starts_with(&expected), "{error:?}");
+        assert_eq!(error.fault(), Fault::Input);
+    }
 }
 
 /// Whether this host's git knows a format of revisions.

@@ -99,10 +99,11 @@ pub fn resolve(
 ) -> Result<SourceTree> {
     match request {
         Request::Tree(path) => {
-            kernel::check(path)?;
+            // A sparse checkout lacks files that its commits have: what is exported is looked at.
             if path.join(".git").exists() {
                 git::export(path, ways)
             } else {
+                kernel::check(path)?;
                 folder::export(path, ways)
             }
         }
@@ -117,8 +118,8 @@ pub fn resolve(
 /// # Errors
 /// Bad input for an unknown revision or no git tree.
 pub fn since(tree: &Path, rev: &str, ways: Ways<'_>) -> Result<Since> {
-    kernel::check(tree)?;
     if !tree.join(".git").exists() {
+        kernel::check(tree)?;
         let error = Error::input(format!("{} is not a git checkout", tree.display()));
         return Err(error.mend("--base needs one; give the change as --patch instead"));
     }
