@@ -17,7 +17,7 @@ use crate::{
     error::Context,
     event::Event,
     hash::hex_sha256,
-    host::{Cmd, quote},
+    host::{Cmd, Output, quote},
 };
 
 /// Changes whenever the same git tree would give another folder.
@@ -49,6 +49,7 @@ pub(super) struct Shadow<'a> {
     pub(super) dir: tempfile::TempDir,
     git_dir: PathBuf,
     tree: PathBuf,
+    lender: Lender,
     ways: Ways<'a>,
 }
 
@@ -75,6 +76,7 @@ impl<'a> Shadow<'a> {
             dir,
             git_dir,
             tree,
+            lender,
             ways,
         })
     }
@@ -123,19 +125,13 @@ impl<'a> Shadow<'a> {
         };
         if !self.index().exists() || !add()?.success() {
             // No index, or one of a kind that we did not copy whole: start from the commit.
-            self.git()
-                .args(["read-tree", &head])
-                .run_ok(self.ways.cancel)?;
+            self.ran(self.git().args(["read-tree", &head]))?;
             let added = add()?;
             if !added.success() {
                 return Err(self.git().args(["add", "--update"]).failed(&added));
             }
         }
-        let tree = self
-            .git()
-            .arg("write-tree")
-            .run_ok(self.ways.cancel)?
-            .text();
+        let tree = self.ran(self.git().arg("write-tree"))?.text();
         if self.id(&format!("{head}^{{tree}}"))? != tree {
             let text = format!(
                 "{} has uncommitted changes; they are taken along",
@@ -145,6 +141,27 @@ impl<'a> Shadow<'a> {
         }
         self.warn_of_untracked()?;
         Ok(tree)
+    }
+
+    /// Runs a command of git's to its end. What a partial clone did not fetch is not to be had here: the
+    /// shadow has no remote, and nothing is written into the tree's own repository.
+    pub(super) fn ran(&self, git: Cmd) -> Result<Output> {
+        let output = git.run(self.ways.cancel)?;
+        if output.success() {
+            return Ok(output);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        match lacking(&said).filter(|_| self.lender.is_partial()) {
+            None => Err(git.failed(&output)),
+            Some(line) => {
+                let tree = self.tree.display().to_string();
+                let message = format!("{tree} is a partial clone, and did not fetch all of this");
+                let fetch = "fetch --refetch --no-filter";
+                let mend = format!("git -C {} {fetch}", quote(&tree));
+                let line = line.escape_debug().to_string();
+                Err(Error::input(message).mend(mend).because(line))
+            }
+        }
     }
 
     /// Says of files that the tree seems to be made of and git does not know: they are left out.
@@ -161,7 +178,7 @@ impl<'a> Shadow<'a> {
     /// The object that a name stands for.
     pub(super) fn id(&self, name: &str) -> Result<String> {
         let parse = self.git().args(["rev-parse", "--verify", name]);
-        Ok(parse.run_ok(self.ways.cancel)?.text())
+        Ok(self.ran(parse)?.text())
     }
 
     /// The commit that is checked out, where its files are this tree's.
@@ -211,7 +228,7 @@ impl<'a> Shadow<'a> {
             self.git()
                 .env("GIT_INDEX_FILE", self.dir.path().join("export"))
         };
-        git().args(["read-tree", id]).run_ok(self.ways.cancel)?;
+        self.ran(git().args(["read-tree", id]))?;
         let prefix = format!("--prefix={}/", to.display());
         let checkout =
             git()
@@ -222,9 +239,28 @@ impl<'a> Shadow<'a> {
             None => checkout.arg("--all"),
             Some(only) => checkout.args(["-z", "--stdin"]).stdin(nul_separated(only)),
         };
-        checkout.run_ok(self.ways.cancel)?;
+        self.ran(checkout)?;
         links_inside(to)
     }
+}
+
+/// What git says of an object that is not there.
+fn lacking(said: &str) -> Option<&str> {
+    const MISSING: [&str; 6] = [
+        "unable to read ",
+        "failed to unpack tree object ",
+        "Needed a single revision",
+        "invalid object ",
+        "bad object ",
+        "Not a valid object ",
+    ];
+    let mut lines = said.lines();
+    lines.find(|line| {
+        let rest = line
+            .strip_prefix("error: ")
+            .or(line.strip_prefix("fatal: "));
+        rest.is_some_and(|rest| MISSING.iter().any(|m| rest.starts_with(m)))
+    })
 }
 
 fn nul_separated(names: &BTreeSet<String>) -> Vec<u8> {
@@ -343,6 +379,19 @@ pub(super) mod tests {
             if let Event::Warning(text) = event {
                 self.0.lock().unwrap().push(text.clone());
             }
+        }
+    }
+
+    #[test]
+    fn what_git_says_is_understood() {
+        for (said, lacks) in [
+            ("error: unable to read sha1 file of fs/a (8b13)", true),
+            ("warning: x\nfatal: unable to read 8b13", true),
+            ("fatal: failed to unpack tree object HEAD", true),
+            ("error: unable to index file 'unable to read '", false),
+            ("fatal: write error: No space left on device", false),
+        ] {
+            assert_eq!(lacking(said).is_some(), lacks, "{said}");
         }
     }
 

@@ -66,6 +66,13 @@ impl Lender {
         self.common.join(REFTABLE).is_dir()
     }
 
+    /// Whether it fetched only some objects, and would fetch others when they are asked for.
+    pub(super) fn is_partial(&self) -> bool {
+        let packs = fs::read_dir(self.common.join("objects/pack"));
+        let mut packs = packs.into_iter().flatten().flatten();
+        packs.any(|file| file.path().extension().is_some_and(|e| e == "promisor"))
+    }
+
     /// Lends to a repository in `repo` that was made for it, with its index in `index`; gives the git
     /// folder to use. That is another one, in `own`, where a worktree's revisions cannot lie among
     /// those that all share.

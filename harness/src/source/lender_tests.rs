@@ -112,6 +112,33 @@ fn a_git_tree_that_is_no_kernel_is_refused_by_its_name() {
     }
 }
 
+#[test]
+fn a_partial_clone_says_how_to_fetch_the_rest() {
+    let place = Place::new();
+    let tree = place.repository("tree", &["--initial-branch=main"]);
+    git(&tree, &["config", "uploadpack.allowFilter", "true"]);
+    let url = format!("file://{}", tree.display());
+    for filter in ["blob:none", "tree:0"] {
+        let clone = place.path(filter);
+        let filtered = format!("--filter={filter}");
+        git(
+            place.dir.path(),
+            &["clone", "--quiet", &filtered, &url, filter],
+        );
+        // What is checked out is there.
+        assert_eq!(fork(&place.export(&clone).unwrap()), "two\n");
+        let error = place.since(&clone, "v1").unwrap_err();
+        let (named, mend) = (clone.display(), error.mending().unwrap());
+        assert_eq!(error.fault(), Fault::Input);
+        assert!(error.chain().starts_with(&format!("{named} is a partial")));
+        assert_eq!(mend, format!("git -C {named} fetch --refetch --no-filter"));
+        let words: Vec<&str> = mend.split(' ').skip(1).collect();
+        git(&clone, &words);
+        let base = place.since(&clone, "v1").unwrap().base;
+        assert_eq!(fork(&base), "one\n", "{filter}");
+    }
+}
+
 /// Whether this host's git knows a format of revisions.
 fn knows_reftable(place: &Place) -> bool {
     let probe = place.path("probe");
