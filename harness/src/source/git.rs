@@ -5,12 +5,12 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::{Identity, SourceTree, Ways, folder, kernel, lender::Lender};
+use super::{Identity, SourceTree, Ways, folder, kernel, lender::Lender, unread::unreadable};
 use crate::{
     Error, Result,
     cache::Kind,
@@ -123,12 +123,16 @@ impl<'a> Shadow<'a> {
                 .args(["add", "--update", "--", "."])
                 .run(self.ways.cancel)
         };
-        if !self.index().exists() || !add()?.success() {
+        let added = |added: &Output| match added.success() {
+            true => Ok(true),
+            false => self.readable(added).map(|()| false),
+        };
+        if !self.index().exists() || !added(&add()?)? {
             // No index, or one of a kind that we did not copy whole: start from the commit.
             self.ran(self.git().args(["read-tree", &head]))?;
-            let added = add()?;
-            if !added.success() {
-                return Err(self.git().args(["add", "--update"]).failed(&added));
+            let again = add()?;
+            if !added(&again)? {
+                return Err(self.git().args(["add", "--update"]).failed(&again));
             }
         }
         let tree = self.ran(self.git().arg("write-tree"))?.text();
@@ -161,6 +165,18 @@ impl<'a> Shadow<'a> {
                 let line = line.escape_debug().to_string();
                 Err(Error::input(message).mend(mend).because(line))
             }
+        }
+    }
+
+    /// Refuses a file that git could not add, as the user's to mend.
+    fn readable(&self, added: &Output) -> Result<()> {
+        let said = String::from_utf8_lossy(&added.stderr);
+        match said.lines().find_map(closed_to_us) {
+            Some(path) => {
+                let denied = io::ErrorKind::PermissionDenied.into();
+                Err(unreadable(&self.tree.join(path), denied))
+            }
+            None => Ok(()),
         }
     }
 
@@ -261,6 +277,12 @@ fn lacking(said: &str) -> Option<&str> {
             .or(line.strip_prefix("fatal: "));
         rest.is_some_and(|rest| MISSING.iter().any(|m| rest.starts_with(m)))
     })
+}
+
+/// The file that git was not let read: `error: open("fs/a.c"): Permission denied`.
+fn closed_to_us(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("error: open(\"")?;
+    rest.strip_suffix("\"): Permission denied")
 }
 
 fn nul_separated(names: &BTreeSet<String>) -> Vec<u8> {
@@ -392,6 +414,16 @@ pub(super) mod tests {
             ("fatal: write error: No space left on device", false),
         ] {
             assert_eq!(lacking(said).is_some(), lacks, "{said}");
+        }
+        for (line, path) in [
+            (
+                "error: open(\"fs/a b.c\"): Permission denied",
+                Some("fs/a b.c"),
+            ),
+            ("error: unable to index file 'fs/a.c'", None),
+            ("error: open(\"fs/a.c\"): Input/output error", None),
+        ] {
+            assert_eq!(closed_to_us(line), path, "{line}");
         }
     }
 
