@@ -83,6 +83,9 @@ impl Kind {
     }
 }
 
+/// How often a lock that another run holds is asked for.
+const WAIT: Duration = Duration::from_millis(100);
+
 /// The cache's folder.
 #[derive(Debug, Clone)]
 pub struct Cache {
@@ -186,7 +189,7 @@ impl Cache {
     /// Its lock cannot be had, or an interruption while waiting.
     pub fn get(&self, kind: Kind, key: &str, cancel: &Cancel) -> Result<Option<Entry>> {
         let path = self.place(kind, key)?;
-        let lock = self.lock(kind, key, FlockArg::LockShared, cancel)?;
+        let lock = self.lock_shared(kind, key, cancel)?;
         Ok(whole(path, lock))
     }
 
@@ -201,11 +204,19 @@ impl Cache {
         cancel: &Cancel,
         fill: impl FnOnce(&Path) -> Result<()>,
     ) -> Result<Entry> {
-        if let Some(entry) = self.get_unless_busy(kind, key)? {
-            return Ok(entry);
-        }
         let path = self.place(kind, key)?;
-        let lock = self.lock(kind, key, FlockArg::LockExclusive, cancel)?;
+        // Whoever filled it keeps it, shared, for as long as its run takes: to wait for the lock alone
+        // would be to wait for that run's end.
+        let lock = loop {
+            cancel.check()?;
+            if let Some(entry) = self.get_unless_busy(kind, key)? {
+                return Ok(entry);
+            }
+            if let Some(lock) = self.try_lock(kind, key, FlockArg::LockExclusiveNonblock)? {
+                break lock;
+            }
+            thread::sleep(WAIT);
+        };
         let fresh = !path.is_dir();
         if fresh {
             let temp = self.temp()?;
@@ -338,18 +349,13 @@ impl Cache {
     }
 
     /// Waits for a lock in small steps, so that the user can stop it.
-    fn lock(&self, kind: Kind, key: &str, how: FlockArg, cancel: &Cancel) -> Result<Flock<File>> {
-        let how = match how {
-            FlockArg::LockShared => FlockArg::LockSharedNonblock,
-            FlockArg::LockExclusive => FlockArg::LockExclusiveNonblock,
-            other => other,
-        };
+    fn lock_shared(&self, kind: Kind, key: &str, cancel: &Cancel) -> Result<Flock<File>> {
         loop {
             cancel.check()?;
-            if let Some(lock) = self.try_lock(kind, key, how)? {
+            if let Some(lock) = self.try_lock(kind, key, FlockArg::LockSharedNonblock)? {
                 return Ok(lock);
             }
-            thread::sleep(Duration::from_millis(100));
+            thread::sleep(WAIT);
         }
     }
 }
@@ -428,6 +434,36 @@ mod tests {
             .unwrap();
         assert!(!again.fresh);
         assert_eq!(fs::read(again.path.join("x")).unwrap(), b"1");
+    }
+
+    #[test]
+    fn who_waits_for_a_filling_run_need_not_wait_for_its_end() {
+        let (_dir, cache) = cache();
+        let (began, begun) = std::sync::mpsc::channel();
+        let (end, ended) = std::sync::mpsc::channel::<()>();
+        let filling = cache.clone();
+        let first = thread::spawn(move || {
+            let entry = filling.entry(Kind::Kernel, "k", &Cancel::new(), |_| {
+                began.send(()).unwrap();
+                // Long enough for the other one to wait.
+                thread::sleep(3 * WAIT);
+                Ok(())
+            });
+            // The run goes on, and holds its entry.
+            ended.recv().unwrap();
+            entry.unwrap().fresh
+        });
+        begun.recv().unwrap();
+        let cancel = Cancel::new();
+        let impatient = cancel.clone();
+        thread::spawn(move || {
+            thread::sleep(Duration::from_secs(20));
+            impatient.cancel();
+        });
+        let second = cache.entry(Kind::Kernel, "k", &cancel, |_| panic!("filled twice"));
+        assert!(!second.unwrap().fresh);
+        end.send(()).unwrap();
+        assert!(first.join().unwrap());
     }
 
     #[test]

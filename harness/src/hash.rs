@@ -1,6 +1,11 @@
 //! SHA-256, in hex.
 
-use std::{fmt::Write, fs::File, io::Read, path::Path};
+use std::{
+    fmt::Write,
+    fs::File,
+    io::{self, Read},
+    path::Path,
+};
 
 use sha2::{Digest, Sha256};
 
@@ -21,16 +26,28 @@ pub fn hex_sha256(fields: &[&[u8]]) -> String {
 /// # Errors
 /// The file cannot be read.
 pub fn file_sha256(path: &Path) -> Result<String> {
-    let failed = || format!("failed to read {}", path.display());
-    let mut file = File::open(path).host(failed)?;
+    read_sha256(path).host(|| format!("failed to read {}", path.display()))
+}
+
+/// The same, for who knows better whose fault it is that a file cannot be read.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_sha256(path: &Path) -> io::Result<String> {
+    let mut file = File::open(path)?;
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 256 << 10];
     loop {
-        match file.read(&mut buffer).host(failed)? {
+        match file.read(&mut buffer)? {
             0 => return Ok(hex(&hasher.finalize())),
             n => hasher.update(&buffer[..n]),
         }
     }
+}
+
+/// The hash of bytes, as [`file_sha256`] gives it of a file that holds them.
+pub fn bytes_sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
 }
 
 /// Whether a text is such a hash, as we write it.
@@ -64,5 +81,6 @@ mod tests {
         std::fs::write(file.path(), "abc").unwrap();
         let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(file_sha256(file.path()).unwrap(), expected);
+        assert_eq!(bytes_sha256(b"abc"), expected);
     }
 }

@@ -43,7 +43,10 @@ pub(crate) fn prepare_for(
     if report.healthy() {
         return Ok(());
     }
-    if !report.packages.is_empty() && (yes || ask(&report)?) {
+    let allowed = !report.packages.is_empty() && (yes || ask(&report)?);
+    // Ctrl-C leaves a prompt waiting for its line: what is said after it is no answer.
+    cancel.check()?;
+    if allowed {
         install(&report)?;
         let again = doctor::examine(cache.root(), extras, cancel);
         return if again.healthy() {

@@ -7,6 +7,9 @@ use protocol::PROTOCOL;
 use super::watchdog::Stop;
 use crate::collect::record::{End, Limit};
 
+/// The signal that nobody can catch.
+const SIGKILL: i32 = 9;
+
 /// What stopped a boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
@@ -44,6 +47,13 @@ impl Exit {
     /// A guest that reset or powered off ends QEMU with 0.
     fn by_guest(&self) -> bool {
         self.code == Some(0)
+    }
+
+    /// Nothing that a guest does sends QEMU this: the host does, where memory runs out, or somebody at
+    /// it.
+    fn killed(&self) -> bool {
+        // bubblewrap passes a signal on as 128 and its number.
+        self.signal == Some(SIGKILL) || self.code == Some(128 + SIGKILL)
     }
 
     /// In words: the code or signal, and what QEMU said.
@@ -127,6 +137,7 @@ fn exited(exit: &Exit, shown: &Shown) -> End {
             "the guest reset or powered off before its plan was done".into(),
             false,
         ),
+        (None, _) if exit.killed() => End::Infrastructure { why: exit.words() },
         (None, true) => died(exit.words(), false),
         (None, false) if exit.by_guest() && shown.console_bytes > 0 => End::BootFailed {
             why: "the guest reset or powered off before the agent's hello".into(),
@@ -201,7 +212,15 @@ mod tests {
             (exit(1), "c", "infrastructure: QEMU ended with exit code 1"),
             (exit(137), "", "infrastructure: QEMU was ended by signal 9"),
             (exit(134), "ch", "died: QEMU was ended by signal 6"),
-            (signal, "ch", "died: QEMU was ended by signal 9"),
+            (
+                exit(137),
+                "ch",
+                "infrastructure: QEMU was ended by signal 9: qemu: oh",
+            ),
+            (exit(137), "chp", "panicked: Kernel panic"),
+            (exit(137), "chf", "finished"),
+            (signal.clone(), "c", "infrastructure: QEMU was ended by"),
+            (signal, "ch", "infrastructure: QEMU was ended by signal 9"),
             (limit(Limit::Silence), "ch", "Silence: limit"),
             (limit(Limit::NoBeat), "chp", "panicked: Kernel panic"),
             (limit(Limit::Boot), "c", "boot-failed: limit"),

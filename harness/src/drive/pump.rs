@@ -21,6 +21,9 @@ use crate::{
 
 /// How often the clock and the user's wish are looked at.
 const TICK: Duration = Duration::from_millis(50);
+/// How long after its last look at the clock ktwin itself was stopped (Ctrl-Z and fg, a host that
+/// swaps), and did not merely wait for a processor.
+const STALLED: Duration = Duration::from_secs(2);
 /// How long the last words of an ended QEMU may take.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 /// How much is read at once.
@@ -70,6 +73,7 @@ pub async fn drive(
         encode(&HostMessage::Plan(plan.clone())).host(|| "failed to write the plan".into())?;
     let mut drive = Drive {
         started: machine.started,
+        looked: machine.started.elapsed(),
         watchdog: Watchdog::new(limits.clone(), plan),
         lines: Lines::new(limits.agent_line),
         plan: plan_line,
@@ -126,6 +130,8 @@ pub async fn drive(
 
 struct Drive<'a> {
     started: Instant,
+    /// When the clock was last looked at.
+    looked: Duration,
     watchdog: Watchdog,
     lines: Lines,
     plan: Vec<u8>,
@@ -186,11 +192,18 @@ impl Drive<'_> {
         }
     }
 
-    /// Looks at the user's wish and at the clock.
+    /// Looks at the user's wish and at the clock. After a stall of our own the guest's words wait to be
+    /// read, and none of them may be the watchdogs' reason.
     fn look(&mut self, cancel: &Cancel) -> Result<()> {
         let at = self.started.elapsed();
         if cancel.is_cancelled() {
             return self.stop(at, Cause::Cancelled);
+        }
+        let gap = at.saturating_sub(self.looked);
+        self.looked = at;
+        if gap > STALLED {
+            self.watchdog.shift(at, gap);
+            return Ok(());
         }
         match self.watchdog.check(at) {
             Some(stop) => self.stop(at, Cause::Stopped(stop)),
@@ -265,5 +278,57 @@ fn keep_end(kept: &mut Vec<u8>, bytes: &[u8]) {
     kept.extend_from_slice(bytes);
     if kept.len() > 2 * STDERR {
         kept.drain(..kept.len() - STDERR);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A drive of a machine that started `started` seconds ago and whose clock was looked at `looked`
+    /// seconds after.
+    fn drive(started: u64, looked: u64, observer: Observer<'_>) -> Drive<'_> {
+        let limits = Limits {
+            boot_s: 30.0,
+            silence_s: 20.0,
+            beat_s: 20.0,
+            progress_s: 20.0,
+            idle_s: 20.0,
+            power_off_s: 20.0,
+            cell_s: 60.0,
+            console_bytes: 1000,
+            agent_line: 1000,
+            agent_bytes: 1000,
+        };
+        Drive {
+            started: Instant::now() - Duration::from_secs(started),
+            looked: Duration::from_secs(looked),
+            watchdog: Watchdog::new(limits.clone(), &Plan::default()),
+            lines: Lines::new(limits.agent_line),
+            plan: Vec::new(),
+            outbox: Vec::new(),
+            stopped: None,
+            observer,
+        }
+    }
+
+    #[test]
+    fn a_stall_of_our_own_is_no_hang() {
+        let cancel = Cancel::new();
+        let mut observer = |_: Duration, _: Event<'_>| Ok(Go::On);
+        let mut stalled = drive(300, 10, &mut observer);
+        for _ in 0..3 {
+            stalled.look(&cancel).unwrap();
+            assert_eq!(stalled.stopped, None);
+        }
+        // Silence that we did listen to is one.
+        let mut observer = |_: Duration, _: Event<'_>| Ok(Go::On);
+        let mut listened = drive(300, 299, &mut observer);
+        listened.look(&cancel).unwrap();
+        let stopped = listened.stopped;
+        assert!(
+            matches!(stopped, Some(Cause::Stopped(Stop::Limit(..)))),
+            "{stopped:?}"
+        );
     }
 }

@@ -206,7 +206,10 @@ fn ends_that_qemu_or_the_guest_chose() {
             "echo 'qemu: no such device' >&2; exit 1",
             "infrastructure: QEMU ended with exit code 1: qemu: no such",
         ),
-        ("phase; kill -9 $$", "died: QEMU was ended by signal 9"),
+        (
+            "phase; kill -9 $$",
+            "infrastructure: QEMU was ended by signal 9",
+        ),
         (
             "phase; print 'Kernel panic - not syncing: late'; exit 0",
             "panicked: Kernel panic - not syncing: late",

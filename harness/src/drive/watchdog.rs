@@ -33,6 +33,8 @@ pub enum Stop {
 #[derive(Debug)]
 pub(super) struct Watchdog {
     limits: Limits,
+    /// What the boot's own limits count from: QEMU's start, and what nobody listened later.
+    began: Duration,
     /// For each phase of the plan: do its counters move by themselves?
     counts: Vec<bool>,
     console_bytes: u64,
@@ -61,6 +63,7 @@ impl Watchdog {
     pub(super) fn new(limits: Limits, plan: &Plan) -> Self {
         Self {
             limits,
+            began: Duration::ZERO,
             counts: plan.phases.iter().map(|p| counts(&p.load)).collect(),
             console_bytes: 0,
             agent_bytes: 0,
@@ -136,6 +139,21 @@ impl Watchdog {
         None
     }
 
+    /// Leaves out of every count what passed until `now` while nobody listened: what the guest said
+    /// meanwhile is still to be heard.
+    pub(super) fn shift(&mut self, now: Duration, gap: Duration) {
+        let clocks = [
+            &mut self.began,
+            &mut self.console_at,
+            &mut self.agent_at,
+            &mut self.progress_at,
+        ];
+        for clock in clocks.into_iter().chain(&mut self.finished) {
+            // What was heard since then is no further on than now.
+            *clock = (*clock + gap).min(now);
+        }
+    }
+
     /// Looks at the clock.
     pub(super) fn check(&self, at: Duration) -> Option<Stop> {
         let limits = &self.limits;
@@ -150,7 +168,7 @@ impl Watchdog {
                 ))
             });
         }
-        if over(Duration::ZERO, limits.cell_s) {
+        if over(self.began, limits.cell_s) {
             let why = format!("the boot did not end within {} s", limits.cell_s);
             return stop(Limit::Cell, why);
         }
@@ -166,7 +184,7 @@ impl Watchdog {
         }
         if !self.hello {
             let why = format!("no hello from the agent within {} s", limits.boot_s);
-            return if over(Duration::ZERO, limits.boot_s) {
+            return if over(self.began, limits.boot_s) {
                 stop(Limit::Boot, why)
             } else {
                 None

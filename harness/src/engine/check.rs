@@ -50,10 +50,13 @@ pub(super) fn sourced(
     ways: Ways<'_>,
     choose: &mut Chooser<'_>,
 ) -> Result<Sourced> {
+    let checked = checked(home, request, choose);
+    // Whoever stopped at the question for a series gave no answer that could be wrong.
+    ways.cancel.check()?;
     let Checked {
         configs,
         mut subject,
-    } = checked(home, request, choose)?;
+    } = checked?;
     let source = kernels::source(home, request, &mut subject, ways)?;
     subject::check_covers(request, &subject)?;
     let overlay = overlaid(request, &mut subject, &source, ways, choose)?;
@@ -74,7 +77,9 @@ pub(super) fn overlaid(
     choose: &mut Chooser<'_>,
 ) -> Result<Option<Series>> {
     kernels::check_requires(request, source, subject)?;
-    let overlay = overlay::put(request, subject, choose)?;
+    let overlay = overlay::put(request, subject, choose);
+    ways.cancel.check()?;
+    let overlay = overlay?;
     // Old entries go before new ones come.
     ways.cache.sweep()?;
     Ok(overlay)
@@ -103,4 +108,59 @@ pub fn foresee(request: &Request, choose: &mut Chooser<'_>) -> Result<Foreseen> 
         patches: patches.collect(),
         scenario: subject.scenario,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Fault, cache::Cache, cancel::Cancel, engine::Variants, event::Unwatched, patch::Ambiguous,
+    };
+
+    /// Two versions of one patch.
+    fn thread() -> String {
+        let diff =
+            "diff --git a/fs/a.c b/fs/a.c\n--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1 +1 @@\n-one\n+two\n";
+        let mail = |tag: &str| {
+            format!(
+                "From mboxrd@z Thu Jan  1 00:00:00 1970\nFrom: A <a@example.org>\n\
+                 Subject: [{tag}] x\n\nwhy\n---\n{tag}\n\n{diff}\n"
+            )
+        };
+        mail("PATCH") + &mail("PATCH v2").replace("+two", "+three")
+    }
+
+    #[test]
+    fn a_stop_at_the_question_for_a_series_is_no_wrong_answer() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("thread.mbox");
+        std::fs::write(&file, thread()).unwrap();
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        let request = Request {
+            configs: vec!["plain".into()],
+            variants: Variants::Patch(vec![file]),
+            ..Request::default()
+        };
+        let ask = |answer: Option<usize>, stops: bool| {
+            let cancel = Cancel::new();
+            let ways = Ways {
+                cache: &cache,
+                cancel: &cancel,
+                watcher: &Unwatched,
+            };
+            let mut asked = 0;
+            let mut choose = |_: &Ambiguous| {
+                asked += 1;
+                if stops {
+                    cancel.cancel();
+                }
+                answer
+            };
+            let sourced = sourced(&Home::here(), &request, ways, &mut choose);
+            (asked, sourced.map(drop).unwrap_err().fault())
+        };
+        assert_eq!(ask(None, false), (1, Fault::Input));
+        assert_eq!(ask(None, true), (1, Fault::Interrupted));
+        assert_eq!(ask(Some(0), true), (1, Fault::Interrupted));
+    }
 }

@@ -77,7 +77,9 @@ pub fn measure_claims(
         .collect();
     // What the last of them would be refused for must not come out hours later.
     for (_, _, request) in &own {
-        engine::foresee(request, choose)?;
+        let foreseen = engine::foresee(request, choose);
+        cancel.check()?;
+        foreseen?;
     }
     let ways = Ways {
         cache,

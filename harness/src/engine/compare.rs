@@ -16,7 +16,7 @@ use crate::{
     },
     engine::{
         Request,
-        failures::{or_failed, unproved},
+        failures::{or_failed, or_stopped, unproved},
         guests::Guests,
         kernels::{Built, Image},
         overlay, proof,
@@ -174,7 +174,7 @@ impl Comparing<'_> {
         let any = kernels.iter().any(|name| sides.alone || name != BASE);
         if any {
             let (first, most) = self.looks(&sides);
-            self.boot(&mut sides, &kernels, 1..=first)?;
+            or_stopped(self.boot(&mut sides, &kernels, 1..=first))?;
             for repeat in first + 1..=most {
                 let wanted = self.unsettled(&sides, most - repeat + 1);
                 // Without base there is nothing that further boots could settle.
@@ -183,7 +183,7 @@ impl Comparing<'_> {
                     break;
                 }
                 let again: Vec<String> = std::iter::once(BASE.to_owned()).chain(wanted).collect();
-                self.boot(&mut sides, &again, repeat..=repeat)?;
+                or_stopped(self.boot(&mut sides, &again, repeat..=repeat))?;
             }
         }
         if !self.ways.cancel.is_cancelled() {

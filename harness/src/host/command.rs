@@ -3,11 +3,11 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::{File, OpenOptions},
-    io::{Read, Write},
+    io::{self, Read, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
     thread,
     time::{Duration, Instant},
 };
@@ -27,8 +27,22 @@ use crate::{Error, Result, cancel::Cancel, error::Context};
 /// How much of each stream is kept, in bytes: its end, as errors stand there.
 const KEPT: usize = 4 << 20;
 
+/// The most that a log may grow to, in bytes. A kernel's whole build prints some megabytes; what never
+/// stops printing must not fill the disk until its limit comes.
+const LOGGED: u64 = 64 << 20;
+
 /// How often a waiting command looks at the clock and at the user's wish.
 const TICK: Duration = Duration::from_millis(50);
+
+/// How much is read from a pipe at once, in bytes.
+const PIECE: usize = 64 << 10;
+
+/// Pieces that wait for us at most; a command that prints faster than we take it has to wait.
+const WAITING: usize = 16;
+
+/// How long what an ended command left in its pipes is read. A descendant that left its process group
+/// may hold them, and print, forever.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 
 /// A command to be.
 #[derive(Debug)]
@@ -141,7 +155,7 @@ impl Cmd {
         self
     }
 
-    /// Appends everything that it prints to a file.
+    /// Appends everything that it prints to a file, up to a size that no honest command's log has.
     #[must_use]
     pub fn log(mut self, path: impl AsRef<Path>) -> Self {
         self.log = Some(path.as_ref().into());
@@ -207,11 +221,12 @@ impl Cmd {
     /// As [`Cmd::run`].
     pub fn lines(&self, cancel: &Cancel, mut each: impl FnMut(&str)) -> Result<Output> {
         cancel.check()?;
-        let log = self.log.as_deref().map(open_log).transpose()?;
+        let log = self.log.as_deref();
+        let log = log.map(|path| Log::open(path, LOGGED)).transpose()?;
         let started = Instant::now();
         let before = children_cpu();
         let mut child = Group(self.spawn()?);
-        let (send, receive) = channel();
+        let (send, receive) = sync_channel(WAITING);
         pump(child.0.stdout.take(), Stream::Stdout, send.clone());
         pump(child.0.stderr.take(), Stream::Stderr, send);
         self.feed(&mut child.0);
@@ -239,9 +254,13 @@ impl Cmd {
         };
         // Descendants may still hold the pipes; they end with their group.
         drop(child);
+        let ended = Instant::now();
         while drain(&receive, Duration::from_secs(2), &mut |stream, bytes| {
             sink.take(stream, bytes, &mut each)
-        })? {}
+        })? && ended.elapsed() < LAST_WORDS
+        {
+            cancel.check()?;
+        }
         sink.end(&mut each);
         let mut output = sink.output;
         (output.code, output.signal) = ends(status);
@@ -312,13 +331,13 @@ impl Drop for Group {
 struct Sink {
     output: Output,
     partial: [Vec<u8>; 2],
-    log: Option<File>,
+    log: Option<Log>,
 }
 
 impl Sink {
     fn take(&mut self, stream: Stream, bytes: &[u8], each: &mut impl FnMut(&str)) -> Result<()> {
         if let Some(log) = &mut self.log {
-            log.write_all(bytes)
+            log.append(bytes)
                 .host(|| "failed to write the command's log".into())?;
         }
         let kept = match stream {
@@ -347,10 +366,45 @@ impl Sink {
     }
 }
 
-fn pump(pipe: Option<impl Read + Send + 'static>, stream: Stream, to: Sender<(Stream, Vec<u8>)>) {
+/// A log that grows up to a size, and says so there.
+struct Log {
+    file: File,
+    left: u64,
+}
+
+impl Log {
+    fn open(path: &Path, most: u64) -> Result<Self> {
+        let open = OpenOptions::new().create(true).append(true).open(path);
+        let sized = open.and_then(|file| Ok((file.metadata()?.len(), file)));
+        let (len, file) = sized.host(|| format!("failed to open the log {}", path.display()))?;
+        let left = most.saturating_sub(len);
+        Ok(Self { file, left })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.left == 0 {
+            return Ok(());
+        }
+        let fits = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
+        self.file.write_all(&bytes[..fits])?;
+        self.left -= fits as u64;
+        match self.left {
+            0 => self
+                .file
+                .write_all(b"\nktwin: the log is full; the rest is left out\n"),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn pump(
+    pipe: Option<impl Read + Send + 'static>,
+    stream: Stream,
+    to: SyncSender<(Stream, Vec<u8>)>,
+) {
     let Some(mut pipe) = pipe else { return };
     thread::spawn(move || {
-        let mut buffer = vec![0; 64 << 10];
+        let mut buffer = vec![0; PIECE];
         while let Ok(n @ 1..) = pipe.read(&mut buffer) {
             if to.send((stream, buffer[..n].to_vec())).is_err() {
                 break;
@@ -359,15 +413,16 @@ fn pump(pipe: Option<impl Read + Send + 'static>, stream: Stream, to: Sender<(St
     });
 }
 
-/// Hands on what has come, waiting at most `wait` for a first piece; false once both pipes are
-/// closed, or when nothing came.
+/// Hands on what has come, waiting at most `wait` for a first piece, and no more than may wait at once:
+/// behind a command that prints without end, the caller still gets to the clock. False once both
+/// pipes are closed, or when nothing came.
 fn drain(
     from: &Receiver<(Stream, Vec<u8>)>,
     wait: Duration,
     to: &mut impl FnMut(Stream, &[u8]) -> Result<()>,
 ) -> Result<bool> {
-    let mut next = match from.recv_timeout(wait) {
-        Ok(piece) => Some(piece),
+    let first = match from.recv_timeout(wait) {
+        Ok(piece) => piece,
         Err(RecvTimeoutError::Timeout) => return Ok(false),
         Err(RecvTimeoutError::Disconnected) => {
             // Both pipes are closed, but the process may live on.
@@ -375,9 +430,9 @@ fn drain(
             return Ok(false);
         }
     };
-    while let Some((stream, bytes)) = next {
+    let more = from.try_iter().take(WAITING - 1);
+    for (stream, bytes) in std::iter::once(first).chain(more) {
         to(stream, &bytes)?;
-        next = from.try_recv().ok();
     }
     Ok(true)
 }
@@ -392,11 +447,6 @@ fn children_cpu() -> Duration {
     };
     let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     Duration::from_micros(u64::try_from(micros).unwrap_or(0))
-}
-
-fn open_log(path: &Path) -> Result<File> {
-    let open = OpenOptions::new().create(true).append(true).open(path);
-    open.host(|| format!("failed to open the log {}", path.display()))
 }
 
 /// A word as a POSIX shell would take it.
@@ -481,6 +531,60 @@ mod tests {
             sh("sleep 60").run(&cancel).unwrap_err().fault(),
             crate::Fault::Interrupted
         );
+    }
+
+    /// Both streams at once, one of them from a program that a descendant started.
+    const ENDLESS: &str = "yes & yes 1>&2";
+
+    #[test]
+    fn endless_output_ends_at_the_limit() {
+        let started = Instant::now();
+        let mut lines = 0_u64;
+        let error = sh(ENDLESS)
+            .limit(Duration::from_millis(300))
+            .lines(&Cancel::new(), |_| lines += 1)
+            .unwrap_err();
+        assert!(error.chain().contains("did not end within"), "{error}");
+        assert!(lines > 0);
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn endless_output_ends_with_the_users_wish() {
+        let cancel = Cancel::new();
+        let other = cancel.clone();
+        let started = Instant::now();
+        thread::spawn(move || {
+            thread::sleep(Duration::from_millis(300));
+            other.cancel();
+        });
+        let error = sh(ENDLESS).run(&cancel).unwrap_err();
+        assert_eq!(error.fault(), crate::Fault::Interrupted);
+        assert!(started.elapsed() < Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_log_is_appended_to_up_to_its_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        sh("echo one; echo two >&2")
+            .log(&path)
+            .run(&Cancel::new())
+            .unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let mut lines: Vec<&str> = text.lines().collect();
+        lines.sort_unstable();
+        assert_eq!(lines, ["one", "two"]);
+        let mut log = Log::open(&path, 12).unwrap();
+        for bytes in [b"ab", b"cd", b"ef"] {
+            log.append(bytes).unwrap();
+        }
+        let full = "abcd\nktwin: the log is full; the rest is left out\n";
+        let whole = format!("{text}{full}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
+        // The next command's, in a log that is full.
+        Log::open(&path, 12).unwrap().append(b"gh").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
     }
 
     #[test]

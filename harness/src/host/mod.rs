@@ -5,5 +5,6 @@ pub mod command;
 pub mod doctor;
 mod needs;
 mod packages;
+pub mod shortage;
 
 pub use command::{Cmd, Output, quote};

@@ -137,7 +137,7 @@ mod tests {
 
     fn died() -> End {
         End::Died {
-            why: "QEMU was ended by signal 9".into(),
+            why: "QEMU was ended by signal 6".into(),
             panicked: false,
         }
     }
@@ -210,7 +210,7 @@ mod tests {
             (
                 counted(died(), true),
                 counted(finished(), true),
-                Some("plan: QEMU was ended by signal 9"),
+                Some("plan: QEMU was ended by signal 6"),
             ),
             (
                 counted(no_boot(), true),

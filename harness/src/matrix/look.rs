@@ -34,7 +34,9 @@ impl<'a> Look<'a> {
     /// # Errors
     /// Bad input, where a run of the cell would be refused.
     pub fn at(&mut self, cell: &Cell, choose: &mut Chooser<'_>) -> Result<Known> {
-        let foreseen = engine::foresee(&cell.request(), choose)?;
+        let foreseen = engine::foresee(&cell.request(), choose);
+        self.ways.cancel.check()?;
+        let foreseen = foreseen?;
         Ok(Known {
             patch: foreseen.patches.join("+"),
             file: file_sha256(&foreseen.scenario.file)?,

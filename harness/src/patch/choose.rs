@@ -1,6 +1,6 @@
 //! Which of an input's diffs are meant: one series, or a choice that somebody must make.
 
-use std::fmt;
+use std::{collections::BTreeSet, fmt};
 
 use super::{candidate::Candidate, series::Patch};
 use crate::{Error, Result};
@@ -113,12 +113,23 @@ fn group(candidates: Vec<Candidate>, gathered: Gathered) -> Vec<Vec<Candidate>> 
         }
     }
     for group in &mut groups {
-        let numbers: Vec<_> = group.iter().filter_map(|c| c.subject.number).collect();
-        if gathered != Gathered::Listed && numbers.len() == group.len() {
+        if gathered != Gathered::Listed && is_one_series(group) {
             group.sort_by_key(|c| c.subject.number);
         }
     }
     groups
+}
+
+/// Whether the numbers are those of one series: a folder may hold several, one after the other, and only
+/// its files' names say in which order.
+fn is_one_series(group: &[Candidate]) -> bool {
+    let numbers = group.iter().map(|c| c.subject.number);
+    let Some(numbers) = numbers.collect::<Option<Vec<(u32, u32)>>>() else {
+        return false;
+    };
+    let distinct: BTreeSet<u32> = numbers.iter().map(|(n, _)| *n).collect();
+    let same_total = numbers.windows(2).all(|two| two[0].1 == two[1].1);
+    same_total && distinct.len() == numbers.len()
 }
 
 fn belongs(group: &[Candidate], candidate: &Candidate, gathered: Gathered) -> bool {

@@ -218,6 +218,10 @@ fn folders() {
         formatted("[PATCH 1/2] x", "a"),
         formatted("[PATCH 2/2] y", "b"),
     );
+    let (single, other) = (
+        formatted("[PATCH 1/1] z", "c"),
+        formatted("[PATCH 1/2] z", "c"),
+    );
     let cover = boxed("[PATCH 0/2] *** SUBJECT HERE ***", "blurb");
     let (plain_a, plain_b) = (diff("a"), diff("b"));
     let table: Vec<(Vec<Named<'_>>, &[&str])> = vec![
@@ -231,6 +235,15 @@ fn folders() {
             &["a", "b"],
         ),
         (vec![("1.patch", &b), ("2.patch", &a)], &["a", "b"]),
+        // Two series, one after the other.
+        (
+            vec![("1.patch", &a), ("2.patch", &b), ("3.patch", &single)],
+            &["a", "b", "c"],
+        ),
+        (
+            vec![("1.patch", &a), ("2.patch", &b), ("3.patch", &other)],
+            &["a", "b", "c"],
+        ),
         (
             vec![("1.diff", &plain_b), ("2.diff", &plain_a)],
             &["b", "a"],

@@ -7,13 +7,16 @@ use std::{
     time::Duration,
 };
 
-use super::{Identity, SourceTree, Ways, kernel, products};
+use super::{
+    Identity, SourceTree, Ways, kernel, products,
+    unread::{changed, unpacked, unreadable},
+};
 use crate::{
     Error, Result,
     cache::Kind,
     error::Context,
     event::{Event, Progress, Step},
-    hash::{file_sha256, hex_sha256},
+    hash::{bytes_sha256, hex_sha256, read_sha256},
     host::Cmd,
 };
 
@@ -46,10 +49,18 @@ pub(super) fn export(tree: &Path, ways: Ways<'_>) -> Result<SourceTree> {
         let identity = Identity::Folder {
             hash: hash(&tree, &items, ways)?,
         };
+        let hashed = identity.hash();
         let entry = ways
             .cache
             .entry(Kind::Source, &identity.key(), ways.cancel, |to| {
-                place(&tree, &items, to, ways)?;
+                // A file that was saved meanwhile must not lie under another's hash for good.
+                let mut placed = Fingerprint::default();
+                place(&tree, &items, to, ways, |item, bytes| {
+                    placed.add(item, || Ok(bytes_sha256(bytes)))
+                })?;
+                if placed.hash() != hashed {
+                    return Err(changed(&tree));
+                }
                 // What is no kernel any more must not stay in the cache.
                 kernel::check(to)
             })?;
@@ -71,16 +82,20 @@ pub(super) fn unpack(tarball: &Path, ways: Ways<'_>) -> Result<SourceTree> {
     }
     ways.step(&what, || {
         let identity = Identity::Tarball {
-            sha256: file_sha256(tarball)?,
+            sha256: sha256(tarball)?,
         };
+        let hashed = identity.hash();
         let entry = ways
             .cache
             .entry(Kind::Source, &identity.key(), ways.cancel, |to| {
                 let temp = ways.cache.temp()?;
                 extract(tarball, temp.path(), ways, true)?;
+                if tarball_hash(&sha256(tarball)?) != hashed {
+                    return Err(changed(tarball));
+                }
                 let top = only_folder(temp.path())?;
                 kernel::check(&top)?;
-                place(&top, &walk(&top)?, to, ways)?;
+                place(&top, &walk(&top)?, to, ways, |_, _| Ok(()))?;
                 kernel::check(to)
             })?;
         SourceTree::new(entry, what.clone(), identity)
@@ -105,6 +120,8 @@ pub(super) fn extract(tarball: &Path, to: &Path, ways: Ways<'_>, foreign: bool) 
         .arg("--directory")
         .arg(to)
         .env("TAR_OPTIONS", "")
+        // What it says is read.
+        .env("LC_ALL", "C")
         .limit(UNPACK_LIMIT);
     let what = tarball
         .file_name()
@@ -118,12 +135,8 @@ pub(super) fn extract(tarball: &Path, to: &Path, ways: Ways<'_>, foreign: bool) 
     if output.success() {
         return Ok(());
     }
-    let error = command.failed(&output);
-    Err(if foreign {
-        Error::input(format!("failed to unpack {what}")).because(error.chain())
-    } else {
-        error
-    })
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(unpacked(&what, &said, command.failed(&output), foreign))
 }
 
 fn tell(ways: Ways<'_>, what: &str, files: u64) {
@@ -203,24 +216,54 @@ pub(super) fn inside(link: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-fn hash(tree: &Path, items: &[Item], ways: Ways<'_>) -> Result<String> {
-    let mut fields = vec![RECIPE.as_bytes().to_vec()];
-    for item in items {
-        ways.cancel.check()?;
-        fields.push(item.path.to_string_lossy().into_owned().into_bytes());
-        fields.push(match &item.kind {
-            ItemKind::Link { to } => format!("-> {}", to.display()).into_bytes(),
-            ItemKind::File { executable } => {
-                format!("{executable} {}", file_sha256(&tree.join(&item.path))?).into_bytes()
-            }
-        });
+/// What a tree is known by: its items in their order.
+struct Fingerprint(Vec<Vec<u8>>);
+
+impl Default for Fingerprint {
+    fn default() -> Self {
+        Self(vec![RECIPE.as_bytes().to_vec()])
     }
-    Ok(hex_sha256(
-        &fields.iter().map(Vec::as_slice).collect::<Vec<_>>(),
-    ))
 }
 
-fn place(tree: &Path, items: &[Item], to: &Path, ways: Ways<'_>) -> Result<()> {
+impl Fingerprint {
+    /// Adds an item; `sha256` is that of a file's bytes.
+    fn add(&mut self, item: &Item, sha256: impl FnOnce() -> Result<String>) -> Result<()> {
+        let path = item.path.to_string_lossy().into_owned();
+        let what = match &item.kind {
+            ItemKind::Link { to } => format!("-> {}", to.display()),
+            ItemKind::File { executable } => format!("{executable} {}", sha256()?),
+        };
+        self.0.extend([path.into_bytes(), what.into_bytes()]);
+        Ok(())
+    }
+
+    fn hash(&self) -> String {
+        hex_sha256(&self.0.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+}
+
+fn hash(tree: &Path, items: &[Item], ways: Ways<'_>) -> Result<String> {
+    let mut fingerprint = Fingerprint::default();
+    for item in items {
+        ways.cancel.check()?;
+        fingerprint.add(item, || sha256(&tree.join(&item.path)))?;
+    }
+    Ok(fingerprint.hash())
+}
+
+/// The hash of a file of the user's.
+fn sha256(path: &Path) -> Result<String> {
+    read_sha256(path).map_err(|error| unreadable(path, error))
+}
+
+/// Puts the items of a tree into a folder, telling `each` of them with a file's bytes as they are written.
+fn place(
+    tree: &Path,
+    items: &[Item],
+    to: &Path,
+    ways: Ways<'_>,
+    mut each: impl FnMut(&Item, &[u8]) -> Result<()>,
+) -> Result<()> {
     for (files, item) in (1..).zip(items) {
         ways.cancel.check()?;
         tell(ways, &tree.display().to_string(), files);
@@ -230,11 +273,14 @@ fn place(tree: &Path, items: &[Item], to: &Path, ways: Ways<'_>) -> Result<()> {
             fs::create_dir_all(parent).host(failed)?;
         }
         match &item.kind {
-            ItemKind::Link { to } => symlink(to, &target).host(failed)?,
+            ItemKind::Link { to } => {
+                symlink(to, &target).host(failed)?;
+                each(item, &[])?;
+            }
             ItemKind::File { executable } => {
                 let from = tree.join(&item.path);
-                let bytes =
-                    fs::read(&from).host(|| format!("failed to read {}", from.display()))?;
+                let bytes = fs::read(&from).map_err(|error| unreadable(&from, error))?;
+                each(item, &bytes)?;
                 fs::write(&target, bytes).host(failed)?;
                 if *executable {
                     fs::set_permissions(&target, fs::Permissions::from_mode(0o755)).host(failed)?;
@@ -327,6 +373,53 @@ mod tests {
                     .exists()
             )
         });
+    }
+
+    /// Saves a file while the tree is placed in the cache: the first event is the step's beginning.
+    struct Saves<'a>(&'a Path, std::sync::atomic::AtomicUsize);
+
+    impl crate::event::Watcher for Saves<'_> {
+        fn event(&self, event: &Event) {
+            let advanced = matches!(event, Event::Advanced { .. });
+            if advanced && self.1.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0 {
+                fs::write(self.0.join("kernel/fork.c"), "int saved;\n").unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_saved_meanwhile_is_not_kept_under_the_old_hash() {
+        let dir = tempfile::tempdir().unwrap();
+        toy(dir.path());
+        // Enough before `kernel/` that somebody is told of them, and can save it.
+        for n in 0..TOLD {
+            fs::write(dir.path().join(format!("arch/x86/{n}.c")), "").unwrap();
+        }
+        let root = tempfile::tempdir().unwrap();
+        let cache = Cache::at(root.path()).unwrap();
+        let (cancel, saves) = (Cancel::new(), Saves(dir.path(), 0.into()));
+        let ways = |watcher| Ways {
+            cache: &cache,
+            cancel: &cancel,
+            watcher,
+        };
+        let error = export(dir.path(), ways(&saves)).unwrap_err();
+        assert!(
+            error.chain().contains("changed while it was read"),
+            "{error:?}"
+        );
+        assert_eq!(
+            (error.fault(), error.mending()),
+            (crate::Fault::Input, Some("run it again"))
+        );
+        let again = export(dir.path(), ways(&saves)).unwrap();
+        let text = fs::read_to_string(again.path.join("kernel/fork.c")).unwrap();
+        assert_eq!(text, "int saved;\n");
+        // The state before has an entry of its own, with its own content.
+        fs::write(dir.path().join("kernel/fork.c"), "int fork;\n").unwrap();
+        let before = export(dir.path(), ways(&Unwatched)).unwrap();
+        let text = fs::read_to_string(before.path.join("kernel/fork.c")).unwrap();
+        assert_eq!(text, "int fork;\n");
     }
 
     #[test]

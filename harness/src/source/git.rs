@@ -5,22 +5,25 @@
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::{Identity, SourceTree, Ways, folder};
+use super::{Identity, SourceTree, Ways, folder, kernel, lender::Lender, unread::unreadable};
 use crate::{
-    Error, Result, cache::Kind, error::Context, event::Event, hash::hex_sha256, host::Cmd,
+    Error, Result,
+    cache::Kind,
+    error::Context,
+    event::Event,
+    hash::hex_sha256,
+    host::{Cmd, Output, quote},
 };
 
 /// Changes whenever the same git tree would give another folder.
 const RECIPE: &str = "git-1";
 /// Hashing a whole tree on a slow disk takes minutes.
 const LIMIT: Duration = Duration::from_secs(3600);
-/// Files of a git folder that name revisions.
-const REFS: [&str; 4] = ["HEAD", "packed-refs", "refs", "shallow"];
 
 /// How untracked files end, or are called, that a kernel may be made of.
 const SOURCES: [&str; 7] = [".c", ".h", ".S", ".rs", "Kconfig", "Makefile", "Kbuild"];
@@ -44,7 +47,9 @@ pub(super) fn export(tree: &Path, ways: Ways<'_>) -> Result<SourceTree> {
 /// A bare repository of ours, with the tree's objects, revisions and index.
 pub(super) struct Shadow<'a> {
     pub(super) dir: tempfile::TempDir,
+    git_dir: PathBuf,
     tree: PathBuf,
+    lender: Lender,
     ways: Ways<'a>,
 }
 
@@ -53,34 +58,27 @@ impl<'a> Shadow<'a> {
         let tree = tree
             .canonicalize()
             .input(|| format!("failed to resolve {}", tree.display()))?;
-        let (own, common) = git_folders(&tree)?;
+        let lender = Lender::of(&tree)?;
         let dir = ways.cache.temp()?;
-        let shadow = Self { dir, tree, ways };
-        let format = if is_sha256(&common) { "sha256" } else { "sha1" };
+        let repo = dir.path().join("git");
         let init = clean(Cmd::new("git")).args(["init", "--quiet", "--bare", "--template="]);
-        init.arg(format!("--object-format={format}"))
-            .arg(shadow.repo())
-            .run_ok(ways.cancel)?;
-        let failed = || format!("failed to borrow the objects of {}", common.display());
-        let info = shadow.repo().join("objects/info");
-        fs::create_dir_all(&info).host(failed)?;
-        fs::write(
-            info.join("alternates"),
-            format!("{}\n", common.join("objects").display()),
-        )
-        .host(failed)?;
-        for folder in [&common, &own] {
-            for name in REFS {
-                copy(&folder.join(name), &shadow.repo().join(name)).host(failed)?;
-            }
+        let init = init.args(lender.formats()).arg(&repo);
+        let made = init.run(ways.cancel)?;
+        if !made.success() {
+            let error = init.failed(&made);
+            return Err(match lender.has_reftable() {
+                true => error.mend("its revisions are in reftables: install git 2.45 or later"),
+                false => error,
+            });
         }
-        // With the tree's own index git need not read every file again.
-        copy(&own.join("index"), &shadow.index()).host(failed)?;
-        Ok(shadow)
-    }
-
-    fn repo(&self) -> PathBuf {
-        self.dir.path().join("git")
+        let git_dir = lender.lend(&repo, &dir.path().join("index"), &dir.path().join("own"))?;
+        Ok(Self {
+            dir,
+            git_dir,
+            tree,
+            lender,
+            ways,
+        })
     }
 
     fn index(&self) -> PathBuf {
@@ -96,7 +94,7 @@ impl<'a> Shadow<'a> {
         ];
         clean(Cmd::new("git"))
             .args(config.iter().flat_map(|c| ["-c", c]))
-            .env("GIT_DIR", self.repo())
+            .env("GIT_DIR", &self.git_dir)
             .env("GIT_WORK_TREE", &self.tree)
             .env("GIT_INDEX_FILE", self.index())
             .cwd(&self.tree)
@@ -125,26 +123,20 @@ impl<'a> Shadow<'a> {
                 .args(["add", "--update", "--", "."])
                 .run(self.ways.cancel)
         };
-        if !self.index().exists() || !add()?.success() {
+        let added = |added: &Output| match added.success() {
+            true => Ok(true),
+            false => self.readable(added).map(|()| false),
+        };
+        if !self.index().exists() || !added(&add()?)? {
             // No index, or one of a kind that we did not copy whole: start from the commit.
-            self.git()
-                .args(["read-tree", &head])
-                .run_ok(self.ways.cancel)?;
-            let added = add()?;
-            if !added.success() {
-                return Err(self.git().args(["add", "--update"]).failed(&added));
+            self.ran(self.git().args(["read-tree", &head]))?;
+            let again = add()?;
+            if !added(&again)? {
+                return Err(self.git().args(["add", "--update"]).failed(&again));
             }
         }
-        let tree = self
-            .git()
-            .arg("write-tree")
-            .run_ok(self.ways.cancel)?
-            .text();
-        let committed = self
-            .git()
-            .args(["rev-parse", &format!("{head}^{{tree}}")])
-            .run_ok(self.ways.cancel)?;
-        if committed.text() != tree {
+        let tree = self.ran(self.git().arg("write-tree"))?.text();
+        if self.id(&format!("{head}^{{tree}}"))? != tree {
             let text = format!(
                 "{} has uncommitted changes; they are taken along",
                 self.tree.display()
@@ -153,6 +145,39 @@ impl<'a> Shadow<'a> {
         }
         self.warn_of_untracked()?;
         Ok(tree)
+    }
+
+    /// Runs a command of git's to its end. What a partial clone did not fetch is not to be had here: the
+    /// shadow has no remote, and nothing is written into the tree's own repository.
+    pub(super) fn ran(&self, git: Cmd) -> Result<Output> {
+        let output = git.run(self.ways.cancel)?;
+        if output.success() {
+            return Ok(output);
+        }
+        let said = String::from_utf8_lossy(&output.stderr);
+        match lacking(&said).filter(|_| self.lender.is_partial()) {
+            None => Err(git.failed(&output)),
+            Some(line) => {
+                let tree = self.tree.display().to_string();
+                let message = format!("{tree} is a partial clone, and did not fetch all of this");
+                let fetch = "fetch --refetch --no-filter";
+                let mend = format!("git -C {} {fetch}", quote(&tree));
+                let line = line.escape_debug().to_string();
+                Err(Error::input(message).mend(mend).because(line))
+            }
+        }
+    }
+
+    /// Refuses a file that git could not add, as the user's to mend.
+    fn readable(&self, added: &Output) -> Result<()> {
+        let said = String::from_utf8_lossy(&added.stderr);
+        match said.lines().find_map(closed_to_us) {
+            Some(path) => {
+                let denied = io::ErrorKind::PermissionDenied.into();
+                Err(unreadable(&self.tree.join(path), denied))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Says of files that the tree seems to be made of and git does not know: they are left out.
@@ -169,7 +194,7 @@ impl<'a> Shadow<'a> {
     /// The object that a name stands for.
     pub(super) fn id(&self, name: &str) -> Result<String> {
         let parse = self.git().args(["rev-parse", "--verify", name]);
-        Ok(parse.run_ok(self.ways.cancel)?.text())
+        Ok(self.ran(parse)?.text())
     }
 
     /// The commit that is checked out, where its files are this tree's.
@@ -202,7 +227,8 @@ impl<'a> Shadow<'a> {
             self.ways
                 .cache
                 .entry(Kind::Source, &identity.key(), self.ways.cancel, |to| {
-                    self.check_out(&tree, to, None)
+                    self.check_out(&tree, to, None)?;
+                    kernel::check_as(to, &origin)
                 })?;
         SourceTree::new(entry, origin, identity)
     }
@@ -218,7 +244,7 @@ impl<'a> Shadow<'a> {
             self.git()
                 .env("GIT_INDEX_FILE", self.dir.path().join("export"))
         };
-        git().args(["read-tree", id]).run_ok(self.ways.cancel)?;
+        self.ran(git().args(["read-tree", id]))?;
         let prefix = format!("--prefix={}/", to.display());
         let checkout =
             git()
@@ -229,9 +255,34 @@ impl<'a> Shadow<'a> {
             None => checkout.arg("--all"),
             Some(only) => checkout.args(["-z", "--stdin"]).stdin(nul_separated(only)),
         };
-        checkout.run_ok(self.ways.cancel)?;
+        self.ran(checkout)?;
         links_inside(to)
     }
+}
+
+/// What git says of an object that is not there.
+fn lacking(said: &str) -> Option<&str> {
+    const MISSING: [&str; 6] = [
+        "unable to read ",
+        "failed to unpack tree object ",
+        "Needed a single revision",
+        "invalid object ",
+        "bad object ",
+        "Not a valid object ",
+    ];
+    let mut lines = said.lines();
+    lines.find(|line| {
+        let rest = line
+            .strip_prefix("error: ")
+            .or(line.strip_prefix("fatal: "));
+        rest.is_some_and(|rest| MISSING.iter().any(|m| rest.starts_with(m)))
+    })
+}
+
+/// The file that git was not let read: `error: open("fs/a.c"): Permission denied`.
+fn closed_to_us(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("error: open(\"")?;
+    rest.strip_suffix("\"): Permission denied")
 }
 
 fn nul_separated(names: &BTreeSet<String>) -> Vec<u8> {
@@ -254,31 +305,6 @@ fn clean(git: Cmd) -> Cmd {
         .env("LC_ALL", "C")
 }
 
-/// The folder of a checkout's own state, and the one that its repository's checkouts share.
-fn git_folders(tree: &Path) -> Result<(PathBuf, PathBuf)> {
-    let git = tree.join(".git");
-    let failed = || format!("failed to read {}", git.display());
-    let own = if git.is_file() {
-        let text = fs::read_to_string(&git).input(failed)?;
-        let path = text.trim().strip_prefix("gitdir: ").ok_or_else(|| {
-            Error::input(format!("{} names no git folder", git.display()))
-                .mend("is this a git worktree?")
-        })?;
-        tree.join(path)
-    } else {
-        git.clone()
-    };
-    let common = match fs::read_to_string(own.join("commondir")) {
-        Ok(text) => own.join(text.trim()),
-        Err(_) => own.clone(),
-    };
-    let resolve = |path: PathBuf| {
-        path.canonicalize()
-            .input(|| format!("failed to resolve {}", path.display()))
-    };
-    Ok((resolve(own)?, resolve(common)?))
-}
-
 fn untracked<'f>(tree: &Path, files: impl Iterator<Item = &'f str>) -> Option<String> {
     let sources: Vec<&str> = files
         .filter(|file| SOURCES.iter().any(|end| file.ends_with(end)))
@@ -292,33 +318,8 @@ fn untracked<'f>(tree: &Path, files: impl Iterator<Item = &'f str>) -> Option<St
         "git does not track {}{more} in {}: they are left out; mend: git add -N {}",
         sources[..sources.len().min(NAMED)].join(", "),
         tree.display(),
-        crate::host::quote(first)
+        quote(first)
     ))
-}
-
-/// Read as text: git itself would follow what else the file says.
-fn is_sha256(common: &Path) -> bool {
-    let text = fs::read_to_string(common.join("config")).unwrap_or_default();
-    text.lines()
-        .any(|l| l.to_ascii_lowercase().replace(char::is_whitespace, "") == "objectformat=sha256")
-}
-
-/// Copies a file or a folder of files, links left out; nothing where there is nothing.
-fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
-    let Ok(meta) = from.symlink_metadata() else {
-        return Ok(());
-    };
-    if meta.is_file() {
-        return fs::copy(from, to).map(drop);
-    }
-    if meta.is_dir() {
-        fs::create_dir_all(to)?;
-        for entry in fs::read_dir(from)? {
-            let entry = entry?;
-            copy(&entry.path(), &to.join(entry.file_name()))?;
-        }
-    }
-    Ok(())
 }
 
 /// Refuses a tree whose links lead out of it.
@@ -338,11 +339,11 @@ fn links_inside(top: &Path) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{cache::Cache, cancel::Cancel, event::Unwatched, source::since::since};
 
-    fn git(tree: &Path, args: &[&str]) {
+    pub(in crate::source) fn git(tree: &Path, args: &[&str]) {
         let identity = [
             "-c",
             "user.name=T",
@@ -400,6 +401,29 @@ mod tests {
             if let Event::Warning(text) = event {
                 self.0.lock().unwrap().push(text.clone());
             }
+        }
+    }
+
+    #[test]
+    fn what_git_says_is_understood() {
+        for (said, lacks) in [
+            ("error: unable to read sha1 file of fs/a (8b13)", true),
+            ("warning: x\nfatal: unable to read 8b13", true),
+            ("fatal: failed to unpack tree object HEAD", true),
+            ("error: unable to index file 'unable to read '", false),
+            ("fatal: write error: No space left on device", false),
+        ] {
+            assert_eq!(lacking(said).is_some(), lacks, "{said}");
+        }
+        for (line, path) in [
+            (
+                "error: open(\"fs/a b.c\"): Permission denied",
+                Some("fs/a b.c"),
+            ),
+            ("error: unable to index file 'fs/a.c'", None),
+            ("error: open(\"fs/a.c\"): Input/output error", None),
+        ] {
+            assert_eq!(closed_to_us(line), path, "{line}");
         }
     }
 

@@ -4,7 +4,7 @@ use std::{fmt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Lock, SourceTree, Ways, debian, folder, git, kernel};
+use super::{Lock, SourceTree, Ways, debian, folder, git};
 use crate::{Error, Result, cache::Kind, hash::is_hex_sha256};
 
 /// A source, by what it holds; no path of the host that it came from.
@@ -107,7 +107,6 @@ impl Identity {
         if let Self::Git { tree, commit } = self
             && given.join(".git").exists()
         {
-            kernel::check(given)?;
             let shadow = git::Shadow::new(given, ways)?;
             return match shadow.has(tree)? {
                 true => shadow.export(tree, commit.clone(), given.display().to_string()),

@@ -11,8 +11,13 @@ const PARTS: [&str; 5] = ["Makefile", "Kconfig", "arch/x86", "kernel", "fs"];
 
 /// Refuses what is no kernel tree.
 pub(super) fn check(tree: &Path) -> Result<()> {
+    check_as(tree, &tree.display().to_string())
+}
+
+/// The same of what was made of a source, which whoever reads the error knows by another name.
+pub(super) fn check_as(tree: &Path, what: &str) -> Result<()> {
     if !tree.is_dir() {
-        let error = Error::input(format!("no folder {}", tree.display()));
+        let error = Error::input(format!("no folder {what}"));
         return Err(error.mend("give the top of a kernel tree, or a tarball of one"));
     }
     let missing: Vec<_> = PARTS
@@ -23,8 +28,7 @@ pub(super) fn check(tree: &Path) -> Result<()> {
         return version(tree).map(drop);
     }
     let message = format!(
-        "{} is not a kernel tree: it has no {}",
-        tree.display(),
+        "{what} is not a kernel tree: it has no {}",
         missing.join(", no ")
     );
     Err(Error::input(message).mend("give the folder that holds the kernel's top Makefile"))

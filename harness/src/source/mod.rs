@@ -6,12 +6,14 @@
 //! | `debian.rs` | the locked or the newest `linux-source-N` package |
 //! | `lock.rs` | `kernel.lock`: the package that the tests use |
 //! | `git.rs` | a git checkout, exported without using its configuration |
+//! | `lender.rs` | what that borrows of the checkout's repository |
 //! | `since.rs` | what leads from a revision to what is checked out |
 //! | `range.rs` | the commits between two revisions, and their trees |
 //! | `unlisted.rs` | what a path limit left out right before a commit |
 //! | `folder.rs` | an unpacked tree or tarball |
 //! | `identity.rs` | what a source is known by elsewhere, and how that very one is had again |
 //! | `products.rs` | what a build left behind in it |
+//! | `unread.rs` | whose fault it is that a source cannot be read, and what mends it |
 //! | `kernel.rs` | what a kernel tree says of itself: version, Kconfig symbols |
 
 mod apt;
@@ -20,11 +22,15 @@ mod folder;
 mod git;
 mod identity;
 mod kernel;
+mod lender;
+#[cfg(test)]
+mod lender_tests;
 mod lock;
 mod products;
 mod range;
 mod since;
 mod unlisted;
+mod unread;
 
 use std::path::{Path, PathBuf};
 
@@ -96,10 +102,11 @@ pub fn resolve(
 ) -> Result<SourceTree> {
     match request {
         Request::Tree(path) => {
-            kernel::check(path)?;
+            // A sparse checkout lacks files that its commits have: what is exported is looked at.
             if path.join(".git").exists() {
                 git::export(path, ways)
             } else {
+                kernel::check(path)?;
                 folder::export(path, ways)
             }
         }
@@ -114,8 +121,8 @@ pub fn resolve(
 /// # Errors
 /// Bad input for an unknown revision or no git tree.
 pub fn since(tree: &Path, rev: &str, ways: Ways<'_>) -> Result<Since> {
-    kernel::check(tree)?;
     if !tree.join(".git").exists() {
+        kernel::check(tree)?;
         let error = Error::input(format!("{} is not a git checkout", tree.display()));
         return Err(error.mend("--base needs one; give the change as --patch instead"));
     }

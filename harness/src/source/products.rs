@@ -12,6 +12,7 @@ use std::{
 
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use super::unread::unreadable;
 use crate::{Error, Result, error::Context};
 
 /// Lines that would ignore everything, or everything hidden.
@@ -79,7 +80,8 @@ impl Walk<'_> {
         // Not UTF-8, or not there: no list.
         let text = fs::read_to_string(path.join(".gitignore")).unwrap_or_default();
         self.lists.push(lists(&path, &text)?);
-        for entry in fs::read_dir(&path).input(failed)? {
+        let listed = fs::read_dir(&path).map_err(|error| unreadable(&path, error))?;
+        for entry in listed {
             let entry = entry.input(failed)?;
             let kind = entry.file_type().input(failed)?;
             if entry.file_name() == ".git" || self.is_product(&entry.path(), kind.is_dir()) {

@@ -29,7 +29,7 @@ pub(super) fn since(tree: &Path, rev: &str, ways: Ways<'_>) -> Result<Since> {
             Some(commit.clone()),
             format!("{} at {rev}", tree.display()),
         )?;
-        let left_out = no_patch(&shadow, &commit, &now, ways)?;
+        let left_out = no_patch(&shadow, &commit, &now)?;
         if !left_out.is_empty() {
             ways.watcher.event(&Event::Warning(told(&left_out, rev)));
         }
@@ -40,9 +40,8 @@ pub(super) fn since(tree: &Path, rev: &str, ways: Ways<'_>) -> Result<Since> {
         let path = shadow.dir.path().join("since.diff");
         let output = format!("--output={}", path.display());
         let diff = shadow.git().args(DIFF).args(["-p", "--full-index"]);
-        diff.args([output.as_str(), commit.as_str(), now.as_str(), "--", "."])
-            .args(exclude)
-            .run_ok(ways.cancel)?;
+        let diff = diff.args([output.as_str(), commit.as_str(), now.as_str(), "--", "."]);
+        shadow.ran(diff.args(exclude))?;
         let diff = fs::read(&path).host(|| format!("failed to read {}", path.display()))?;
         Ok(Since { base, diff })
     })
@@ -59,12 +58,12 @@ const DIFF: [&str; 6] = [
 ];
 
 /// Files whose change no patch can carry: links, submodules and binary files.
-fn no_patch(shadow: &Shadow<'_>, from: &str, to: &str, ways: Ways<'_>) -> Result<Vec<String>> {
+fn no_patch(shadow: &Shadow<'_>, from: &str, to: &str) -> Result<Vec<String>> {
     let list = |form: &str| -> Result<String> {
         let path = shadow.dir.path().join("since.list");
         let output = format!("--output={}", path.display());
         let diff = shadow.git().args(DIFF).args(["-z", form, output.as_str()]);
-        diff.args([from, to]).run_ok(ways.cancel)?;
+        shadow.ran(diff.args([from, to]))?;
         let list = fs::read(&path).host(|| format!("failed to read {}", path.display()))?;
         Ok(String::from_utf8_lossy(&list).into_owned())
     };

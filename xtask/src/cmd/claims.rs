@@ -87,7 +87,7 @@ pub(crate) fn run(options: Options) -> Result<u8> {
         &cache,
         &cancel,
         &progress,
-        &mut ui::choose,
+        &mut ui::chooser(&cancel),
     );
     progress.finish();
     let Made { runs, failed } = made?;

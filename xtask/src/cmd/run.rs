@@ -252,7 +252,13 @@ fn compared(options: &Options) -> Result<u8> {
     let cache = Cache::open()?;
     host::prepare(&cache, &cancel, options.what.yes)?;
     let progress = ui::Progress::new();
-    let done = engine::run(&request, &cache, &cancel, &progress, &mut ui::choose);
+    let done = engine::run(
+        &request,
+        &cache,
+        &cancel,
+        &progress,
+        &mut ui::chooser(&cancel),
+    );
     progress.finish();
     let done = done?;
     let left = Left::alone(&done.dir);

@@ -2,12 +2,24 @@
 
 use std::io::{self, IsTerminal};
 
-use harness::{patch::Ambiguous, report::escape};
+use harness::{cancel::Cancel, patch::Ambiguous, report::escape};
 
 use super::{ask, say};
 
-/// The index of the choice that the user means.
-pub(crate) fn choose(ambiguous: &Ambiguous) -> Option<usize> {
+/// Gives the index of the choice that the user means; none after Ctrl-C, which leaves a prompt waiting for
+/// its line: what is said then is no answer.
+pub(crate) fn chooser(cancel: &Cancel) -> impl FnMut(&Ambiguous) -> Option<usize> {
+    let cancel = cancel.clone();
+    move |ambiguous| {
+        let goes_on = || !cancel.is_cancelled();
+        goes_on()
+            .then(|| choose(ambiguous))
+            .flatten()
+            .filter(|_| goes_on())
+    }
+}
+
+fn choose(ambiguous: &Ambiguous) -> Option<usize> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return None;
     }

@@ -5,7 +5,7 @@ mod paint;
 mod print;
 mod progress;
 
-pub(crate) use choose::choose;
+pub(crate) use choose::chooser;
 pub(crate) use paint::Paint;
 pub(crate) use print::{ask, out, print_error, say};
 pub(crate) use progress::Progress;

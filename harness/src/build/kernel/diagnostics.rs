@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use crate::host::shortage;
+
 /// Lines kept for an error's sake.
 const KEPT: usize = 400;
 /// Warnings kept; a patch that gives more has other worries.
@@ -38,12 +40,18 @@ pub(super) struct Diagnostics {
     /// The first error's lines, once there is one.
     error: Vec<String>,
     pub warnings: Vec<String>,
+    /// The first line that says that the host ran short of something: of many jobs' lines it need be
+    /// neither among the first error's nor among the last.
+    pub shortage: Option<String>,
 }
 
 impl Diagnostics {
     /// Takes a line that is no progress; `source` is where the compiler saw the tree.
     pub(super) fn take(&mut self, line: &str, source: &str) {
         let line = shown(line, source);
+        if self.shortage.is_none() && shortage::of_host(&line) {
+            self.shortage = Some(line.clone());
+        }
         if line.contains(": warning: ")
             && !line.starts_with("make")
             && self.warnings.len() < WARNINGS
@@ -131,6 +139,16 @@ mod tests {
             read.warnings,
             ["fs/a.c:1:2: warning: unused variable 'x' [-Wunused-variable]"]
         );
+    }
+
+    #[test]
+    fn a_shortage_among_other_jobs_lines_is_kept() {
+        let killed = "make[2]: *** [scripts/Makefile.vmlinux:72: vmlinux] Error 137";
+        let others = "/src/fs/a.c: In function 'f':\n".repeat(100);
+        let short = read(&format!("{others}{killed}\n{others}"));
+        assert_eq!(short.shortage.as_deref(), Some(killed));
+        assert!(!short.error().contains(killed));
+        assert_eq!(read(&others).shortage, None);
     }
 
     #[test]

@@ -30,14 +30,13 @@ use crate::{
     error::{Context, Fault},
     event::{Event, Step, Watcher},
     hash::file_sha256,
+    host::Output,
     plan::BASE,
     structures::{Size, sizes},
 };
 
 /// The signal that nobody can catch.
 const SIGKILL: i32 = 9;
-/// What gcc says where one of its programs got it.
-const COMPILER_KILLED: &str = "Killed signal terminated program";
 
 /// Largest outputs that are taken, in bytes.
 const LARGEST_IMAGE: u64 = 4 << 30;
@@ -316,14 +315,17 @@ impl Build<'_> {
             Some(signal) => format!("signal {signal}"),
             None => format!("exit code {}", ran.output.code.unwrap_or(-1)),
         };
-        let message = format!("{} {how} ({ended}):\n{}", self.name.what, said.error());
         // Base's, too: whose fault that is depends on what else does not build. But nothing that is
-        // built sends a kill: the host does, where memory runs out.
-        let killed = ran.output.signal == Some(SIGKILL) || message.contains(COMPILER_KILLED);
-        let fault = match killed {
-            true => Fault::Infrastructure,
-            false => Fault::Untestable,
+        // built sends a kill: the host does, where memory runs out. A shell passes it on as a code.
+        let Output { code, signal, .. } = ran.output;
+        let killed = signal == Some(SIGKILL) || code == Some(128 + SIGKILL);
+        let (fault, short) = match &said.shortage {
+            Some(line) => (Fault::Infrastructure, format!("; the host: {line}")),
+            None if killed => (Fault::Infrastructure, String::new()),
+            None => (Fault::Untestable, String::new()),
         };
+        let what = &self.name.what;
+        let message = format!("{what} {how} ({ended}{short}):\n{}", said.error());
         let error = Error::new(fault, message);
         error.mend(format!("the whole log: {}", kbuild.log.display()))
     }

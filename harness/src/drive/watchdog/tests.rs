@@ -272,3 +272,53 @@ fn too_much_is_too_much() {
         "{stop:?}"
     );
 }
+
+#[test]
+fn what_nobody_listened_to_is_left_out_of_every_count() {
+    let secs = Duration::from_secs;
+    let text = GuestMessage::Finished;
+    type Row<'a> = (&'a str, Vec<(u64, Heard<'a>)>, (u64, u64), u64);
+    let (hello, started) = (hello(PROTOCOL), started());
+    let (talk, say) = (Heard::Console(1), |m| Heard::Message(m, 1));
+    let work = beat(1);
+    let phase = || vec![(2, say(&hello)), (2, say(&started))];
+    let with = |more: Vec<_>| phase().into_iter().chain(more).collect();
+    // Heard at; stalled up to and how long; the first second that a watchdog bites in.
+    let table: Vec<Row<'_>> = vec![
+        ("silent from the start", vec![], (110, 100), 120),
+        ("silent in a phase", phase(), (110, 100), 122),
+        (
+            "read before the clock",
+            with(vec![(110, talk), (110, say(&work))]),
+            (110, 100),
+            130,
+        ),
+        (
+            "prints, no hello",
+            vec![(110, talk), (120, talk)],
+            (110, 100),
+            130,
+        ),
+        (
+            "finished before",
+            with(vec![(5, say(&text))]),
+            (110, 100),
+            115,
+        ),
+        ("the boot's own limit", vec![(10, talk)], (1290, 1280), 1310),
+    ];
+    for (name, heard, (now, gap), expected) in table {
+        let mut dog = Watchdog::new(limits(), &Plan::default());
+        let bite = (0..2000).find(|&second| {
+            for (_, heard) in heard.iter().filter(|(at, _)| *at == second) {
+                assert_eq!(dog.hear(secs(second), *heard), None, "{name}");
+            }
+            if second == now {
+                dog.shift(secs(now), secs(gap));
+            }
+            let listening = second <= now - gap || second >= now;
+            listening && dog.check(secs(second)).is_some()
+        });
+        assert_eq!(bite, Some(expected), "{name}");
+    }
+}

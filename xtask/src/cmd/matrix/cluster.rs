@@ -143,7 +143,13 @@ pub(super) fn task(options: Task) -> Result<u8> {
         for at in wanted {
             let request = folder.plan().cells[at].cell.request();
             // What one lacks is for its cell to tell; the others are built all the same.
-            let one = engine::build(&request, &cache, &cancel, &progress, &mut ui::choose);
+            let one = engine::build(
+                &request,
+                &cache,
+                &cancel,
+                &progress,
+                &mut ui::chooser(&cancel),
+            );
             built = built.and(one);
             cancel.check()?;
         }

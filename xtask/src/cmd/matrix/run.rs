@@ -159,7 +159,7 @@ pub(super) fn cells(
         recorder: how.recorder,
         watcher: &progress,
     };
-    let mut choose = ui::choose;
+    let mut choose = ui::chooser(cancel);
     let mut runner: Box<dyn Runner + '_> = match how.runner {
         Some(program) => Box::new(matrix::Command {
             program: program.to_owned(),

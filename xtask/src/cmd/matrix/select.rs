@@ -40,7 +40,9 @@ pub(super) fn load(file: &Path, cancel: &Cancel) -> Result<(Matrix, Plan)> {
         cancel,
         watcher: &Unwatched,
     });
-    let plan = matrix::plan(&matrix, &mut |cell: &Cell| look.at(cell, &mut ui::choose))?;
+    let plan = matrix::plan(&matrix, &mut |cell: &Cell| {
+        look.at(cell, &mut ui::chooser(cancel))
+    })?;
     Ok((matrix, plan))
 }
 
