@@ -81,7 +81,10 @@ fn write(
     to: &File,
     cancel: &Cancel,
 ) -> io::Result<()> {
-    let mut archive = tar::Builder::new(zstd::Encoder::new(to, LEVEL)?);
+    let mut encoder = zstd::Encoder::new(to, LEVEL)?;
+    // Hashes in the manifest vouch for every member but itself.
+    encoder.include_checksum(true)?;
+    let mut archive = tar::Builder::new(encoder);
     append(&mut archive, MANIFEST, manifest.len() as u64, manifest)?;
     for (name, path) in files {
         let file = File::open(path)?;

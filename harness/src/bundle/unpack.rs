@@ -101,10 +101,12 @@ pub(super) fn read(from: impl Read, to: &Path, cancel: &Cancel) -> Result<Manife
         }
         place(&mut entry, &to.join(name), size, member)?;
     }
-    match left.keys().next() {
-        Some(name) => Err(Error::input(format!("{name} is missing"))),
-        None => Ok(manifest),
+    if let Some(name) = left.keys().next() {
+        return Err(Error::input(format!("{name} is missing")));
     }
+    // To the end of the frame, where the checksum over all of it is.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).input(broken)?;
+    Ok(manifest)
 }
 
 /// Looks at an entry's head before anything of it is used; gives its size.
