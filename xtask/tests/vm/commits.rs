@@ -48,7 +48,9 @@ impl Commits {
             source,
             ids: Vec::new(),
         };
-        commits.git(&["init", "--quiet"]);
+        // Without the work tree that the other commands are told of: it would be kept, and what is checked
+        // out later would go into the cache.
+        said(git().args(["init", "--quiet"]).arg(&commits.tree));
         commits.git(&["config", "core.looseCompression", "0"]);
         commits.git(&["add", "--all", "--force", "."]);
         commits.commit("fuse: as released");
