@@ -2,8 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::{File, OpenOptions},
-    io::{self, Read, Write},
+    io::{Read, Write},
     os::unix::process::{CommandExt, ExitStatusExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -22,14 +21,11 @@ use nix::{
     unistd::Pid,
 };
 
+use super::log::{LONGEST, Log};
 use crate::{Error, Result, cancel::Cancel, error::Context};
 
 /// How much of each stream is kept, in bytes: its end, as errors stand there.
 const KEPT: usize = 4 << 20;
-
-/// The most that a log may grow to, in bytes. A kernel's whole build prints some megabytes; what never
-/// stops printing must not fill the disk until its limit comes.
-const LOGGED: u64 = 64 << 20;
 
 /// How often a waiting command looks at the clock and at the user's wish.
 const TICK: Duration = Duration::from_millis(50);
@@ -222,7 +218,7 @@ impl Cmd {
     pub fn lines(&self, cancel: &Cancel, mut each: impl FnMut(&str)) -> Result<Output> {
         cancel.check()?;
         let log = self.log.as_deref();
-        let log = log.map(|path| Log::open(path, LOGGED)).transpose()?;
+        let log = log.map(|path| Log::open(path, LONGEST)).transpose()?;
         let started = Instant::now();
         let before = children_cpu();
         let mut child = Group(self.spawn()?);
@@ -362,37 +358,6 @@ impl Sink {
     fn end(&mut self, each: &mut impl FnMut(&str)) {
         for partial in self.partial.iter().filter(|p| !p.is_empty()) {
             each(&String::from_utf8_lossy(partial));
-        }
-    }
-}
-
-/// A log that grows up to a size, and says so there.
-struct Log {
-    file: File,
-    left: u64,
-}
-
-impl Log {
-    fn open(path: &Path, most: u64) -> Result<Self> {
-        let open = OpenOptions::new().create(true).append(true).open(path);
-        let sized = open.and_then(|file| Ok((file.metadata()?.len(), file)));
-        let (len, file) = sized.host(|| format!("failed to open the log {}", path.display()))?;
-        let left = most.saturating_sub(len);
-        Ok(Self { file, left })
-    }
-
-    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if self.left == 0 {
-            return Ok(());
-        }
-        let fits = usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
-        self.file.write_all(&bytes[..fits])?;
-        self.left -= fits as u64;
-        match self.left {
-            0 => self
-                .file
-                .write_all(b"\nktwin: the log is full; the rest is left out\n"),
-            _ => Ok(()),
         }
     }
 }
@@ -564,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_is_appended_to_up_to_its_size() {
+    fn a_log_has_both_streams() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         sh("echo one; echo two >&2")
@@ -575,16 +540,6 @@ mod tests {
         let mut lines: Vec<&str> = text.lines().collect();
         lines.sort_unstable();
         assert_eq!(lines, ["one", "two"]);
-        let mut log = Log::open(&path, 12).unwrap();
-        for bytes in [b"ab", b"cd", b"ef"] {
-            log.append(bytes).unwrap();
-        }
-        let full = "abcd\nktwin: the log is full; the rest is left out\n";
-        let whole = format!("{text}{full}");
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
-        // The next command's, in a log that is full.
-        Log::open(&path, 12).unwrap().append(b"gh").unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
     }
 
     #[test]

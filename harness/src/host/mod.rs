@@ -3,6 +3,7 @@
 pub mod busy;
 pub mod command;
 pub mod doctor;
+mod log;
 mod needs;
 mod packages;
 pub mod shortage;

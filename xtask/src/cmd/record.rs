@@ -65,22 +65,14 @@ impl Recorder {
     }
 
     /// Takes a run in.
-    pub(crate) fn record(
-        &self,
-        Left {
-            dir,
-            unjudged,
-            made,
-            ..
-        }: &Left,
-        watcher: &dyn Watcher,
-    ) {
+    pub(crate) fn record(&self, left: &Left, watcher: &dyn Watcher) {
         let Some(file) = &self.file else {
             return;
         };
-        let recorded = History::at(file).and_then(|mut history| match unjudged {
+        let dir = &left.dir;
+        let recorded = History::at(file).and_then(|mut history| match &left.unjudged {
             Some(verdict) => history.import_unjudged(verdict, dir),
-            None => history.import_attempt(dir, *made),
+            None => history.import_attempt(dir, left.made),
         });
         if let Err(error) = recorded {
             let what = format!("{} is not recorded", dir.display());
@@ -89,19 +81,11 @@ impl Recorder {
     }
 
     /// Tells of what changed by a recorded run, if anything did and nobody has been told of it.
-    pub(crate) fn tell(
-        &self,
-        Left {
-            dir,
-            unjudged,
-            made,
-            ..
-        }: &Left,
-        watcher: &dyn Watcher,
-    ) {
+    pub(crate) fn tell(&self, left: &Left, watcher: &dyn Watcher) {
         let (Some(file), Some(command)) = (&self.file, &self.notify) else {
             return;
         };
+        let dir = &left.dir;
         let hook = |changes: &[Change], verdict: &Verdict| {
             let message = Message {
                 changes,
@@ -112,9 +96,9 @@ impl Recorder {
                 watcher.event(&Event::Note(line.to_owned()));
             })
         };
-        let told = History::at(file).and_then(|mut history| match unjudged {
-            Some(verdict) => history.tell_of(verdict, dir, *made, hook),
-            None => history.tell(dir, *made, hook),
+        let told = History::at(file).and_then(|mut history| match &left.unjudged {
+            Some(verdict) => history.tell_of(verdict, dir, left.made, hook),
+            None => history.tell(dir, left.made, hook),
         });
         if let Err(error) = told {
             warn(watcher, "the changed outcome was not told of", &error);

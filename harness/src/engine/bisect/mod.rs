@@ -10,6 +10,7 @@
 //! | `kept.rs` | when a trial may begin after the boot |
 //! | `scout.rs` | where a splat's trace says to hold vCPUs |
 //! | `run.rs` | the search, trial by trial |
+//! | `spent.rs` | what builds and trials took, and so what the next ones cost |
 //! | `answer.rs` | what the trials say, with their evidence |
 //! | `found.rs` | what came of it, as it is told |
 //! | `log.rs` | the same as `git bisect replay` takes it |
@@ -24,6 +25,7 @@ mod kernels;
 mod log;
 mod run;
 mod scout;
+mod spent;
 mod trials;
 
 pub use asked::Asked;

@@ -14,11 +14,12 @@ use super::{
     kept::may_be_restored,
     kernels::{Image, Kernels},
     scout::{self, Places},
+    spent::Spent,
     trials::{ATTEMPTS, BOOTS, Trials, Tried},
 };
 use crate::{
     Error, Fault, Result,
-    bisect::{Answer, Costs, History, Next, Point, Search, Unconfirmed, bounds},
+    bisect::{Answer, History, Next, Point, Search, Unconfirmed, bounds},
     build::KernelImage,
     cache::Cache,
     cancel::Cancel,
@@ -29,11 +30,6 @@ use crate::{
     source::{Commits, Range, Ways},
 };
 
-/// What a build and a trial are taken to cost before any was made, in seconds.
-const GUESSED: Costs = Costs {
-    build: 300.0,
-    trial: 60.0,
-};
 /// Finds the commit that brought a finding; where the same question was asked before, goes on.
 ///
 /// # Errors
@@ -109,26 +105,6 @@ struct Evidence {
     file: Option<String>,
     /// Of a whole boot: whether its loads had begun.
     late: Option<bool>,
-}
-
-/// What builds and trials took so far.
-#[derive(Default)]
-struct Spent {
-    builds: (f64, u32),
-    trials: (f64, u32),
-}
-
-impl Spent {
-    fn costs(&self) -> Costs {
-        let mean = |(sum, count): (f64, u32), guess: f64| match count {
-            0 => guess,
-            count => sum / f64::from(count),
-        };
-        Costs {
-            build: mean(self.builds, GUESSED.build),
-            trial: mean(self.trials, GUESSED.trial),
-        }
-    }
 }
 
 pub(super) struct Run<'a> {
@@ -574,7 +550,7 @@ mod tests {
             search.tried(Point::Commit(at[commit]), *hit);
         }
         loop {
-            match search.next(Costs::TRIALS) {
+            match search.next(crate::bisect::Costs::TRIALS) {
                 Next::Done(answer) => return answer,
                 Next::Try(Point::Good) => search.tried(Point::Good, false),
                 Next::Try(Point::Commit(commit)) => {
