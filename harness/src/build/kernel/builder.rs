@@ -3,8 +3,8 @@
 use std::{fs, path::Path, sync::Mutex, time::Instant};
 
 use super::{
-    flags::kcflags,
     folder,
+    kbuild::KCFLAGS,
     one::{Build, Name},
 };
 use crate::{
@@ -313,7 +313,7 @@ impl<'a> Builder<'a> {
             &config.merged(),
             &self.toolchain.compiler,
             &self.toolchain.binutils,
-            &kcflags(config),
+            KCFLAGS,
             confined,
         ];
         hex_sha256(&fields.map(str::as_bytes))

@@ -2,12 +2,17 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use super::flags::WITH_TYPES;
 use crate::{
     Result,
     build::sandbox::{Job, Ran, Room, Sandbox},
     cancel::Cancel,
 };
+
+/// Line tables and inline chains, and nothing else of debug information: a fifth of its size.
+pub(super) const KCFLAGS: &str = "-g1 -gstatement-frontiers";
+
+/// All types, those that nothing uses included: another structure's size may depend on theirs.
+pub(super) const WITH_TYPES: &str = "-g2 -fno-eliminate-unused-debug-types";
 
 /// How long configuring and compiling may take; a base build takes minutes, on a slow host an hour.
 const CONFIGURING: Duration = Duration::from_secs(15 * 60);
@@ -49,8 +54,6 @@ pub(super) struct Kbuild<'a> {
     pub sandbox: &'a Sandbox,
     pub room: Room<'a>,
     pub log: PathBuf,
-    /// `KCFLAGS`.
-    pub flags: String,
     pub jobs: usize,
     pub cancel: &'a Cancel,
 }
@@ -62,13 +65,13 @@ impl Kbuild<'_> {
     }
 
     pub(super) fn compile(&self, each: impl FnMut(&str)) -> Result<Ran> {
-        let args = [self.jobs.to_string().into(), self.flags.clone().into()];
+        let args = [self.jobs.to_string().into(), KCFLAGS.into()];
         self.script(COMPILE, &args, COMPILING, each)
     }
 
     /// These objects alone, with types in their debug information.
     pub(super) fn objects(&self, objects: &[String], each: impl FnMut(&str)) -> Result<Ran> {
-        let flags = format!("{} {WITH_TYPES}", self.flags);
+        let flags = format!("{KCFLAGS} {WITH_TYPES}");
         let mut args: Vec<OsString> = vec![self.jobs.to_string().into(), flags.into()];
         args.extend(objects.iter().map(OsString::from));
         self.script(OBJECTS, &args, SINGLE_OBJECTS, each)

@@ -3,7 +3,6 @@
 mod builder;
 mod compiled;
 mod diagnostics;
-mod flags;
 mod folder;
 mod gates;
 mod history;

@@ -11,7 +11,6 @@ use std::{
 use super::{
     compiled::compiled,
     diagnostics::Diagnostics,
-    flags::kcflags,
     history::{self, Built},
     kbuild::{COMPILING, Kbuild},
     outputs::Outputs,
@@ -186,7 +185,6 @@ impl Build<'_> {
                 kept: self.kept,
             },
             log: log.to_owned(),
-            flags: kcflags(self.name.config),
             jobs: thread::available_parallelism().map_or(1, usize::from),
             cancel: self.cancel,
         })

@@ -8,8 +8,8 @@ use std::{fs, path::Path};
 use super::{
     Builder, Patched, Source,
     builder::{BUILD, touched},
-    flags::WITH_TYPES,
     folder,
+    kbuild::WITH_TYPES,
     one::Name,
 };
 use crate::{
