@@ -146,12 +146,6 @@ impl Summary {
 }
 
 impl CellSummary {
-    /// The run directories of its attempts, relative to the matrix's folder; one may be missing.
-    pub fn runs(&self) -> impl Iterator<Item = String> {
-        (1..=self.attempts)
-            .map(move |number| format!("{}/{}/{number}", super::attempt::CELLS, self.id))
-    }
-
     /// The outcome as it counts: what is expected counts as a pass. None until it has ended.
     pub fn counting(&self) -> Option<Outcome> {
         let outcome = self.outcome.filter(|_| self.state == State::Done)?;
