@@ -9,8 +9,8 @@ use crate::{
 };
 
 /// Line tables and inline chains, and nothing else of debug information: a fifth of its size. gcc's passes
-/// stay as they are: without some of them (and at -Os) it compiles an eighth faster, and the kernel
-/// panics in boot, for alternatives patch calls as they expect gcc to address them.
+/// stay as they are: without some of them, or at -Os, it compiles an eighth faster, and kernels with KASAN
+/// do not boot. Alternatives, for one, patch calls as they expect gcc to address them.
 pub(super) const KCFLAGS: &str = "-g1 -gstatement-frontiers";
 
 /// All types, those that nothing uses included: another structure's size may depend on theirs.
