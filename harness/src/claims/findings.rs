@@ -1,7 +1,35 @@
 //! Whether a run shows nothing that base does not have (pure).
 
+use std::collections::BTreeSet;
+
+use protocol::DetectorState;
+
 use super::{look, types::Outcome};
-use crate::judge::verdict::{self, Comparison, Finding, Kind, Status};
+use crate::{
+    judge::verdict::{self, Comparison, Finding, Kind, Status},
+    splat,
+};
+
+/// The classes of what is no report on the console.
+const BESIDE_SPLATS: [&str; 8] = [
+    "boot-failed",
+    "build-failed",
+    "command-failed",
+    "instructions",
+    "memory",
+    "patch-rejected",
+    "throughput",
+    "wrong-data",
+];
+
+/// Classes that only a detector reports, and what the verdict calls it. Without one no kernel shows them.
+const DETECTED: [(&str, &str); 5] = [
+    ("kasan", "kasan"),
+    ("kcsan", "kcsan"),
+    ("lockdep", "lockdep"),
+    ("memleak", "kmemleak"),
+    ("rcu-usage", "lockdep"),
+];
 
 /// After one of these the variant's kernel was not watched to the end.
 const CUT_SHORT: [Kind; 4] = [
@@ -10,6 +38,29 @@ const CUT_SHORT: [Kind; 4] = [
     Kind::BuildFailed,
     Kind::PatchRejected,
 ];
+
+/// Why counts may be those of a part of the work, if they may: loads count as they go, and what ended one
+/// early, on either side, left the rest undone.
+pub(super) fn counted_in_part(comparison: &Comparison) -> Option<String> {
+    use verdict::Outcome::{Infrastructure, Interrupted, Untestable};
+    if matches!(
+        comparison.outcome,
+        Infrastructure | Interrupted | Untestable
+    ) {
+        return Some(crate::report::outcome_word(comparison.outcome).to_owned());
+    }
+    let ended = comparison.findings.iter().find(|finding| {
+        // What base reports as well is mostly a race, and ends nothing.
+        let splat = finding.kind == Kind::Splat && finding.status == Status::New;
+        splat || CUT_SHORT.contains(&finding.kind)
+    });
+    ended.map(|finding| finding.title.clone())
+}
+
+/// Every class that a finding may have.
+pub(super) fn classes() -> BTreeSet<&'static str> {
+    splat::classes().into_iter().chain(BESIDE_SPLATS).collect()
+}
 
 /// What follows for findings of these classes, and what was seen.
 pub(super) fn none_new(comparison: &Comparison, classes: &[String]) -> (Outcome, String) {
@@ -36,8 +87,18 @@ pub(super) fn none_new(comparison: &Comparison, classes: &[String]) -> (Outcome,
         verdict::Outcome::Regression => comparison.reasons.is_empty() && !cut_short,
         _ => false,
     };
-    if looked {
-        return (Outcome::Holds, "none".into());
+    let deaf = DETECTED.iter().find(|(class, detector)| {
+        let state = comparison.detectors.get(*detector);
+        classes.iter().any(|asked| asked == class) && state != Some(&DetectorState::On)
+    });
+    match deaf {
+        Some((class, detector)) if looked => {
+            let config = &comparison.config;
+            let text = format!("{class}: {detector} did not watch in {config} to the end");
+            return (Outcome::CannotTell, text);
+        }
+        None if looked => return (Outcome::Holds, "none".into()),
+        _ => {}
     }
     let word = crate::report::outcome_word(comparison.outcome);
     let why = match comparison.reasons.as_slice() {
@@ -109,6 +170,37 @@ mod tests {
             let comparison = comparison(Regression, vec![found], reason);
             let got = none_new(&comparison, &["kasan".to_owned()]);
             assert_eq!(got.0, judgement, "{}", got.1);
+        }
+    }
+
+    #[test]
+    fn a_detector_that_did_not_watch_tells_nothing() {
+        use DetectorState::{Absent, Off, On};
+        for (class, detector, state, judgement) in [
+            ("kasan", "kasan", Some(On), Outcome::Holds),
+            ("kasan", "kasan", Some(Absent), Outcome::CannotTell),
+            ("kasan", "kasan", None, Outcome::CannotTell),
+            ("rcu-usage", "lockdep", Some(Off), Outcome::CannotTell),
+            ("memleak", "kmemleak", Some(On), Outcome::Holds),
+            // Nothing has to be built in for these.
+            ("warning", "kasan", None, Outcome::Holds),
+        ] {
+            let mut comparison = comparison(verdict::Outcome::Pass, vec![], "");
+            let states = state.map(|state| (detector.to_owned(), state));
+            comparison.detectors = states.into_iter().collect();
+            let got = none_new(&comparison, &[class.to_owned()]);
+            assert_eq!(got.0, judgement, "{class} {state:?}: {}", got.1);
+        }
+    }
+
+    #[test]
+    fn each_class_that_needs_a_detector_is_one() {
+        let known = classes();
+        for (class, _) in DETECTED {
+            assert!(known.contains(class), "{class}");
+        }
+        for class in BESIDE_SPLATS {
+            assert!(!splat::classes().contains(class), "{class}");
         }
     }
 

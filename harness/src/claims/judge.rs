@@ -1,7 +1,7 @@
 //! The claims against what the runs showed (pure).
 
 use super::{
-    findings::none_new,
+    findings::{counted_in_part, none_new},
     look::{self, Seen},
     types::{Check, Checked, Claim, Claimed, Claims, Expect, Figure, Outcome, Runs, Side, What},
 };
@@ -101,6 +101,16 @@ fn weigh(comparison: &Comparison, check: &Check, accel: &str) -> Result<(Outcome
         (expect, _) => {
             let seen = look::figure(comparison, &check.figure)?;
             let value = seen.value.unwrap_or(f64::NAN);
+            let counted = matches!(check.figure.what, What::Count(_));
+            // More can only be more, of one side.
+            let one_sided = matches!(check.figure.side, Side::Base | Side::Variant);
+            let bound = one_sided && matches!(expect, Expect::AtLeast(_));
+            if counted
+                && !bound
+                && let Some(why) = counted_in_part(comparison)
+            {
+                return Err(format!("{}, in part: {why}", figure(value)));
+            }
             let fits = match expect {
                 Expect::About(about, within) => {
                     // Figures are sums of whole bytes and instructions: no more than rounding is lost.
@@ -198,9 +208,11 @@ fn judged(judgement: Judgement) -> &'static str {
 mod tests {
     use std::{collections::BTreeMap, path::PathBuf};
 
+    use protocol::DetectorState;
+
     use super::*;
     use crate::{
-        judge::verdict::Verdict,
+        judge::verdict::{Kind, Status, Verdict},
         report::fixtures::{costs, sample},
     };
 
@@ -334,7 +346,8 @@ mod tests {
                 Side::Base,
                 1.0,
                 CannotTell,
-                "the patch changes no struct inode",
+                "struct inode was not measured: the patch changes none of that name, or its files did not \
+                 compile again with types",
             ),
         ];
         for (what, side, is, judgement, measured) in table {
@@ -402,12 +415,51 @@ mod tests {
             let mut verdict = sample();
             // Whatever else was missing would leave it open.
             verdict.comparisons[0].reasons.clear();
+            let watched = ("kcsan".to_owned(), DetectorState::On);
+            verdict.comparisons[0].detectors.extend([watched]);
             checked_in(verdict, what, Side::Variant, Expect::NoneNew)
         };
         assert_eq!(of("kasan").judgement, Outcome::DoesNotHold);
         assert!(of("kasan").measured.starts_with("KASAN: "));
         // What is common, fixed or accepted is not held against it.
         assert_eq!(of("kcsan").judgement, Outcome::Holds);
+    }
+
+    #[test]
+    fn counts_of_a_run_that_was_cut_short_are_lower_bounds() {
+        use Outcome::{CannotTell, Holds};
+        use verdict::Outcome::{Inconclusive, Infrastructure, Interrupted, Regression};
+        let none = Expect::AtMost(12_345.0);
+        let some = Expect::AtLeast(12_345.0);
+        let splat = |status| Some((Kind::Splat, status));
+        for (outcome, found, expect, judgement) in [
+            (Inconclusive, None, &none, Holds),
+            (Interrupted, None, &none, CannotTell),
+            (Interrupted, None, &some, Holds),
+            (Infrastructure, None, &none, CannotTell),
+            (Regression, splat(Status::New), &none, CannotTell),
+            (Regression, splat(Status::New), &some, Holds),
+            (Inconclusive, splat(Status::Common), &none, Holds),
+            // Base's own hang cuts base's counts short.
+            (
+                Inconclusive,
+                Some((Kind::Hang, Status::Fixed)),
+                &none,
+                CannotTell,
+            ),
+        ] {
+            let mut verdict = sample();
+            let comparison = &mut verdict.comparisons[0];
+            comparison.outcome = outcome;
+            comparison.findings.truncate(usize::from(found.is_some()));
+            if let Some((kind, status)) = found {
+                let finding = &mut comparison.findings[0];
+                (finding.kind, finding.status) = (kind, status);
+            }
+            let what = What::Count("lookups".into());
+            let checked = checked_in(verdict, what, Side::Variant, expect.clone());
+            assert_eq!(checked.judgement, judgement, "{outcome:?} {expect:?}");
+        }
     }
 
     #[test]

@@ -136,7 +136,10 @@ fn shapes(
 ) -> Result<[Option<f64>; 2], String> {
     let mut found = comparison.structures.iter();
     let Some(one) = found.find(|structure| structure.name == name) else {
-        return Err(format!("the patch changes no struct {name}"));
+        return Err(format!(
+            "struct {name} was not measured: the patch changes none of that name, or its files did not \
+             compile again with types"
+        ));
     };
     let sides = [&one.base, &one.variant];
     Ok(sides.map(|side| side.as_ref().map(|shape| of(shape) as f64)))

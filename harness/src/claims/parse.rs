@@ -98,6 +98,23 @@ claims:
             (check, "measure: a, says: []", "names no judgement"),
             (
                 check,
+                "count: a, says: [worse]",
+                "`says` goes with `measure`",
+            ),
+            (check, "measure: a, is: .nan", "none that anything can be"),
+            (
+                check,
+                "measure: a, about: 1, within: -5",
+                "less than nothing",
+            ),
+            (
+                check,
+                "findings: [KASAN]",
+                "no finding is of class \"KASAN\"; did you mean kasan",
+            ),
+            (check, "findings: [kasn, rcu]", "did you mean kasan"),
+            (
+                check,
                 "measure: a, at_least: 2, at_most: 1",
                 "`at_least` is more than",
             ),
@@ -109,6 +126,12 @@ claims:
             ("  memory: {", "  ../memory: {", "letters, digits"),
             ("  memory: {", "  /memory: {", "letters, digits"),
             ("config: plain", "config: all", "name one config"),
+            (
+                GOOD.split_once("runs:").map_or("", |(_, rest)| rest),
+                "\n  m: {config: kasan, scenario: memory}\nclaims:\n  - {id: C1, text: a, checks: [\
+                 {run: m, size: fuse_inode, is: 1, why: b}]}\n",
+                "structures are measured in plain, and the run m is in kasan",
+            ),
             ("id: C1", "idd: C1", "claims.yaml:6:"),
             ("of: ratio", "of: ration", "unknown variant `ration`"),
         ];

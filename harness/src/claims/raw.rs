@@ -4,11 +4,19 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::Deserialize;
 
-use super::types::{Check, Claim, Claims, Expect, Figure, Run, Side, What};
-use crate::{judge::verdict::Judgement, scenario::Profile};
+use super::{
+    findings,
+    types::{Check, Claim, Claims, Expect, Figure, Run, Side, What},
+};
+use crate::{
+    judge::verdict::Judgement,
+    scenario::{Profile, did_you_mean},
+};
 
 /// A run's name has so many characters at most.
 const LONGEST: usize = 64;
+/// The config whose kernels' structures are measured: detectors would add to them.
+const STRUCTURES_IN: &str = "plain";
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -188,6 +196,7 @@ impl RawCheck {
             return Err(format!("the run {} does not compare {variant}", self.run));
         }
         self.means_something()?;
+        self.can_be(&run.config)?;
         let wanted = [
             self.measure.map(What::Measure),
             self.count.map(What::Count),
@@ -250,6 +259,13 @@ impl RawCheck {
     /// Keys that would change nothing are mistakes.
     fn means_something(&self) -> Result<(), String> {
         let figure = self.says.is_none() && self.findings.is_none();
+        let figures = [
+            self.about,
+            self.within,
+            self.is,
+            self.at_least,
+            self.at_most,
+        ];
         let rows = [
             (
                 self.within.is_some() && self.about.is_none(),
@@ -267,10 +283,44 @@ impl RawCheck {
                 self.says.as_ref().is_some_and(Vec::is_empty),
                 "`says` names no judgement: worse, better, equivalent or unclear",
             ),
+            (
+                self.says.is_some() && self.measure.is_none(),
+                "`says` goes with `measure`: nothing else is judged",
+            ),
+            (
+                self.within.is_some_and(|within| within < 0.0),
+                "`within` is less than nothing; write so many percent",
+            ),
+            (
+                figures
+                    .into_iter()
+                    .flatten()
+                    .any(|figure| !figure.is_finite()),
+                "a figure is none that anything can be compared with",
+            ),
         ];
         match rows.into_iter().find(|(wrong, _)| *wrong) {
             Some((_, cause)) => Err(cause.into()),
             None => Ok(()),
         }
+    }
+
+    /// What no run in this config could ever tell is a mistake, too.
+    fn can_be(&self, config: &str) -> Result<(), String> {
+        let sized = self.size.is_some() || self.slab.is_some();
+        if sized && config != STRUCTURES_IN {
+            return Err(format!(
+                "structures are measured in {STRUCTURES_IN}, and the run {} is in {config}",
+                self.run
+            ));
+        }
+        let known = findings::classes();
+        for class in self.findings.iter().flatten() {
+            if !known.contains(class.as_str()) {
+                let near = did_you_mean(class, known.iter().copied());
+                return Err(format!("no finding is of class {class:?}; {near}"));
+            }
+        }
+        Ok(())
     }
 }

@@ -35,6 +35,7 @@ mod text;
 mod title;
 mod types;
 
+pub use formats::classes;
 pub use key::Key;
 pub use prefilter::needles;
 pub use ranges::Ranges;

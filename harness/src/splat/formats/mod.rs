@@ -11,6 +11,8 @@ mod row;
 mod stall;
 mod warning;
 
+use std::collections::BTreeSet;
+
 pub(super) use row::{Format, Role, matching, needles, unsure, vague};
 
 /// Every row. Where several match a header, the first whose body is found too counts.
@@ -22,3 +24,9 @@ const TABLES: &[&[Format]] = &[
     fault::ROWS,
     misc::ROWS,
 ];
+
+/// Every class that a report may have.
+pub fn classes() -> BTreeSet<&'static str> {
+    let rows = TABLES.iter().flat_map(|table| table.iter());
+    rows.map(|row| row.class).collect()
+}
