@@ -1,6 +1,7 @@
 //! The runs that a patch's claims are measured by.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -12,6 +13,7 @@ use crate::{
     cache::Cache,
     cancel::Cancel,
     claims::{Claims, Run, Runs},
+    collect::{self, State},
     engine::{
         self, Home, Request, VariantSpec, Variants, Workload,
         check::{Sourced, sourced},
@@ -20,7 +22,7 @@ use crate::{
     event::{Event, Watcher},
     hash::file_sha256,
     judge::verdict::{Outcome, Verdict},
-    patch::Chooser,
+    patch::{Ambiguous, Chooser},
     report,
     source::Ways,
 };
@@ -55,7 +57,8 @@ pub struct Made {
 
 /// Makes the runs that the claims named need, one after the other; `request` holds what they share.
 /// With a folder in `request.out` each has a folder of its own there, and one that ended is not made
-/// again; one of another kernel, patch, scenario or profile is an error.
+/// again; one of another kernel, patch, scenario or profile is an error. One that did not end is moved
+/// aside and made again. A question about a file is asked once.
 ///
 /// # Errors
 /// Bad input, as it is seen before the first of them.
@@ -67,6 +70,14 @@ pub fn measure_claims(
     watcher: &dyn Watcher,
     choose: &mut Chooser<'_>,
 ) -> Result<Made> {
+    let mut answers = BTreeMap::new();
+    let choose: &mut Chooser<'_> = &mut |ambiguous: &Ambiguous| {
+        let known = answers
+            .entry((ambiguous.input.clone(), ambiguous.to_string()))
+            .or_insert(None);
+        *known = known.or_else(|| choose(ambiguous));
+        *known
+    };
     let needed = |name: &str| {
         let mut checks = claims.claims.iter().flat_map(|claim| &claim.checks);
         checks.any(|check| check.figure.run == name)
@@ -76,10 +87,10 @@ pub fn measure_claims(
         .map(|(name, run)| (name, run, asked(claims, request, name, run)))
         .collect();
     // What the last of them would be refused for must not come out hours later.
-    for (_, _, request) in &own {
+    for (name, _, request) in &own {
         let foreseen = engine::foresee(request, choose);
         cancel.check()?;
-        foreseen?;
+        foreseen.map_err(|error| in_run(name, error))?;
     }
     let ways = Ways {
         cache,
@@ -96,12 +107,25 @@ pub fn measure_claims(
             Err(error) => {
                 return Ok(Made {
                     runs,
-                    failed: Some(error),
+                    failed: Some(in_run(name, error)),
                 });
             }
         };
     }
     Ok(Made { runs, failed: None })
+}
+
+/// Says in which of the runs it was.
+fn in_run(name: &str, error: Error) -> Error {
+    let outer = Error::new(
+        error.fault(),
+        format!("the claims' run {name} was not made"),
+    );
+    let outer = match error.mending() {
+        Some(mend) => outer.mend(mend),
+        None => outer,
+    };
+    outer.because(error)
 }
 
 /// What one run asks for.
@@ -129,11 +153,17 @@ fn make(
         Some(_) => Some(identity(request, run, ways, choose)?),
         None => None,
     };
-    if let (Some(dir), Some(identity)) = (&request.out, &identity)
-        && let Some(verdict) = made(dir, identity)?
-    {
-        note(format!("{name}: taken from {}", dir.display()));
-        return Ok((verdict, dir.clone()));
+    if let (Some(dir), Some(identity)) = (&request.out, &identity) {
+        if let Some(aside) = make_way(dir, identity)? {
+            note(format!(
+                "{name}: what was begun there did not come to its end; its files are in {}",
+                aside.display()
+            ));
+        }
+        if let Some(verdict) = made(dir, identity)? {
+            note(format!("{name}: taken from {}", dir.display()));
+            return Ok((verdict, dir.clone()));
+        }
     }
     note(format!(
         "{name}: {} with scenario {}",
@@ -186,16 +216,37 @@ fn identity(
     })
 }
 
+/// Moves a run that did not end out of the way, unless it is known to be another; gives where it is now.
+fn make_way(dir: &Path, wanted: &Identity) -> Result<Option<PathBuf>> {
+    let was = fs::read(dir.join(FILE)).ok();
+    let was = was.and_then(|json| serde_json::from_slice::<Identity>(&json).ok());
+    if was.is_some_and(|was| differs(&was, wanted).is_some()) {
+        return Ok(None);
+    }
+    let unfinished = match collect::state(dir) {
+        Ok(State::Interrupted | State::CutOff) => true,
+        Ok(State::Done) => report::read_verdict(dir)?.outcome == Outcome::Infrastructure,
+        Ok(State::Running) | Err(_) => false,
+    };
+    if !unfinished {
+        return Ok(None);
+    }
+    let mut numbered = (1..).map(|n| dir.with_added_extension(format!("unfinished-{n}")));
+    let free = numbered.find(|path| !path.exists());
+    let aside = free.unwrap_or_else(|| dir.to_owned());
+    fs::rename(dir, &aside).host(|| format!("failed to move {}", dir.display()))?;
+    Ok(Some(aside))
+}
+
 /// The verdict of a run that has ended there; none where there is none.
 fn made(dir: &Path, wanted: &Identity) -> Result<Option<Verdict>> {
     if !dir.join("verdict.json").exists() {
         return Ok(None);
     }
     let verdict = report::read_verdict(dir)?;
-    let why = match (fs::read(dir.join(FILE)), verdict.outcome) {
-        (_, Outcome::Interrupted | Outcome::Infrastructure) => "one that did not end".to_owned(),
-        (Err(_), _) => "one that was not made for claims".to_owned(),
-        (Ok(json), _) => match serde_json::from_slice::<Identity>(&json) {
+    let why = match fs::read(dir.join(FILE)) {
+        Err(_) => "one that was not made for claims".to_owned(),
+        Ok(json) => match serde_json::from_slice::<Identity>(&json) {
             Ok(was) => match differs(&was, wanted) {
                 None => return Ok(Some(verdict)),
                 Some(what) => format!("one of {what}"),
@@ -234,10 +285,10 @@ fn differs(was: &Identity, wanted: &Identity) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::collect::RunDir;
 
-    #[test]
-    fn a_run_of_anything_else_is_another() {
-        let wanted = Identity {
+    fn wanted() -> Identity {
+        Identity {
             config: "plain".into(),
             scenario: "memory".into(),
             profile: "quick".into(),
@@ -245,7 +296,12 @@ mod tests {
             variants: vec![("ida".into(), "abc".into())],
             loads: "text".into(),
             overlay: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_run_of_anything_else_is_another() {
+        let wanted = wanted();
         type Change = fn(&mut Identity);
         let table: [(Change, Option<&str>); 9] = [
             (|_| {}, None),
@@ -277,15 +333,7 @@ mod tests {
     #[test]
     fn a_folder_without_a_run_of_claims_is_not_taken() {
         let dir = tempfile::tempdir().unwrap();
-        let wanted = Identity {
-            config: "plain".into(),
-            scenario: "race".into(),
-            profile: "quick".into(),
-            kernel: "hash".into(),
-            variants: vec![],
-            loads: "text".into(),
-            overlay: None,
-        };
+        let wanted = wanted();
         assert_eq!(made(dir.path(), &wanted).unwrap(), None);
         let mut verdict = crate::report::fixtures::sample();
         let mut told = |outcome, json: Option<&Identity>| {
@@ -301,12 +349,50 @@ mod tests {
             }
         };
         assert!(told(Outcome::Pass, None).ends_with("one that was not made for claims"));
-        assert!(told(Outcome::Interrupted, None).ends_with("one that did not end"));
         assert_eq!(told(Outcome::Pass, Some(&wanted)), "taken");
         let other = Identity {
             kernel: "other".into(),
             ..wanted.clone()
         };
         assert!(told(Outcome::Pass, Some(&other)).ends_with("one of another kernel"));
+    }
+
+    #[test]
+    fn a_run_that_did_not_end_is_moved_aside() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = temp.path().join("memory");
+        let run = |outcome: Option<Outcome>| {
+            let began = std::time::SystemTime::now();
+            let mut run = RunDir::create(Some(&dir), temp.path(), &[], 1, began).unwrap();
+            let Some(outcome) = outcome else { return };
+            let mut verdict = crate::report::fixtures::sample();
+            verdict.outcome = outcome;
+            let text = serde_json::to_string(&verdict).unwrap();
+            fs::write(dir.join("verdict.json"), text).unwrap();
+            run.done(outcome).unwrap();
+        };
+        assert_eq!(make_way(&dir, &wanted()).unwrap(), None, "nothing is there");
+        let mut asides = Vec::new();
+        for outcome in [
+            None,
+            Some(Outcome::Interrupted),
+            Some(Outcome::Infrastructure),
+        ] {
+            run(outcome);
+            asides.extend(make_way(&dir, &wanted()).unwrap());
+            assert!(!dir.exists(), "{outcome:?}");
+        }
+        let names = [1, 2, 3].map(|n| temp.path().join(format!("memory.unfinished-{n}")));
+        assert_eq!(asides, names);
+        run(None);
+        let other = Identity {
+            kernel: "other".into(),
+            ..wanted()
+        };
+        fs::write(dir.join(FILE), serde_json::to_vec(&other).unwrap()).unwrap();
+        assert_eq!(make_way(&dir, &wanted()).unwrap(), None, "another's");
+        fs::remove_dir_all(&dir).unwrap();
+        run(Some(Outcome::Regression));
+        assert_eq!(make_way(&dir, &wanted()).unwrap(), None, "it ended");
     }
 }

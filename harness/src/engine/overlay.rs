@@ -81,13 +81,25 @@ fn check(request: &Request, subject: &Subject, overlays: &[Overlay]) -> Result<(
         ));
         return Err(error.mend(format!("there are {}", names.join(", "))));
     }
-    let bare = |name: &&&str| !overlays.iter().any(|overlay| overlay.is_for(name));
-    match names.iter().find(bare) {
+    none_is_bare(subject, overlays)
+}
+
+/// Whether each kernel that is known by now has what a scenario with debug overlays needs of it.
+pub(super) fn foresee(request: &Request, subject: &Subject) -> Result<()> {
+    none_is_bare(subject, &all(request, &subject.scenario))
+}
+
+fn none_is_bare(subject: &Subject, overlays: &[Overlay]) -> Result<()> {
+    let variants = subject.variants.iter().map(|v| v.name.as_str());
+    let mut names = variants.chain([BASE]);
+    let bare = |name: &&str| !overlays.iter().any(|overlay| overlay.is_for(name));
+    match names.find(bare) {
         Some(name) if !subject.scenario.overlays.is_empty() => {
             let scenario = &subject.scenario.name;
             let error = format!("scenario {scenario} has no debug overlay for {name}");
             Err(Error::input(error).mend(format!(
-                "give one that does for it what those beside the scenario do: --overlay {name}=FILE"
+                "give one that does for it what those beside the scenario do: `{name}: FILE` among the \
+                 scenario's `overlays`, or --overlay {name}=FILE where the command takes it"
             )))
         }
         _ => Ok(()),

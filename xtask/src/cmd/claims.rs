@@ -27,7 +27,7 @@ const DEFAULT: &str = "scenarios/fuse-backing/claims.yaml";
 /// result, not an error.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask claims\n  cargo xtask claims --only C1 --only C4\n  cargo xtask claims my/claims.yaml --kernel ~/linux --out out\n\nExit codes: 0 every claim was measured, 3 of some it cannot be told, 2 bad input, 4 the host's fault."
+    after_help = "Examples:\n  cargo xtask claims\n  cargo xtask claims --only C1 --only C4\n  cargo xtask claims my/claims.yaml --kernel ~/linux --out out\n\nExit codes: 0 every claim was measured, 3 of some it cannot be told, 2 bad input, 4 the host's fault, 5 the patch cannot be tested, 130 interrupted."
 )]
 pub(crate) struct Options {
     /// The file of claims, instead of the first subject's.
