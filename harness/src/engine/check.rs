@@ -6,9 +6,9 @@ use super::{
     watching,
 };
 use crate::{
-    Result,
+    Error, Result,
     patch::{Chooser, Series},
-    scenario::Scenario,
+    scenario::{LoadSpec, Scenario, judges_costs},
     source::{SourceTree, Ways},
 };
 
@@ -25,12 +25,32 @@ pub(super) fn checked(home: &Home, request: &Request, choose: &mut Chooser<'_>) 
     let configs = configs::resolve(home, &request.configs)?;
     let subject = subject::resolve(home, request, choose)?;
     watching::can_hold(request)?;
+    overlay::foresee(request, &subject)?;
+    costs_are_judged(&configs, &subject.scenario)?;
     for config in &configs {
         let (machine, own) = (request.machine, &request.kconfig);
         configs::stack(home, config, machine, &subject.scenario, own)?.requests()?;
     }
     subject::check_covers(request, &subject)?;
     Ok(Checked { configs, subject })
+}
+
+/// Refuses configs in which nothing of the scenario would be booted.
+fn costs_are_judged(configs: &[String], scenario: &Scenario) -> Result<()> {
+    let cost = |load: &LoadSpec| matches!(load, LoadSpec::Operations(_) | LoadSpec::Memory(_));
+    let other = configs.iter().find(|config| !judges_costs(config));
+    match other {
+        Some(config) if scenario.loads.iter().all(cost) => {
+            let name = &scenario.name;
+            let what =
+                format!("scenario {name} measures costs alone, and none are judged in {config}");
+            Err(Error::input(what).mend(format!(
+                "name the config `plain` and no other; a matrix leaves out cells under `exclude`: \
+                 {{config: [{config}], scenario: [{name}]}}"
+            )))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A request whose kernel has come, too.
@@ -112,6 +132,10 @@ pub fn foresee(request: &Request, choose: &mut Chooser<'_>) -> Result<Foreseen> 
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use protocol::{Memory, Operations};
+
     use super::*;
     use crate::{
         Fault, cache::Cache, cancel::Cancel, engine::Variants, event::Unwatched, patch::Ambiguous,
@@ -128,6 +152,41 @@ mod tests {
             )
         };
         mail("PATCH") + &mail("PATCH v2").replace("+two", "+three")
+    }
+
+    #[test]
+    fn costs_alone_are_refused_where_none_are_judged() {
+        let mut scenario = Scenario::of_command(vec!["true".into()]);
+        let command = scenario.loads.clone();
+        let costs = vec![
+            LoadSpec::Memory(Memory { ids: vec![10] }),
+            LoadSpec::Operations(Operations {
+                times: 1000,
+                ids: 1,
+                functions: BTreeMap::new(),
+            }),
+        ];
+        let both = [costs.clone(), command.clone()].concat();
+        for (loads, configs, refused) in [
+            (&costs, &["plain"][..], None),
+            (
+                &costs,
+                &["kasan", "plain"],
+                Some("none are judged in kasan"),
+            ),
+            (&command, &["kasan"], None),
+            (&both, &["kasan"], None),
+        ] {
+            scenario.loads.clone_from(loads);
+            let configs: Vec<String> = configs.iter().map(|&name| name.into()).collect();
+            let got = costs_are_judged(&configs, &scenario);
+            let said = got.err().map(|error| error.to_string());
+            assert_eq!(said.is_some(), refused.is_some(), "{said:?}");
+            assert!(
+                said.unwrap_or_default()
+                    .contains(refused.unwrap_or_default())
+            );
+        }
     }
 
     #[test]
