@@ -22,6 +22,9 @@ pub const MAX_POINTS: usize = 4096;
 /// The operations that the agent marks itself, by their numbers.
 pub const MARKED: [&str; 6] = ["register", "remove", "open", "close", "read", "write"];
 
+/// Functions that can be counted by themselves, beside those.
+pub const NAMED: usize = START as usize - MARKED.len();
+
 /// The number that is no operation's: where it begins, counting begins. Until then it costs nothing,
 /// so that a guest boots quickly.
 pub const START: u8 = OPERATIONS as u8 - 1;

@@ -2,7 +2,7 @@
 
 use std::{fs::File, ops::Range, path::Path};
 
-use iced_x86::{Decoder, DecoderOptions, Instruction};
+use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction};
 use object::{Object, ObjectSection, ReadCache, SectionKind};
 
 use crate::{Error, Result, error::Context};
@@ -10,6 +10,15 @@ use crate::{Error, Result, error::Context};
 const BITS: u32 = 64;
 /// More code than any kernel has.
 const MAX_TEXT: u64 = 1 << 30;
+
+/// Whether an instruction ends its function: it returns, or jumps elsewhere.
+pub(super) fn leaves(instruction: &Instruction, range: &Range<u64>) -> bool {
+    match instruction.flow_control() {
+        FlowControl::Return => true,
+        FlowControl::UnconditionalBranch => !range.contains(&instruction.near_branch_target()),
+        _ => false,
+    }
+}
 
 /// The code of one kernel.
 #[derive(Debug)]

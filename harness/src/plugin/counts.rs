@@ -7,12 +7,11 @@ use std::{
     sync::atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use iced_x86::FlowControl;
 use object::{Object, ObjectSymbol, ReadCache, SymbolKind};
-use protocol::counts::{self, Counts, Header, MAGIC, MARKED, MAX_FUNCTIONS, Mark, START};
+use protocol::counts::{self, Counts, Header, MAGIC, MARKED, MAX_FUNCTIONS, Mark, NAMED};
 use serde::{Deserialize, Serialize};
 
-use super::code::Code;
+use super::code::{Code, leaves};
 use crate::{Error, Result, error::Context};
 
 /// Functions of an operation that are kept: those that are counted by themselves, then the dearest.
@@ -89,10 +88,9 @@ impl Counting {
         code: &Code,
         windows: &BTreeMap<String, String>,
     ) -> Result<Self> {
-        let room = usize::from(START) - MARKED.len();
-        if windows.len() > room {
+        if windows.len() > NAMED {
             return Err(Error::input(format!(
-                "at most {room} functions can be counted"
+                "at most {NAMED} functions can be counted"
             )));
         }
         let mut points = Vec::new();
@@ -110,7 +108,7 @@ impl Counting {
                 },
             ));
             let ends = code.instructions(&range).into_iter();
-            let ends = ends.filter(|i| i.flow_control() == FlowControl::Return);
+            let ends = ends.filter(|i| leaves(i, &range));
             points.extend(ends.map(|i| {
                 (
                     i.ip(),
@@ -276,6 +274,20 @@ mod tests {
             functions: BTreeMap::from([("second".to_owned(), 55.0)]),
         };
         assert_eq!(counting.read().unwrap(), Some(vec![expected]));
+    }
+
+    #[test]
+    fn a_function_that_ends_in_another_ends_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let windows = BTreeMap::from([("lookup".to_owned(), "second".to_owned())]);
+        let path = dir.path().join("counts");
+        // A jump within the function; one to the function before it.
+        let code = Code::of(AT + 0x10, &[0xeb, 0x00, 0xeb, 0xec, 0xcc, 0xcc, 0xcc, 0xcc]);
+        Counting::create(&path, &functions(), &code, &windows).unwrap();
+        let words = words_in(&path);
+        let points = Counts::over(&words).unwrap().points();
+        let points: Vec<u64> = points.map(|(at, _)| at.load(Relaxed)).collect();
+        assert_eq!(points, [AT + 0x10, AT + 0x12]);
     }
 
     #[test]

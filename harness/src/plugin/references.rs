@@ -9,10 +9,13 @@ use std::{
     ops::Range,
 };
 
-use iced_x86::{FlowControl, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{Instruction, Mnemonic, OpKind, Register};
 use protocol::board::Kind;
 
-use super::{board::Watched, code::Code};
+use super::{
+    board::Watched,
+    code::{Code, leaves},
+};
 use crate::splat::{Ranges, Symbolizer};
 
 /// The function that switches stacks.
@@ -138,15 +141,6 @@ fn called<'n>(symbols: &BTreeMap<&'n str, Vec<Range<u64>>>, code: &Code) -> BTre
         }
     }
     called
-}
-
-/// Whether an instruction ends its function: it returns, or jumps elsewhere.
-fn leaves(instruction: &Instruction, range: &Range<u64>) -> bool {
-    match instruction.flow_control() {
-        FlowControl::Return => true,
-        FlowControl::UnconditionalBranch => !range.contains(&instruction.near_branch_target()),
-        _ => false,
-    }
 }
 
 /// Whether an instruction is a count's read, as the function that it was inlined from tells.
