@@ -43,6 +43,8 @@ const WEIGHED: [(SlabState, &str, f64); 3] = [
 
 /// Bytes by cache.
 type Bytes<'a> = BTreeMap<&'a str, f64>;
+/// By how many objects each cache grew, and the size of one.
+type Grown<'a> = BTreeMap<&'a str, (f64, f64)>;
 
 /// Both sides' memory, judged; and what is larger, or leaks on the variant alone.
 pub(super) fn judge(
@@ -58,7 +60,10 @@ pub(super) fn judge(
         if each.iter().all(Option::is_none) {
             continue;
         }
-        let measure = judged(&format!("memory per {one}"), &each);
+        let mut measure = judged(&format!("memory per {one}"), &each);
+        if is_a_boots(&measure, base, variant, state) {
+            measure.judgement = None;
+        }
         if measure.judgement == Some(Judgement::Worse) {
             let [base, variant] = each.each_ref().map(|side| side.clone().unwrap_or_default());
             let why = format!(
@@ -112,9 +117,9 @@ impl<'a> Readings<'a> {
         numbers.map(|one| one.alive).collect()
     }
 
-    /// What one more takes of each cache, between the two largest numbers: of the caches that belong
-    /// to it at all.
-    fn each(self, state: SlabState, shared_by: f64) -> Option<Bytes<'a>> {
+    /// Between the two largest numbers: by how many objects each cache grew, with the size of one; and
+    /// how many more were alive.
+    fn grown(self, state: SlabState) -> Option<(Grown<'a>, f64)> {
         let mut numbers = self.numbers(state).into_iter().rev();
         let (most, fewer) = (numbers.next()?, numbers.next()?);
         let more = f64::from(most - fewer);
@@ -122,13 +127,22 @@ impl<'a> Readings<'a> {
         let grown = most.iter().map(|(name, slab)| {
             let before = fewer.get(name).map_or(0, |slab| slab.objects);
             let objects = slab.objects as f64 - before as f64;
+            (name.as_str(), (objects, slab.size as f64))
+        });
+        Some((grown.collect(), more))
+    }
+
+    /// What one more takes of each cache, of the caches that belong to it at all.
+    fn each(self, state: SlabState, shared_by: f64) -> Option<Bytes<'a>> {
+        let (grown, more) = self.grown(state)?;
+        let grown = grown.into_iter().map(|(name, (objects, size))| {
             let each = match state {
                 // Of what each connection has for itself it has a whole number. A few that the boot freed
                 // meanwhile must not take the cache away, nor some that it made add to it.
                 SlabState::Connected => (objects / more + FREED).floor(),
                 _ => objects / more,
             };
-            (name.as_str(), each, slab.size as f64)
+            (name, each, size)
         });
         let its = grown.filter(|(_, objects, _)| *objects * shared_by >= 1.0);
         Some(
@@ -177,6 +191,51 @@ impl<'a> Readings<'a> {
         });
         Some((left.collect(), u64::from(alive) * CHURNS))
     }
+}
+
+/// Why memory that seems more is not judged.
+pub(super) fn unsettled(base: &[RunRecord], variant: &[RunRecord]) -> Vec<String> {
+    let (base, variant) = (Readings::of(base), Readings::of(variant));
+    let more = WEIGHED.iter().filter_map(|(state, one, shared_by)| {
+        let each = [base, variant].map(|side| side.each(*state, *shared_by));
+        let measure = judged(&format!("memory per {one}"), &each);
+        let worse = measure.judgement == Some(Judgement::Worse);
+        (worse && is_a_boots(&measure, base, variant, *state)).then(|| {
+            format!(
+                "{} is {:.2} of base's, by no more objects than boots of one kernel differ by: larger \
+                 numbers among the load's `ids` would tell",
+                measure.name,
+                measure.ratio.unwrap_or(f64::NAN)
+            )
+        })
+    });
+    more.collect()
+}
+
+/// Whether a difference may be what a boot does by itself, which is a large part of a few more.
+fn is_a_boots(
+    measure: &Measure,
+    base: Readings<'_>,
+    variant: Readings<'_>,
+    state: SlabState,
+) -> bool {
+    measure.judgement != Some(Judgement::Equivalent) && !told(base, variant, state)
+}
+
+/// Whether sides that differ do so by more than boots of one kernel: some cache gained more or fewer
+/// objects than that, or as many of another size. Of what connections have, whole numbers are taken.
+fn told(base: Readings<'_>, variant: Readings<'_>, state: SlabState) -> bool {
+    let (Some((base, _)), Some((variant, _))) = (base.grown(state), variant.grown(state)) else {
+        return false;
+    };
+    let many = |objects: f64| objects.abs() > OF_A_BOOT as f64;
+    let mut names = base.keys().chain(variant.keys());
+    let differs = |name: &&str| {
+        let of = |side: &Grown<'_>| side.get(name).copied().unwrap_or_default();
+        let ((were, had), (are, have)) = (of(&base), of(&variant));
+        many(are - were) || had != have && many(are)
+    };
+    state == SlabState::Connected || names.any(differs)
 }
 
 /// What churning leaves behind on the variant, far more than on base: a finding for each cache. Where base
@@ -495,6 +554,76 @@ mod tests {
             (named(&measures, "memory per id").judgement, findings),
             (Some(Judgement::Better), vec![])
         );
+    }
+
+    #[test]
+    fn what_boots_differ_by_is_no_larger_id() {
+        let weighed = |numbers: [u32; 2], name: &str, objects: &dyn Fn(u32) -> u64, size| {
+            let mut boot = boot(64, 0);
+            boot.slabs = [0]
+                .into_iter()
+                .chain(numbers)
+                .map(|alive| {
+                    let objects = 50 + objects(alive);
+                    let slab = Slab { objects, size };
+                    let caches = [(name.to_owned(), slab)].into();
+                    Slabs {
+                        alive,
+                        state: SlabState::Dense,
+                        caches,
+                        open_ns: None,
+                    }
+                })
+                .collect();
+            boot
+        };
+        let each = |alive: u32| u64::from(alive);
+        let stray = |most: u32| move |alive: u32| u64::from(alive) + u64::from(alive == most) * 16;
+        let base = |numbers| weighed(numbers, "kmalloc-64", &each, 64);
+        let table = [
+            // A few that the boot made meanwhile.
+            (
+                base([10, 100]),
+                weighed([10, 100], "kmalloc-64", &stray(100), 64),
+                None,
+            ),
+            (
+                base([1, 10]),
+                weighed([1, 10], "kmalloc-64", &stray(10), 64),
+                None,
+            ),
+            (
+                base([100, 1000]),
+                weighed([100, 1000], "kmalloc-64", &stray(1000), 64),
+                Some(Judgement::Equivalent),
+            ),
+            // Another cache, and larger objects of the same one.
+            (
+                base([10, 100]),
+                weighed([10, 100], "kmalloc-96", &each, 96),
+                Some(Judgement::Worse),
+            ),
+            (
+                base([10, 100]),
+                weighed([10, 100], "kmalloc-64", &each, 72),
+                Some(Judgement::Worse),
+            ),
+        ];
+        for (at, (base, variant, judgement)) in table.into_iter().enumerate() {
+            let (measures, findings) = judged(&base, &variant);
+            assert_eq!(
+                named(&measures, "memory per id").judgement,
+                judgement,
+                "row {at}"
+            );
+            let worse = judgement == Some(Judgement::Worse);
+            let reasons = unsettled(std::slice::from_ref(&base), std::slice::from_ref(&variant));
+            let untold = reasons
+                .iter()
+                .filter(|one| one.starts_with("memory per id is "));
+            assert_eq!(untold.count(), usize::from(judgement.is_none()), "row {at}");
+            assert_eq!(findings.len(), usize::from(worse), "row {at}: {findings:?}");
+        }
     }
 
     #[test]

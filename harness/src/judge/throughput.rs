@@ -42,6 +42,15 @@ pub struct Rules {
     pub layout: f64,
 }
 
+impl Rules {
+    /// Below the first a shift is a change for the worse, above the second one for the better: beyond the
+    /// margin by more than what layouts may do.
+    fn change(&self) -> [f64; 2] {
+        let [least, most] = [1.0 - self.margin, 1.0 + self.margin].map(f64::ln);
+        [least - self.layout, most + self.layout]
+    }
+}
+
 /// Judges a measure of which more is better. `taken` is what neighbours may have made of the sides'
 /// ratio, as a logarithm: where there are several boots a side, by turns, they shared it.
 pub(super) fn judge(measure: &mut Measure, rules: &Rules, taken: f64) {
@@ -72,8 +81,8 @@ pub(super) fn judge(measure: &mut Measure, rules: &Rules, taken: f64) {
             break;
         }
     }
-    if measure.judgement == Some(Judgement::Unclear) && !is_layouts(measure) {
-        measure.more_boots = more_boots(measure);
+    if measure.judgement == Some(Judgement::Unclear) {
+        measure.more_boots = more_boots(measure, rules);
     }
 }
 
@@ -120,22 +129,25 @@ pub(super) fn finding(measure: &Measure, accepts: &dyn Fn(&str) -> Acceptance) -
 }
 
 fn by_interval(ci: Option<[f64; 2]>, shift: f64, rules: &Rules) -> Judgement {
-    let (least, most) = ((1.0 - rules.margin).ln(), (1.0 + rules.margin).ln());
+    let [least, most] = [1.0 - rules.margin, 1.0 + rules.margin].map(f64::ln);
+    let [worse, better] = rules.change();
     match ci {
         Some([low, high]) if least <= low && high <= most => Judgement::Equivalent,
-        Some([_, high]) if high < 0.0 && shift < least - rules.layout => Judgement::Worse,
-        Some([low, _]) if low > 0.0 && shift > most + rules.layout => Judgement::Better,
+        Some([_, high]) if high < 0.0 && shift < worse => Judgement::Worse,
+        Some([low, _]) if low > 0.0 && shift > better => Judgement::Better,
         _ => Judgement::Unclear,
     }
 }
 
 /// Too few boots for an interval: only what nobody would doubt.
 fn beyond_doubt(base: &[f64], variant: &[f64], rules: &Rules, taken: f64) -> Judgement {
-    let bound = BEYOND_DOUBT * rules.spread.unwrap_or(UNKNOWN_SPREAD) + taken + rules.layout;
+    let noise = BEYOND_DOUBT * rules.spread.unwrap_or(UNKNOWN_SPREAD) + taken;
+    // What is within the margin is no change, however sure it is.
+    let [least, most] = rules.change();
     let shift = shift(base, variant);
     match shift {
-        shift if shift < -bound => Judgement::Worse,
-        shift if shift > bound => Judgement::Better,
+        shift if shift < least.min(-noise - rules.layout) => Judgement::Worse,
+        shift if shift > most.max(noise + rules.layout) => Judgement::Better,
         _ => Judgement::Unclear,
     }
 }
@@ -161,21 +173,23 @@ fn level(boots: usize, (first, most): (u32, u32)) -> f64 {
 }
 
 /// How many more boots a side would likely settle what is unclear; none where these do not tell, or
-/// no plausible number would.
-fn more_boots(measure: &Measure) -> Option<u32> {
+/// no plausible number would: a change that layouts may make is none however sure it is.
+fn more_boots(measure: &Measure, rules: &Rules) -> Option<u32> {
     const MOST: f64 = 1000.0;
     const TWO_SIDED_95: f64 = 1.96;
     let (base, variant) = (&measure.base.values, &measure.variant.values);
-    let margin = measure.margin?;
     let variance = f64::midpoint(variance(base)?, variance(variant)?);
     let (base, variant) = (ln(base), ln(variant));
-    let shift = shift(&base, &variant).abs();
-    let half_width = match shift > margin {
-        true => shift,
-        false => margin - shift,
+    let shift = shift(&base, &variant);
+    let [worse, better] = rules.change();
+    let half_width = match shift.abs() {
+        far if shift < worse || shift > better => far,
+        near if near < rules.margin => rules.margin - near,
+        _ => return None,
     };
+    let boots = base.len().min(variant.len());
     let wanted = 2.0 * variance * (TWO_SIDED_95 / half_width).powi(2);
-    let more = wanted.ceil() - base.len().min(variant.len()) as f64;
+    let more = wanted.ceil().max(FEWEST as f64) - boots as f64;
     (more <= MOST).then_some(more.max(1.0) as u32)
 }
 
@@ -278,9 +292,16 @@ mod tests {
             ..rules((1, 1))
         };
         assert_eq!(judged(&[100.0], &[85.0], &known), Some(Worse));
+        // What a scenario calls no change is none, however little boots differ.
+        let wide = Rules {
+            margin: 0.2,
+            ..known
+        };
+        assert_eq!(judged(&[100.0], &[85.0], &wide), Some(Unclear));
+        assert_eq!(judged(&[100.0], &[119.0], &wide), Some(Unclear));
+        assert_eq!(judged(&[100.0], &[75.0], &wide), Some(Worse));
     }
 
-    /// One boot a side, the variant's at 0.3 of base's: what others had of the host meanwhile.
     #[test]
     fn what_an_emulated_layout_may_do_is_no_slower_kernel() {
         use Judgement::{Better, Equivalent, Unclear, Worse};
@@ -308,6 +329,7 @@ mod tests {
         }
     }
 
+    /// One boot a side, the variant's at 0.3 of base's: what others had of the host meanwhile.
     #[test]
     fn a_boot_among_neighbours_is_no_slower_kernel() {
         use Judgement::{Unclear, Worse};
@@ -422,12 +444,14 @@ mod tests {
         let more = |base: &[f64], variant: &[f64]| {
             let mut measure = measure(base, variant);
             judge(&mut measure, &rules(STANDARD), 0.0);
-            more_boots(&measure)
+            more_boots(&measure, &rules(STANDARD))
         };
         let little = more(&[100.0, 104.0, 97.0, 101.0], &[99.0, 103.0, 98.0, 102.0]).unwrap();
         let much = more(&[100.0, 134.0, 77.0, 101.0], &[99.0, 133.0, 78.0, 102.0]).unwrap();
         assert!(little < 20 && 50 < much, "{little} {much}");
         assert_eq!(more(&[100.0], &[99.0]), None);
+        // There is no interval with fewer than four a side.
+        assert_eq!(more(&[100.0, 100.1], &[100.0, 100.1]), Some(2));
     }
 
     /// Boots whose fio did so many I/Os a second.

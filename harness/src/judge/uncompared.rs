@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use protocol::Load;
 
-use super::{compare::JudgeInput, conditions::plans, measures, observe::tidy};
+use super::{compare::JudgeInput, conditions::plans, measures, memory, observe::tidy};
 use crate::{
     collect::record::{End, RunRecord},
     plan::Purpose,
@@ -34,6 +34,7 @@ pub(super) fn costs(input: &JudgeInput<'_>) -> Vec<String> {
         reasons.extend(fio(input.base));
     }
     reasons.extend(functions(input));
+    reasons.extend(memory::unsettled(input.base, input.boots));
     reasons
 }
 

@@ -153,7 +153,8 @@ fn judged_measure(comparison: &Comparison, one: &Measure, accel: &str) -> Row {
         let more = one
             .more_boots
             .map(|more| format!("; about {more} more boots a side would settle it"));
-        let layouts = is_layouts(one)
+        let emulated = accel == Accel::Tcg.name();
+        let layouts = (emulated && is_layouts(one))
             .then(|| "; an emulator runs the same code that far apart by where it lies".to_owned());
         Text::toned(text + &more.or(layouts).unwrap_or_default(), tone)
     });
