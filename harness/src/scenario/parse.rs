@@ -221,6 +221,27 @@ stall: ['f+0x25:300us']
             "{chain}"
         );
         assert!(chain.contains("such as [1000]"), "{chain}");
+        let many: Vec<u32> = (1..=25).collect();
+        let chain = of(&format!("{many:?}")).unwrap_err().chain();
+        assert!(chain.contains("names 25 numbers"), "{chain}");
+        assert!(chain.contains("at 24 at most"), "{chain}");
+    }
+
+    #[test]
+    fn functions_are_called_otherwise_than_what_is_counted_anyway() {
+        let of = |functions: &str| {
+            read(&format!(
+                "name: s\nsubject: x\ncovers: [fs/fuse]\nloads:\n  - operations: {{functions: {functions}}}\n"
+            ))
+        };
+        assert!(of("{lookup: fuse_backing_lookup}").is_ok());
+        let chain = of("{lookup: a, open: fuse_open}").unwrap_err().chain();
+        assert!(chain.contains("`open` is counted as it is"), "{chain}");
+        let many: Vec<String> = (0..10).map(|n| format!("f{n}: g{n}")).collect();
+        let of_many = |n: usize| of(&format!("{{{}}}", many[..n].join(", ")));
+        assert!(of_many(9).is_ok());
+        let chain = of_many(10).unwrap_err().chain();
+        assert!(chain.contains("10 functions, and 9 can be"), "{chain}");
     }
 
     /// One field of the good file broken at a time: (what, by what, message's head, mend's part).

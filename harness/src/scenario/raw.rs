@@ -5,7 +5,10 @@ use std::{
     fmt,
 };
 
-use protocol::{BackingRace, Corner, Memory, Operations, Store};
+use protocol::{
+    BackingRace, Corner, Memory, Operations, Store,
+    counts::{MARKED, NAMED},
+};
 use serde::{
     Deserialize, Deserializer,
     de::{Error as _, MapAccess, Visitor},
@@ -23,6 +26,8 @@ use super::{
 
 /// Seconds that a load may be told to take.
 type Seconds = Within<1, 86_400>;
+/// Numbers of ids that memory is read at: each reading lists all slab caches, and is kept.
+const MOST_NUMBERS: usize = 24;
 /// Threads of one kind.
 type Threads = Within<1, 256>;
 
@@ -75,7 +80,7 @@ struct RawOperations {
     times: Option<Within<1, 4096>>,
     ids: Option<Within<0, 100_000>>,
     #[serde(default)]
-    functions: BTreeMap<Name, Function>,
+    functions: Functions,
 }
 
 #[derive(Debug, Deserialize)]
@@ -163,7 +168,33 @@ impl<'de> Deserialize<'de> for Command {
     }
 }
 
-/// Numbers of ids, ascending, each once; at least one.
+/// Functions that are counted by themselves, by what they are called in the verdict.
+#[derive(Debug, Default)]
+struct Functions(BTreeMap<Name, Function>);
+
+impl<'de> Deserialize<'de> for Functions {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let functions = BTreeMap::<Name, Function>::deserialize(from)?;
+        if let Some(name) = functions
+            .keys()
+            .find(|name| MARKED.contains(&name.0.as_str()))
+        {
+            let own = MARKED.join(", ");
+            return Err(D::Error::custom(format!(
+                "`{}` is counted as it is ({own}); call the function otherwise",
+                name.0
+            )));
+        }
+        match functions.len() {
+            0..=NAMED => Ok(Self(functions)),
+            many => Err(D::Error::custom(format!(
+                "{many} functions, and {NAMED} can be counted by themselves at most"
+            ))),
+        }
+    }
+}
+
+/// Numbers of ids, ascending, each once; at least one, and no more than can be kept.
 #[derive(Debug)]
 struct Numbers(Vec<u32>);
 
@@ -171,11 +202,14 @@ impl<'de> Deserialize<'de> for Numbers {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let ids = Vec::<Within<1, 1_000_000>>::deserialize(from)?;
         let ids: BTreeSet<u32> = ids.into_iter().map(Within::get32).collect();
-        match ids.is_empty() {
-            false => Ok(Self(ids.into_iter().collect())),
-            true => Err(D::Error::custom(
+        match ids.len() {
+            0 => Err(D::Error::custom(
                 "`ids` names no number; write at least one, such as [1000]",
             )),
+            1..=MOST_NUMBERS => Ok(Self(ids.into_iter().collect())),
+            many => Err(D::Error::custom(format!(
+                "`ids` names {many} numbers; memory is read twice at each, at {MOST_NUMBERS} at most"
+            ))),
         }
     }
 }
@@ -310,6 +344,7 @@ impl From<RawOperations> for LoadSpec {
             ids: raw.ids.map_or(64, Within::get32),
             functions: raw
                 .functions
+                .0
                 .into_iter()
                 .map(|(name, function)| (name.0, function.0))
                 .collect(),

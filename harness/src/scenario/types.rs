@@ -87,11 +87,12 @@ impl Scenario {
 impl Scenario {
     /// Whether the scenario accepts what bears this title on a variant, `today` being `YYYY-MM-DD`.
     pub fn acceptance(&self, title: &str, variant: &str, today: &str) -> Acceptance {
-        let mut entries = self.accepted.iter();
         let fits = |entry: &&Accepted| {
             entry.names(title) && entry.variant.as_deref().is_none_or(|own| own == variant)
         };
-        let Some(entry) = entries.find(fits) else {
+        // One that was renewed stands beside the one that expired.
+        let entries = self.accepted.iter().filter(fits);
+        let Some(entry) = entries.max_by(|a, b| a.until.cmp(&b.until)) else {
             return Acceptance::default();
         };
         let Accepted { reason, until, .. } = entry;
@@ -263,5 +264,27 @@ mod tests {
             };
             assert_eq!(entry.names(title), is_about, "{}: {title}", entry.title);
         }
+    }
+
+    #[test]
+    fn what_was_renewed_is_accepted_wherever_it_stands() {
+        let until = |day: &str| Accepted {
+            title: "memory per id".into(),
+            variant: None,
+            reason: "known".into(),
+            until: day.into(),
+        };
+        let accepted = |days: [&str; 2]| {
+            let mut scenario = Scenario::of_command(vec!["true".into()]);
+            scenario.accepted = days.map(until).into();
+            scenario.acceptance("memory per id", "mine", "2026-06-01")
+        };
+        for days in [["2026-01-31", "2027-01-31"], ["2027-01-31", "2026-01-31"]] {
+            let current = accepted(days).current;
+            assert_eq!(current.as_deref(), Some("known (until 2027-01-31)"));
+        }
+        let expired = accepted(["2026-01-31", "2025-01-31"]);
+        assert_eq!(expired.current, None);
+        assert_eq!(expired.expired, "; it was accepted until 2026-01-31");
     }
 }
