@@ -151,19 +151,24 @@ impl<'a> Shadow<'a> {
     /// shadow has no remote, and nothing is written into the tree's own repository.
     pub(super) fn ran(&self, git: Cmd) -> Result<Output> {
         let output = git.run(self.ways.cancel)?;
-        if output.success() {
-            return Ok(output);
+        match output.success() {
+            true => Ok(output),
+            false => Err(self.failed(&git, &output)),
         }
+    }
+
+    /// Why such a command failed.
+    pub(super) fn failed(&self, git: &Cmd, output: &Output) -> Error {
         let said = String::from_utf8_lossy(&output.stderr);
         match lacking(&said).filter(|_| self.lender.is_partial()) {
-            None => Err(git.failed(&output)),
+            None => git.failed(output),
             Some(line) => {
                 let tree = self.tree.display().to_string();
                 let message = format!("{tree} is a partial clone, and did not fetch all of this");
                 let fetch = "fetch --refetch --no-filter";
                 let mend = format!("git -C {} {fetch}", quote(&tree));
                 let line = line.escape_debug().to_string();
-                Err(Error::input(message).mend(mend).because(line))
+                Error::input(message).mend(mend).because(line)
             }
         }
     }

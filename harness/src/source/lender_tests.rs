@@ -7,7 +7,13 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{SourceTree, Ways, git::tests::git, since, since::Since};
+use super::{
+    SourceTree, Ways,
+    git::tests::git,
+    range::{Between, Commits},
+    since,
+    since::Since,
+};
 use crate::{Fault, Result, cache::Cache, cancel::Cancel, event::Unwatched, host::Cmd};
 
 /// A folder that holds a checkout and a cache.
@@ -127,6 +133,18 @@ fn a_partial_clone_says_how_to_fetch_the_rest() {
         );
         // What is checked out is there.
         assert_eq!(fork(&place.export(&clone).unwrap()), "two\n");
+        let kernel = Between {
+            good: "v1".into(),
+            bad: "HEAD".into(),
+            paths: vec!["kernel".into()],
+            first_parent: false,
+        };
+        let commits = Commits::open(&clone, place.ways()).unwrap();
+        match commits.between(&kernel) {
+            // Which files a commit changed only its tree says.
+            Err(error) => assert!(filter == "tree:0" && error.mending().is_some(), "{error:?}"),
+            Ok(range) => assert_eq!((filter, range.commits.len()), ("blob:none", 1)),
+        }
         let error = place.since(&clone, "v1").unwrap_err();
         let (named, mend) = (clone.display(), error.mending().unwrap());
         assert_eq!(error.fault(), Fault::Input);

@@ -117,7 +117,8 @@ impl<'a> Commits<'a> {
             }
         })?;
         if !output.success() {
-            return Err(self.shadow.git().arg("rev-list").failed(&output));
+            let git = self.shadow.git().arg("rev-list");
+            return Err(self.shadow.failed(&git, &output));
         }
         if lines.len() > MOST {
             let error = Error::input(format!("there are more than {MOST} commits in question"));
@@ -171,7 +172,7 @@ impl<'a> Commits<'a> {
             .shadow
             .git()
             .args(["log", "-1", "-s", "--no-color", format]);
-        let text = show.arg(commit).run_ok(self.ways.cancel)?.text();
+        let text = self.shadow.ran(show.arg(commit))?.text();
         let (author, subject) = text.split_once('\n').unwrap_or((&text, ""));
         Ok(About {
             author: author.to_owned(),
@@ -223,8 +224,8 @@ impl<'a> Commits<'a> {
             "--no-ext-diff",
             "--no-textconv",
         ]);
-        diff.args([output.as_str(), filter, from, to])
-            .run_ok(self.ways.cancel)?;
+        self.shadow
+            .ran(diff.args([output.as_str(), filter, from, to]))?;
         let list = fs::read(&path).host(|| format!("failed to read {}", path.display()))?;
         let names = list
             .split(|byte| *byte == 0)

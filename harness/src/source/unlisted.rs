@@ -51,8 +51,7 @@ impl Commits<'_> {
 
     /// The newest commit of a history that would be listed.
     fn newest(&self, between: &Between, good: &str, of: &str) -> Result<Option<String>> {
-        let list = self.list(between, good, of, "-1");
-        let line = list.run_ok(self.ways.cancel)?.text();
+        let line = self.shadow.ran(self.list(between, good, of, "-1"))?.text();
         let first = line.split_whitespace().next();
         Ok(first.filter(|id| is_id(id)).map(str::to_owned))
     }
