@@ -7,7 +7,8 @@
 //! must be known: the call may be the patch's.
 //!
 //! A function that sets field after field of one word races with whoever reads it, at another line
-//! in each boot. That the patch touches such a function somewhere does not make the race its own.
+//! in each boot. That the patch touches such a function, and be it on the line before, does not make the
+//! race its own: unless the patch wrote a racing line itself, boots must tell.
 
 use std::collections::BTreeSet;
 
@@ -59,11 +60,11 @@ impl Known {
     }
 
     /// Does base show one of the race's accesses racing with the other's function, at another line,
-    /// and does the patch leave what is near both lines alone?
+    /// and did the patch write neither line?
     pub(super) fn akin(&self, seen: &Observation) -> bool {
         let race = seen.race.iter();
         let mut halves = race.flat_map(|race| halves(&seen.title, race));
-        !seen.near && halves.any(|half| self.halves.contains(&half))
+        !seen.wrote && halves.any(|half| self.halves.contains(&half))
     }
 
     /// Why a finding that this run's base did not show is base's all the same.

@@ -175,8 +175,8 @@ fn a_touched_function_that_base_shows_racing_too() {
         (
             "a line next to it",
             vec![race(30, 46)],
-            race(23, 46),
-            Status::New,
+            race(21, 46),
+            Status::Unconfirmed,
         ),
         (
             "another title",

@@ -11,7 +11,7 @@
 //! | `groups.rs` | observations of both sides that are the same finding |
 //! | `known.rs` | what base is known to show, earlier boots included |
 //! | `status.rs`, `fisher.rs` | new, unconfirmed, common or fixed |
-//! | `touched.rs`, `related.rs`, `csource.rs` | what a patch touches, and what is near |
+//! | `touched.rs`, `related.rs`, `csource.rs` | what a patch touches, and what handles the same structures |
 //! | `conditions.rs` | what must have happened for a pass |
 //! | `ran.rs` | what of the patch's code ran, or why that is not known |
 //! | `uncompared.rs` | costs that one side lacks |

@@ -55,8 +55,8 @@ pub(super) struct Observation {
     pub(super) detail: String,
     /// The frame that the patch touches, in words.
     pub(super) touched: Option<String>,
-    /// The patch changes something near one of the race's lines.
-    pub(super) near: bool,
+    /// The patch wrote one of the race's lines.
+    pub(super) wrote: bool,
 }
 
 /// Everything that one side's boots showed. `is_base` maps lines through the patch.
@@ -82,7 +82,7 @@ pub(super) fn observe(
             evidence: format!("{}/console.log", record.cell.id),
             detail: String::new(),
             touched: None,
-            near: false,
+            wrote: false,
         };
         let end = ends::of(record);
         if let Some(end) = &end {
@@ -147,7 +147,7 @@ fn of_splat(
 ) -> Observation {
     let splat = &timed.splat;
     let places = places(splat);
-    let near = touched.is_some_and(|touched| places.iter().any(|place| touched.near(place)));
+    let wrote = touched.is_some_and(|touched| places.iter().any(|place| touched.wrote(place)));
     let places: Vec<String> = places
         .iter()
         .map(|place| format!("{}:{}", place.file, place.line))
@@ -160,7 +160,7 @@ fn of_splat(
         evidence: format!("{}/{}", record.cell.id, timed.file),
         detail: tidy(&places.join(" / "), MAX_DETAIL),
         touched: touched.and_then(|touched| frames(splat).find_map(|f| touched.frame(f))),
-        near,
+        wrote,
         ..of(kind_of(splat), &splat.class, &splat.title)
     }
 }

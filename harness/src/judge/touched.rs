@@ -19,9 +19,6 @@ use crate::{
 /// Comparing one file ends here, and goes on coarsely: a hostile patch may make it slow.
 const DIFF_LIMIT: Duration = Duration::from_secs(5);
 
-/// A change this many lines away, as a hunk's context, may be what protects a line.
-const NEAR: u32 = 3;
-
 /// Files that hold words only, by the start of their path.
 const WORDS_AT: [&str; 5] = [
     "Documentation/",
@@ -65,14 +62,6 @@ struct Moved {
     to: Option<String>,
     /// First old line, first new line, how many.
     runs: Vec<(u32, u32, u32)>,
-}
-
-impl Moved {
-    /// The new lines before which the old text was cut: something was removed, added or changed.
-    fn cuts(&self) -> impl Iterator<Item = u32> {
-        let pairs = self.runs.iter().zip(self.runs.iter().skip(1));
-        pairs.map(|(_, (_, new, _))| *new)
-    }
 }
 
 impl Touched {
@@ -174,18 +163,6 @@ impl Touched {
     pub fn wrote(&self, place: &Place) -> bool {
         let lines = self.lines.get(&place.file);
         lines.is_some_and(|lines| lines.contains(&place.line))
-    }
-
-    /// Does the series change a line, or remove one, within a hunk's context of the place?
-    pub(super) fn near(&self, place: &Place) -> bool {
-        let around = place.line.saturating_sub(NEAR)..=place.line.saturating_add(NEAR);
-        let written = self.lines.get(&place.file);
-        let moved = self.moved.values();
-        written.is_some_and(|lines| lines.range(around.clone()).next().is_some())
-            || moved
-                .filter(|moved| moved.to.as_ref() == Some(&place.file))
-                .flat_map(Moved::cuts)
-                .any(|cut| around.contains(&cut))
     }
 
     /// Is the place in a touched function or on a touched line?
