@@ -79,7 +79,7 @@ Examples:
   cargo xtask run plain --variant old=v1.mbox --variant new=v2.mbox
   cargo xtask run kasan --kernel ~/linux --base v7.2 -- ./repro
   cargo xtask run all --patch my.mbox --notify 'jq -r .verdict.outcome | mail -s ktwin me'
-  git bisect run cargo xtask run kasan --kernel . --no-patch --bisect-exit --no-history";
+  git bisect run sh -c 'cd ~/ktwin && cargo xtask run kasan --kernel ~/linux --no-patch --bisect-exit --no-history'";
 
 /// Kernel, variants and guest: what `run` and `shell` share.
 #[derive(Debug, Args)]
@@ -377,4 +377,20 @@ pub(crate) fn fresh_seed() -> u64 {
         .unwrap_or_default();
     // Kept short, as people copy it.
     (now.as_nanos() as u64 ^ u64::from(std::process::id()) << 32) % 1_000_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EXAMPLES;
+
+    /// git runs it in the kernel's tree, where cargo knows of no xtask and exits with 101: a bad commit.
+    #[test]
+    fn git_bisect_is_told_to_run_it_in_ktwins_folder() {
+        let mut lines = EXAMPLES.lines().map(str::trim);
+        let example = lines.find(|line| line.starts_with("git bisect run "));
+        let example = example.expect("an example for git bisect");
+        assert!(example.contains("run sh -c 'cd ~/ktwin && "), "{example}");
+        let readme = include_str!("../../../README.md");
+        assert!(readme.contains(example), "README has not: {example}");
+    }
 }
