@@ -28,7 +28,8 @@ enum Action {
     List,
     /// Remove what can be made again; entries in use stay.
     Gc {
-        /// Sources and downloaded packages too.
+        /// Sources and downloaded packages too, and what earlier runs learned of this host and of base
+        /// kernels.
         #[arg(long)]
         all: bool,
     },
@@ -71,8 +72,7 @@ fn list(cache: &Cache) -> Result<()> {
 
 fn gc(cache: &Cache, all: bool) -> Result<()> {
     cache.sweep()?;
-    let keep = |kind| !all && matches!(kind, Kind::Source | Kind::Deb | Kind::Host);
-    for entry in cache.list()?.iter().filter(|e| !keep(e.kind)) {
+    for entry in cache.list()?.iter().filter(|e| all || !stays(e.kind)) {
         let gone = cache.remove(entry.kind, &entry.key)?;
         let word = if gone { "removed" } else { "in use " };
         ui::out(&format!(
@@ -85,6 +85,42 @@ fn gc(cache: &Cache, all: bool) -> Result<()> {
     Ok(())
 }
 
+/// What takes a download, or boots that nobody would make for it, to come again.
+fn stays(kind: Kind) -> bool {
+    match kind {
+        Kind::Source | Kind::Deb | Kind::Host | Kind::Seen => true,
+        Kind::Tree
+        | Kind::BuildDir
+        | Kind::Objects
+        | Kind::Kernel
+        | Kind::Structures
+        | Kind::Initramfs
+        | Kind::Tools => false,
+    }
+}
+
 fn mib(bytes: u64) -> String {
     format!("{} MiB", bytes >> 20)
+}
+
+#[cfg(test)]
+mod tests {
+    use harness::cancel::Cancel;
+
+    use super::*;
+
+    #[test]
+    fn what_boots_have_shown_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path()).unwrap();
+        let kinds = [Kind::Seen, Kind::Host, Kind::Source, Kind::Kernel];
+        for kind in kinds {
+            cache.entry(kind, "k", &Cancel::new(), |_| Ok(())).unwrap();
+        }
+        let left = || kinds.map(|kind| cache.folder(kind).join("k").exists());
+        gc(&cache, false).unwrap();
+        assert_eq!(left(), [true, true, true, false]);
+        gc(&cache, true).unwrap();
+        assert_eq!(left(), [false; 4]);
+    }
 }
