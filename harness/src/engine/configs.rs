@@ -11,6 +11,8 @@ use crate::{
     build::{ConfigText, Fragment},
     engine::Home,
     error::Context,
+    host::quote,
+    patch::is_patchs_name,
     scenario::{Scenario, did_you_mean},
 };
 
@@ -52,9 +54,8 @@ pub(super) fn resolve(home: &Home, wanted: &[String]) -> Result<Vec<String>> {
         } else if known.contains(name) {
             resolved.push(name.clone());
         } else {
-            let known = known.iter().map(String::as_str).chain(["all"]);
             let error = Error::input(format!("no config {name:?}"));
-            return Err(error.mend(did_you_mean(name, known)));
+            return Err(error.mend(meant(name, &known)));
         }
     }
     let mut seen = Vec::new();
@@ -64,6 +65,20 @@ pub(super) fn resolve(home: &Home, wanted: &[String]) -> Result<Vec<String>> {
         new
     });
     Ok(resolved)
+}
+
+/// What may have been meant by a name that is no config's.
+fn meant(name: &str, known: &[String]) -> String {
+    let path = Path::new(name);
+    // The shell made several words of `--patch 000*.patch`, of which the option took the first.
+    if path.is_file() || is_patchs_name(path) {
+        return format!(
+            "each patch wants a --patch of its own: --patch {}, or one --patch for their folder; a command \
+             comes after --",
+            quote(name)
+        );
+    }
+    did_you_mean(name, known.iter().map(String::as_str).chain(["all"]))
 }
 
 /// A config's stack: base, its own, the machine's, the scenario's, the user's.
@@ -128,6 +143,32 @@ mod tests {
         let error = resolve(&["kassan"]).unwrap_err();
         assert!(error.mending().unwrap().contains("kasan"), "{error:?}");
         assert_eq!(error.fault(), crate::Fault::Input);
+    }
+
+    #[test]
+    fn a_patch_among_the_configs_was_meant_for_an_option() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("0002-x");
+        fs::write(&file, "").unwrap();
+        let there = file.to_str().unwrap();
+        for (name, is_patch) in [
+            ("0002-x.patch", true),
+            ("a.diff", true),
+            ("a.mbox", true),
+            ("a.eml", true),
+            (there, true),
+            ("kassan", false),
+            (dir.path().to_str().unwrap(), false),
+        ] {
+            let error = resolve(&Home::here(), &["kasan".into(), name.into()]).unwrap_err();
+            let mend = error.mending().unwrap();
+            let told = mend.contains(&format!("--patch {name}"));
+            assert_eq!(
+                (told, mend.contains("known: ")),
+                (is_patch, !is_patch),
+                "{mend}"
+            );
+        }
     }
 
     #[test]

@@ -20,6 +20,12 @@ const LARGEST: u64 = 64 << 20;
 /// Endings of the files in a folder that are read; others may lie beside them.
 const ENDINGS: &[&str] = &["patch", "diff", "mbox", "mbx", "eml"];
 
+/// Whether a file is called as patches are.
+pub(crate) fn is_patchs_name(path: &Path) -> bool {
+    let ending = path.extension().and_then(|e| e.to_str());
+    ending.is_some_and(|e| ENDINGS.contains(&e))
+}
+
 /// Loads one series of all inputs, in their order: diffs, `git format-patch` files, folders of
 /// them, mboxes, saved threads.
 ///
@@ -117,8 +123,7 @@ fn patch_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).input(failed)? {
         let path = entry.input(failed)?.path();
-        let ending = path.extension().and_then(|e| e.to_str());
-        if path.is_file() && ending.is_some_and(|e| ENDINGS.contains(&e)) {
+        if path.is_file() && is_patchs_name(&path) {
             files.push(path);
         }
     }
