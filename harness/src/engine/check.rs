@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    build::ConfigText,
     patch::{Chooser, Series},
     scenario::{LoadSpec, Scenario, judges_costs},
     source::{SourceTree, Ways},
@@ -16,6 +17,8 @@ use crate::{
 pub(super) struct Checked {
     /// Its configs, each once.
     pub(super) configs: Vec<String>,
+    /// What each of them asks for.
+    pub(super) stacks: Vec<ConfigText>,
     /// Its scenario and variants; without the one that comes from a git revision.
     pub(super) subject: Subject,
 }
@@ -27,12 +30,16 @@ pub(super) fn checked(home: &Home, request: &Request, choose: &mut Chooser<'_>) 
     watching::can_hold(request)?;
     overlay::foresee(request, &subject)?;
     costs_are_judged(&configs, &subject.scenario)?;
-    for config in &configs {
-        let (machine, own) = (request.machine, &request.kconfig);
-        configs::stack(home, config, machine, &subject.scenario, own)?.requests()?;
+    let stacks = configs::stacks(home, &configs, request, &subject.scenario)?;
+    for stack in &stacks {
+        stack.requests()?;
     }
     subject::check_covers(request, &subject)?;
-    Ok(Checked { configs, subject })
+    Ok(Checked {
+        configs,
+        stacks,
+        subject,
+    })
 }
 
 /// Refuses configs in which nothing of the scenario would be booted.
@@ -56,6 +63,8 @@ fn costs_are_judged(configs: &[String], scenario: &Scenario) -> Result<()> {
 /// A request whose kernel has come, too.
 pub(super) struct Sourced {
     pub(super) configs: Vec<String>,
+    /// What each of them asks for.
+    pub(super) stacks: Vec<ConfigText>,
     pub(super) subject: Subject,
     /// Base's source.
     pub(super) source: SourceTree,
@@ -75,6 +84,7 @@ pub(super) fn sourced(
     ways.cancel.check()?;
     let Checked {
         configs,
+        stacks,
         mut subject,
     } = checked?;
     let source = kernels::source(home, request, &mut subject, ways)?;
@@ -82,6 +92,7 @@ pub(super) fn sourced(
     let overlay = overlaid(request, &mut subject, &source, ways, choose)?;
     Ok(Sourced {
         configs,
+        stacks,
         subject,
         source,
         overlay,

@@ -9,7 +9,7 @@ use crate::{
     Error, Result,
     boot::settings::Machine,
     build::{ConfigText, Fragment},
-    engine::Home,
+    engine::{Home, Request},
     error::Context,
     host::quote,
     patch::is_patchs_name,
@@ -81,6 +81,40 @@ fn meant(name: &str, known: &[String]) -> String {
     did_you_mean(name, known.iter().map(String::as_str).chain(["all"]))
 }
 
+/// Each config's stack; every file is read here, once for all of a request's kernels. What is edited
+/// while base is built must not reach the variant, and a pipe gives its lines to its first reader alone.
+///
+/// # Errors
+/// A fragment cannot be read.
+pub(super) fn stacks(
+    home: &Home,
+    names: &[String],
+    request: &Request,
+    scenario: &Scenario,
+) -> Result<Vec<ConfigText>> {
+    let own = users(&request.kconfig)?;
+    let names = names.iter();
+    names
+        .map(|name| stack(home, name, request.machine, scenario, &own))
+        .collect()
+}
+
+/// The user's fragments.
+///
+/// # Errors
+/// Bad input: one cannot be read.
+pub(super) fn users(files: &[PathBuf]) -> Result<Vec<Fragment>> {
+    let read = |path: &PathBuf| {
+        let text = fs::read_to_string(path);
+        let text = text.input(|| format!("failed to read {}", path.display()))?;
+        Ok(Fragment {
+            name: path.display().to_string(),
+            text,
+        })
+    };
+    files.iter().map(read).collect()
+}
+
 /// A config's stack: base, its own, the machine's, the scenario's, the user's.
 ///
 /// # Errors
@@ -90,7 +124,7 @@ pub(super) fn stack(
     name: &str,
     machine: Machine,
     scenario: &Scenario,
-    own: &[PathBuf],
+    own: &[Fragment],
 ) -> Result<ConfigText> {
     let of_machine = match machine {
         Machine::Microvm => None,
@@ -112,14 +146,7 @@ pub(super) fn stack(
             text: scenario.kconfig.join("\n") + "\n",
         });
     }
-    for path in own {
-        let text = fs::read_to_string(path);
-        let text = text.input(|| format!("failed to read {}", path.display()))?;
-        fragments.push(Fragment {
-            name: path.display().to_string(),
-            text,
-        });
-    }
+    fragments.extend_from_slice(own);
     Ok(ConfigText {
         name: name.into(),
         fragments,
@@ -128,6 +155,8 @@ pub(super) fn stack(
 
 #[cfg(test)]
 mod tests {
+    use std::{io::Write, os::fd::AsRawFd};
+
     use super::*;
 
     #[test]
@@ -190,11 +219,31 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let own = dir.path().join("own.config");
         fs::write(&own, "CONFIG_X=y\n").unwrap();
-        let stack = stack(&Home::here(), "plain", Machine::Microvm, &scenario, &[own]).unwrap();
+        let own = users(&[own]).unwrap();
+        let stack = stack(&Home::here(), "plain", Machine::Microvm, &scenario, &own).unwrap();
         let texts: Vec<&str> = stack.fragments[2..]
             .iter()
             .map(|f| f.text.as_str())
             .collect();
         assert_eq!(texts, ["CONFIG_FAILSLAB=y\n", "CONFIG_X=y\n"]);
+    }
+
+    #[test]
+    fn a_pipe_is_read_once_for_all_configs() {
+        let (read, mut write) = std::io::pipe().unwrap();
+        write.write_all(b"CONFIG_X=y\n").unwrap();
+        drop(write);
+        let request = Request {
+            kconfig: vec![format!("/dev/fd/{}", read.as_raw_fd()).into()],
+            ..Request::default()
+        };
+        let scenario = Scenario::of_command(vec!["true".into()]);
+        let names = ALL.map(str::to_owned);
+        let stacks = stacks(&Home::here(), &names, &request, &scenario).unwrap();
+        assert_eq!(stacks.len(), ALL.len());
+        for stack in stacks {
+            let last = stack.fragments.last().unwrap();
+            assert_eq!(last.text, "CONFIG_X=y\n", "{}", stack.name);
+        }
     }
 }

@@ -65,6 +65,7 @@ pub fn run(
     };
     let Sourced {
         configs,
+        stacks,
         subject,
         source,
         overlay,
@@ -84,8 +85,7 @@ pub fn run(
         &subject.scenario.stalls,
         ways,
     )?;
-    let kernels = Kernels::new(&home, request, &subject.scenario, source, ways, dir.path())?
-        .overlaid(overlay);
+    let kernels = Kernels::new(request, stacks, source, ways, dir.path())?.overlaid(overlay);
     let mut run = Run {
         request,
         subject: &subject,

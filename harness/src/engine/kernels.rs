@@ -14,7 +14,7 @@ use crate::{
     cancel::Cancel,
     collect::Recipe,
     engine::{
-        Home, Kernel, Request, Variants, configs,
+        Home, Kernel, Request, Variants,
         subject::{Subject, Variant},
     },
     error::Context,
@@ -26,7 +26,6 @@ use crate::{
     },
     patch::{self, Misfit, Rejection, Series},
     plan::BASE,
-    scenario::Scenario,
     source::{self, Fit, Lock, SourceTree, Ways},
     structures::{self, Size},
 };
@@ -146,10 +145,8 @@ pub(super) type Built = std::result::Result<(KernelImage, Touched), Broken>;
 
 /// Builds images on demand.
 pub(super) struct Kernels<'a> {
-    home: &'a Home,
-    request: &'a Request,
-    /// Whose lines of Kconfig the kernels have.
-    scenario: Scenario,
+    /// What each config asks for.
+    stacks: Vec<ConfigText>,
     source: SourceTree,
     ways: Ways<'a>,
     builder: Builder<'a>,
@@ -162,9 +159,8 @@ pub(super) struct Kernels<'a> {
 
 impl<'a> Kernels<'a> {
     pub(super) fn new(
-        home: &'a Home,
-        request: &'a Request,
-        scenario: &Scenario,
+        request: &Request,
+        stacks: Vec<ConfigText>,
         source: SourceTree,
         ways: Ways<'a>,
         dir: &Path,
@@ -173,9 +169,7 @@ impl<'a> Kernels<'a> {
             .reusing(&request.kernel.origin())?;
         let dir = dir.to_owned();
         Ok(Self {
-            home,
-            request,
-            scenario: scenario.clone(),
+            stacks,
             source,
             ways,
             builder,
@@ -324,14 +318,12 @@ impl<'a> Kernels<'a> {
         }
         let stack = self.stack(config)?;
         self.builder
-            .structures(&self.base_source(), patched.as_ref(), &stack, &sources)
+            .structures(&self.base_source(), patched.as_ref(), stack, &sources)
     }
 
-    fn stack(&self, config: &str) -> Result<ConfigText> {
-        let Request {
-            machine, kconfig, ..
-        } = self.request;
-        configs::stack(self.home, config, *machine, &self.scenario, kconfig)
+    fn stack(&self, config: &str) -> Result<&ConfigText> {
+        let stack = self.stacks.iter().find(|stack| stack.name == config);
+        stack.ok_or_else(|| Error::infrastructure(format!("nobody asked for config {config}")))
     }
 
     /// A kernel, and in the run's directory what it is made of.
@@ -344,9 +336,9 @@ impl<'a> Kernels<'a> {
         series: Option<&Series>,
     ) -> Result<Image> {
         let stack = self.stack(config)?;
-        match self.builder.kernel(source, patched, &stack) {
+        match self.builder.kernel(source, patched, stack) {
             Ok(image) => {
-                let recipe = Recipe::new(&self.source, &stack, series);
+                let recipe = Recipe::new(&self.source, stack, series);
                 recipe.write(&Recipe::folder(&self.dir, &image.key))?;
                 Ok(Ok(image))
             }

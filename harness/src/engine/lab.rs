@@ -13,7 +13,7 @@ use crate::{
     collect::{Provenance, record::RunRecord},
     drive::Until,
     engine::{
-        Home, Request,
+        Home, Request, configs,
         guests::Guests,
         kernels::{self, Built, Kernels},
         subject::{self, Subject},
@@ -40,7 +40,7 @@ impl<'a> Lab<'a> {
     /// # Errors
     /// As [`super::run`].
     pub fn new(
-        home: &'a Home,
+        home: &Home,
         request: &'a Request,
         cache: &'a Cache,
         cancel: &'a Cancel,
@@ -60,7 +60,10 @@ impl<'a> Lab<'a> {
             &subject.scenario.stalls,
             ways,
         )?;
-        let kernels = Kernels::new(home, request, &subject.scenario, source, ways, dir.path())?;
+        // Whoever measures names configs as the measurements come to them.
+        let configs = configs::names(&home.configs())?;
+        let stacks = configs::stacks(home, &configs, request, &subject.scenario)?;
+        let kernels = Kernels::new(request, stacks, source, ways, dir.path())?;
         Ok(Self {
             subject,
             guests,

@@ -61,6 +61,7 @@ pub fn prepare_shell(
     let choose: &mut Chooser<'_> = &mut |_| None;
     let mut subject = subject::resolve(&home, request, choose)?;
     one_variant(&subject.variants)?;
+    let stacks = configs::stacks(&home, &names, request, &subject.scenario)?;
     let source = kernels::source(&home, request, &mut subject, ways)?;
     let overlay = check::overlaid(request, &mut subject, &source, ways, choose)?;
     let shell = Request {
@@ -71,8 +72,7 @@ pub fn prepare_shell(
     let scenario = Scenario::of_command(command());
     let guests = Guests::prepare(&shell, &shell.profile.phases(&scenario), &[], ways)?;
     let dir = cache.temp()?;
-    let mut kernels = Kernels::new(&home, request, &subject.scenario, source, ways, dir.path())?
-        .overlaid(overlay);
+    let mut kernels = Kernels::new(request, stacks, source, ways, dir.path())?.overlaid(overlay);
     let built = |broken: Broken| Error::untestable(broken.detail);
     let image = match one_variant(&subject.variants)? {
         None => kernels.compared_base(config)?.map_err(built)?,

@@ -52,8 +52,8 @@ pub fn bisect(
     let request = &asked.request;
     let subject = subject::resolve(&home, request, &mut |_| None)?;
     asked.without_overlays(&subject.scenario)?;
-    let (machine, own) = (request.machine, &request.kconfig);
-    let stack = configs::stack(&home, config, machine, &subject.scenario, own)?;
+    let own = configs::users(&request.kconfig)?;
+    let stack = configs::stack(&home, config, request.machine, &subject.scenario, &own)?;
     stack.requests()?;
     let commits = Commits::open(&asked.tree()?, ways)?;
     let range = commits.between(&asked.between)?;
