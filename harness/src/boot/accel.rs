@@ -25,6 +25,7 @@ use crate::{
     Result,
     build::Enabled,
     cancel::Cancel,
+    drive::Exit,
     error::Context,
     event::{Event, Step, Watcher},
     hash::hex_sha256,
@@ -34,6 +35,12 @@ mod trial;
 
 /// How long a trial boot may take; under a KVM that works it takes a second or two.
 const LIMIT: Duration = Duration::from_secs(15);
+/// How long a trial that KVM failed is believed. Where no kernel gets through its boot each costs the
+/// limit; where the host was merely busy one bad moment must not take KVM from it for good.
+const BELIEVED: Duration = Duration::from_secs(24 * 3600);
+/// What QEMU says where the host is short of memory, or another hypervisor has the processor: it says
+/// nothing of the next time.
+const PASSING: [&str; 2] = ["Cannot allocate memory", "Device or resource busy"];
 /// The guest of a trial.
 const MEMORY_MIB: u32 = 1024;
 
@@ -98,7 +105,7 @@ pub struct Trial<'a> {
 /// The user stopped it, or QEMU cannot be started at all.
 pub fn choose(forced: Option<Accel>, trial: &Trial<'_>) -> Result<Choice> {
     if let Some(choice) = known(forced, trial.qemu, trial.memory) {
-        if forced.is_none() && device().is_err() {
+        if forced.is_none() {
             note(trial, &choice);
         }
         return Ok(choice);
@@ -122,7 +129,8 @@ pub(crate) fn known(forced: Option<Accel>, qemu: &Qemu, memory: &Path) -> Option
     }
 }
 
-fn device() -> io::Result<()> {
+/// Whether KVM's device can be opened at all.
+pub(crate) fn device() -> io::Result<()> {
     let kvm = File::options().read(true).write(true).open("/dev/kvm");
     kvm.map(drop)
 }
@@ -135,14 +143,34 @@ fn no_device(error: &io::Error) -> String {
     format!("/dev/kvm cannot be opened: {error}")
 }
 
+/// What lets this user open KVM's device, where that is all it takes.
+pub(crate) fn mend(error: &io::Error) -> Option<&'static str> {
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    denied.then_some("sudo usermod --append --groups kvm $USER, then log in again")
+}
+
 fn note(trial: &Trial<'_>, choice: &Choice) {
     if choice.accel == Accel::Tcg {
-        let note = format!("guests run under TCG, without KVM: {}", choice.reason);
-        trial.watcher.event(&Event::Note(note));
+        trial.watcher.event(&Event::Note(told(choice, &device())));
     }
 }
 
-/// What to make of a trial under KVM, and whether it says the same the next time.
+/// Why guests are emulated, and the way out of it.
+fn told(choice: &Choice, device: &io::Result<()>) -> String {
+    let way = match device {
+        Ok(()) => Some("--accel kvm takes KVM all the same"),
+        Err(error) => mend(error),
+    };
+    let way = way.map_or(String::new(), |way| format!(" ({way})"));
+    format!("guests run under TCG, without KVM: {}{way}", choice.reason)
+}
+
+/// Whether QEMU ended of what may be otherwise in a minute.
+fn passes(exit: &Exit) -> bool {
+    exit.killed() || PASSING.iter().any(|words| exit.stderr.contains(words))
+}
+
+/// What to make of a trial under KVM, and whether it is to be remembered.
 fn judge(went: &Went) -> (Choice, bool) {
     match went {
         Went::Hello(after) => {
@@ -162,7 +190,7 @@ fn judge(went: &Went) -> (Choice, bool) {
                 Accel::Tcg,
                 format!("in a trial boot under KVM, {}", exit.words()),
             ),
-            true,
+            !passes(exit),
         ),
         Went::TimedOut(last) => {
             let got = last.as_ref().map_or("printed nothing".into(), |l| {
@@ -247,7 +275,11 @@ pub(crate) fn host_key(qemu: &Qemu) -> String {
 }
 
 fn recall(path: &Path) -> Option<Choice> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
+    let choice: Choice = serde_json::from_slice(&fs::read(path).ok()?).ok()?;
+    // A clock that was set back tells no age: a trial does no harm.
+    let age = || fs::metadata(path).ok()?.modified().ok()?.elapsed().ok();
+    let holds = choice.accel == Accel::Kvm || age().is_some_and(|age| age < BELIEVED);
+    holds.then_some(choice)
 }
 
 /// A memory that cannot be kept costs a trial the next time, and nothing else.
@@ -265,16 +297,20 @@ fn remember(path: &Path, choice: &Choice) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
-    use crate::drive::Exit;
 
     #[test]
     fn only_a_kernel_that_ran_speaks_for_kvm() {
-        let exit = |code| Exit {
+        let said = |code, stderr: &str| Exit {
             code: Some(code),
             signal: None,
-            stderr: "qemu: abort\nmore".into(),
+            stderr: stderr.into(),
         };
+        let exit = |code| said(code, "qemu: abort\nmore");
+        let short = "qemu: cannot set up guest memory 'ram': Cannot allocate memory";
+        let taken = "Could not access KVM kernel module: Device or resource busy";
         let table = [
             (
                 Went::Hello(Duration::from_millis(812)),
@@ -299,6 +335,20 @@ mod tests {
                 Accel::Tcg,
                 true,
                 "ended by signal 6",
+            ),
+            // What the next moment may mend.
+            (
+                Went::Ended(said(1, short), None),
+                Accel::Tcg,
+                false,
+                "Cannot allocate memory",
+            ),
+            (Went::Ended(said(1, taken), None), Accel::Tcg, false, "busy"),
+            (
+                Went::Ended(exit(137), None),
+                Accel::Tcg,
+                false,
+                "ended by signal 9",
             ),
             (
                 Went::TimedOut(None),
@@ -334,5 +384,42 @@ mod tests {
         assert_eq!(recall(&path), Some(choice));
         fs::write(&path, "{\"accel\":").unwrap();
         assert_eq!(recall(&path), None);
+    }
+
+    #[test]
+    fn a_failed_trial_is_believed_for_a_day() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("x.json");
+        let hours = |n: u64| Duration::from_secs(n * 3600);
+        let now = SystemTime::now();
+        for (accel, written, recalled) in [
+            (Accel::Tcg, now - hours(23), true),
+            (Accel::Tcg, now - hours(25), false),
+            (Accel::Tcg, now + hours(25), false),
+            (Accel::Kvm, now - hours(25), true),
+        ] {
+            remember(&path, &Choice::new(accel, "a trial"));
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_modified(written).unwrap();
+            assert_eq!(recall(&path).is_some(), recalled, "{accel:?} {written:?}");
+        }
+    }
+
+    #[test]
+    fn who_is_told_of_emulation_is_told_the_way_out() {
+        let choice = Choice::new(Accel::Tcg, "a trial");
+        let no = |kind: io::ErrorKind| Err(io::Error::from(kind));
+        for (device, way) in [
+            (Ok(()), " (--accel kvm takes KVM all the same)"),
+            (
+                no(io::ErrorKind::PermissionDenied),
+                " (sudo usermod --append --groups kvm $USER, then log in again)",
+            ),
+            (no(io::ErrorKind::NotFound), ""),
+        ] {
+            let told = told(&choice, &device);
+            let why = "guests run under TCG, without KVM: a trial";
+            assert_eq!(told, format!("{why}{way}"));
+        }
     }
 }

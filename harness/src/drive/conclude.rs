@@ -51,7 +51,7 @@ impl Exit {
 
     /// Nothing that a guest does sends QEMU this: the host does, where memory runs out, or somebody at
     /// it.
-    fn killed(&self) -> bool {
+    pub(crate) fn killed(&self) -> bool {
         // bubblewrap passes a signal on as 128 and its number.
         self.signal == Some(SIGKILL) || self.code == Some(128 + SIGKILL)
     }

@@ -1,6 +1,6 @@
 //! What ktwin needs of this host, what is missing, and the one command that mends it.
 
-use std::{env, fs, path::Path};
+use std::{env, fs, io, path::Path};
 
 pub use super::needs::{Extra, find};
 use super::{
@@ -8,7 +8,11 @@ use super::{
     needs::{CONFINES, NEEDS, Need, WISHES, found},
     packages::{Manager, install_line, privileged},
 };
-use crate::{Error, Result, boot::confine::WITHOUT, cancel::Cancel};
+use crate::{
+    Error, Result,
+    boot::{accel, confine::WITHOUT},
+    cancel::Cancel,
+};
 
 /// Disk space that a first run of all configs takes, in bytes.
 const DISK_WANTED: u64 = 16 << 30;
@@ -129,7 +133,7 @@ pub fn examine(cache: &Path, extras: &[Extra], cancel: &Cancel) -> Report {
             sandbox(unconfined, cancel),
             disk(cache),
             memory(),
-            accelerator(),
+            accelerator(accel::device()),
         ]
         .into_iter()
         .flatten(),
@@ -289,18 +293,19 @@ fn memory() -> Option<Line> {
     ))
 }
 
-fn accelerator() -> Option<Line> {
-    let (health, detail) = match fs::File::options().read(true).write(true).open("/dev/kvm") {
-        Ok(_) => (
-            Health::Good,
-            "/dev/kvm opens; a timed trial boot decides at the first run".to_owned(),
-        ),
-        Err(error) => (
-            Health::Poor,
-            format!("/dev/kvm: {error}; guests run under TCG, some ten times slower"),
-        ),
-    };
-    Some(line("accelerator", health, detail, None))
+fn accelerator(device: io::Result<()>) -> Option<Line> {
+    const NAME: &str = "accelerator";
+    Some(match device {
+        Ok(()) => {
+            let detail = "/dev/kvm opens; a timed trial boot decides at the first run";
+            line(NAME, Health::Good, detail, None)
+        }
+        Err(error) => {
+            let detail = format!("/dev/kvm: {error}; guests run under TCG, some ten times slower");
+            let mend = accel::mend(&error).map(str::to_owned);
+            line(NAME, Health::Poor, detail, mend)
+        }
+    })
 }
 
 fn gib(bytes: u64) -> String {
@@ -342,6 +347,18 @@ mod tests {
             );
         }
         assert!(NEEDS.iter().any(|need| need.what == CONFINES));
+    }
+
+    #[test]
+    fn who_may_not_open_kvm_is_told_the_group() {
+        for (kind, mends) in [
+            (io::ErrorKind::PermissionDenied, true),
+            (io::ErrorKind::NotFound, false),
+        ] {
+            let line = accelerator(Err(kind.into())).unwrap();
+            let group = line.mend.is_some_and(|mend| mend.contains("--groups kvm"));
+            assert_eq!((line.health, group), (Health::Poor, mends), "{kind:?}");
+        }
     }
 
     #[test]
