@@ -80,6 +80,17 @@ fn checked_out(diff: &[u8], rev: &str, ways: Ways<'_>) -> Result<Variant> {
         return Err(error
             .mend("give an earlier revision with --base, or --no-patch to test the tree alone"));
     }
+    if diff.len() as u64 > patch::LARGEST {
+        let error = Error::input(format!(
+            "too much lies between {rev} and what the tree has checked out: {} MiB of changes, where a \
+             patch may have {}",
+            diff.len() >> 20,
+            patch::LARGEST >> 20
+        ));
+        return Err(error.mend(
+            "give a nearer --base: the commit that the work began from (`git merge-base` finds it)",
+        ));
+    }
     let temp = ways.cache.temp()?;
     let path = temp
         .path()
@@ -457,4 +468,29 @@ fn touched(variant: &Variant, before: &Path, after: &Path) -> Touched {
     Touched::of(&variant.series, &|file| text(before, file), &|file| {
         text(after, file)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{cache::Cache, event::Unwatched};
+
+    #[test]
+    fn what_lies_too_far_back_is_no_base() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(dir.path()).unwrap();
+        let ways = Ways {
+            cache: &cache,
+            cancel: &Cancel::new(),
+            watcher: &Unwatched,
+        };
+        let release = vec![b'+'; patch::LARGEST as usize + (1 << 20)];
+        let error = checked_out(&release, "v6.1", ways).unwrap_err();
+        assert_eq!(error.fault(), Fault::Input);
+        let said = error.chain();
+        assert!(said.contains("v6.1") && said.contains("65 MiB"), "{said}");
+        let path = dir.path().to_str().unwrap();
+        assert!(!said.contains(path), "{said}");
+        assert!(error.mending().unwrap().contains("--base"), "{error:?}");
+    }
 }

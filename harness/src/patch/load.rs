@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{Error, Result, error::Context};
 
-/// The largest input; no patch series that a person sends comes near.
-const LARGEST: u64 = 64 << 20;
+/// The largest input, in bytes; no patch series that a person sends comes near.
+pub(crate) const LARGEST: u64 = 64 << 20;
 
 /// Endings of the files in a folder that are read; others may lie beside them.
 const ENDINGS: &[&str] = &["patch", "diff", "mbox", "mbx", "eml"];

@@ -30,7 +30,7 @@ pub use apply::{apply, check};
 pub use choose::{Ambiguous, Choice, Chooser};
 pub(crate) use farm::{link as link_farm, make_way};
 pub use head::MailHead;
-pub(crate) use load::is_patchs_name;
+pub(crate) use load::{LARGEST, is_patchs_name};
 pub use load::{load, load_choosing};
 pub use reject::{Misfit, Rejection};
 pub use series::{FileChange, Hunk, Patch, Series};
