@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Error, Result,
     boot::{accel, confine::WITHOUT},
+    build::Sandbox,
     cancel::Cancel,
 };
 
@@ -130,7 +131,7 @@ pub fn examine(cache: &Path, extras: &[Extra], cancel: &Cancel) -> Report {
     lines.extend(
         [
             qemu(cancel),
-            sandbox(unconfined, cancel),
+            find("bwrap").map(|bwrap| sandbox(&bwrap, unconfined, cancel)),
             disk(cache),
             memory(),
             accelerator(accel::device()),
@@ -225,37 +226,26 @@ fn version(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Whether bubblewrap can confine anything here; without it nothing runs unless the user says so.
-fn sandbox(unconfined: bool, cancel: &Cancel) -> Option<Line> {
-    let bwrap = find("bwrap")?;
-    let trial = Cmd::new(bwrap).args([
-        "--unshare-all",
-        "--die-with-parent",
-        "--ro-bind",
-        "/",
-        "/",
-        "true",
-    ]);
-    let trial = trial.run_ok(cancel).map(drop);
-    Some(confined(trial.map_err(|error| error.chain()), unconfined))
+/// Whether bubblewrap can confine a build here; without it nothing runs unless the user says so.
+fn sandbox(bwrap: &Path, unconfined: bool, cancel: &Cancel) -> Line {
+    let trial = Sandbox::bubblewrap(bwrap, cancel);
+    confined(trial.map(drop), unconfined)
 }
 
-fn confined(trial: Result<(), String>, unconfined: bool) -> Line {
+fn confined(trial: Result<()>, unconfined: bool) -> Line {
     const NAME: &str = "sandbox";
-    match (trial, unconfined) {
-        (Ok(()), _) => line(NAME, Health::Good, "bubblewrap makes namespaces", None),
-        (Err(why), true) => {
-            let detail = format!("nothing is confined, as {WITHOUT}=1 says: {why}");
-            line(NAME, Health::Poor, detail, None)
-        }
-        (Err(why), false) => {
-            let mend = format!(
-                "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
-                 kernel.apparmor_restrict_unprivileged_userns=0), or set {WITHOUT}=1 for patches that you trust"
-            );
-            line(NAME, Health::Missing, why, Some(mend))
-        }
+    let Err(error) = trial else {
+        return line(NAME, Health::Good, "bubblewrap makes namespaces", None);
+    };
+    // Its own words come last; before them stands a command that fills a screen.
+    let chain = error.chain();
+    let why = chain.lines().last().unwrap_or_default();
+    if unconfined {
+        let detail = format!("nothing is confined, as {WITHOUT}=1 says: {why}");
+        return line(NAME, Health::Poor, detail, None);
     }
+    let mend = error.mending().map(str::to_owned);
+    line(NAME, Health::Missing, why, mend)
 }
 
 fn disk(cache: &Path) -> Option<Line> {
@@ -332,7 +322,7 @@ mod tests {
 
     #[test]
     fn what_is_trusted_need_not_be_confined() {
-        let no = || Err("no user namespaces".to_owned());
+        let no = || Err(Error::infrastructure("no namespaces").mend("allow them"));
         for (trial, unconfined, health, mends) in [
             (Ok(()), false, Health::Good, false),
             (Ok(()), true, Health::Good, false),
@@ -347,6 +337,31 @@ mod tests {
             );
         }
         assert!(NEEDS.iter().any(|need| need.what == CONFINES));
+    }
+
+    #[test]
+    fn bubblewrap_is_tried_as_builds_use_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let bwrap = dir.path().join("bwrap");
+        // As in a container with parts of /proc masked: everything goes but another /proc.
+        let script = r#"#!/bin/sh
+            case "$*" in
+                *" --proc /proc "*) echo "bwrap: Can't mount proc on /newroot/proc" >&2; exit 1 ;;
+            esac"#;
+        // A shell writes it: what this process has open for writing nobody can run.
+        let write = [
+            "-c",
+            r#"printf '%s\n' "$1" >"$2" && chmod +x "$2""#,
+            "sh",
+            script,
+        ];
+        let write = Cmd::new("sh").args(write).arg(&bwrap);
+        write.run_ok(&Cancel::new()).unwrap();
+        let line = sandbox(&bwrap, false, &Cancel::new());
+        assert_eq!(line.health, Health::Missing, "{line:?}");
+        assert!(line.detail.starts_with("bwrap: "), "{line:?}");
+        let mend = line.mend.unwrap();
+        assert!(mend.contains("masks /proc"), "{mend}");
     }
 
     #[test]

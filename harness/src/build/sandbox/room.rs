@@ -15,6 +15,9 @@ use crate::{
 /// Set to `1`, it builds without a sandbox where bubblewrap cannot run.
 const NO_SANDBOX: &str = "KTWIN_NO_SANDBOX";
 
+/// What bubblewrap says where parts of `/proc` are masked, as in most containers.
+const NO_PROC: &str = "Can't mount proc";
+
 /// Where the source lies inside, and hence where debug information says that it does.
 pub const SOURCE: &str = "/ktwin/src";
 /// Where the build folder lies inside.
@@ -132,11 +135,19 @@ impl Sandbox {
                 "install bubblewrap, or set {NO_SANDBOX}=1 for patches that you trust"
             )));
         };
-        let help = Cmd::new(&program).arg("--help").run(cancel)?;
+        Self::bubblewrap(&program, cancel)
+    }
+
+    /// Bubblewrap, tried with what a build is confined by.
+    ///
+    /// # Errors
+    /// It cannot confine a build here; with what mends it.
+    pub(crate) fn bubblewrap(program: &Path, cancel: &Cancel) -> Result<Self> {
+        let help = Cmd::new(program).arg("--help").run(cancel)?;
         let help = String::from_utf8_lossy(&help.stdout).into_owned()
             + &String::from_utf8_lossy(&help.stderr);
         let chosen = Self::Bubblewrap {
-            program,
+            program: program.to_owned(),
             features: features(&help),
         };
         let nowhere = Room {
@@ -148,14 +159,11 @@ impl Sandbox {
         match chosen.command(&nowhere).arg("true").run_ok(cancel) {
             Ok(_) => Ok(chosen),
             Err(error) if error.fault() == crate::Fault::Interrupted => Err(error),
-            Err(error) => Err(
-                Error::infrastructure("bubblewrap cannot confine kernel builds here")
-                    .because(error)
-                    .mend(format!(
-                        "allow user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
-                         kernel.apparmor_restrict_unprivileged_userns=0), or set {NO_SANDBOX}=1 for patches that you trust"
-                    )),
-            ),
+            Err(error) => {
+                let mend = mend(&error.chain());
+                let told = Error::infrastructure("bubblewrap cannot confine kernel builds here");
+                Err(told.because(error).mend(mend))
+            }
         }
     }
 
@@ -203,6 +211,21 @@ impl Sandbox {
             Self::None => outside,
         }
     }
+}
+
+/// What mends a bubblewrap that says this.
+fn mend(said: &str) -> String {
+    let first = match said.contains(NO_PROC) {
+        true => {
+            "a container that masks /proc lets nobody mount another: give it the whole one (docker: \
+             --security-opt systempaths=unconfined, podman: --security-opt unmask=ALL)"
+        }
+        false => {
+            "allow unprivileged user namespaces (sysctl kernel.unprivileged_userns_clone=1, \
+             kernel.apparmor_restrict_unprivileged_userns=0)"
+        }
+    };
+    format!("{first}, or set {NO_SANDBOX}=1 for patches that you trust")
 }
 
 /// What newer versions add; the order matters, as `--size` goes with the `--tmpfs` after it.
@@ -323,5 +346,16 @@ mod tests {
         let all = features("--disable-userns\n--size BYTES  for --tmpfs");
         assert_eq!(all[..2], ["--unshare-user", "--disable-userns"]);
         assert_eq!(all[2], "--size");
+    }
+
+    #[test]
+    fn what_hinders_it_is_mended() {
+        let proc = "bwrap: Can't mount proc on /newroot/proc: Operation not permitted";
+        let user = "bwrap: No permissions to create new namespace";
+        for (said, wanted) in [(proc, "masks /proc"), (user, "user namespaces")] {
+            let mend = mend(said);
+            assert!(mend.contains(wanted), "{said}: {mend}");
+            assert!(mend.contains("KTWIN_NO_SANDBOX=1"), "{said}: {mend}");
+        }
     }
 }
