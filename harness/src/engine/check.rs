@@ -142,7 +142,7 @@ pub fn foresee(request: &Request, choose: &mut Chooser<'_>) -> Result<Foreseen> 
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
 
     use protocol::{Memory, Operations};
@@ -153,7 +153,7 @@ mod tests {
     };
 
     /// Two versions of one patch.
-    fn thread() -> String {
+    pub(in crate::engine) fn thread() -> String {
         let diff =
             "diff --git a/fs/a.c b/fs/a.c\n--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1 +1 @@\n-one\n+two\n";
         let mail = |tag: &str| {

@@ -36,7 +36,7 @@ pub struct Shell {
 }
 
 /// Builds what the guest of a request needs: its config, its variant, or base without, each with the
-/// debug overlays that are for it.
+/// debug overlays that are for it. `choose` is asked where a patch's file holds several versions.
 ///
 /// # Errors
 /// As [`super::run`].
@@ -46,6 +46,7 @@ pub fn prepare_shell(
     cache: &Cache,
     cancel: &Cancel,
     watcher: &dyn Watcher,
+    choose: &mut Chooser<'_>,
 ) -> Result<Shell> {
     let home = Home::here();
     let names = configs::resolve(&home, &request.configs)?;
@@ -58,8 +59,10 @@ pub fn prepare_shell(
         watcher,
     };
     // What is exercised is a shell; scenario and patches are looked up as ever.
-    let choose: &mut Chooser<'_> = &mut |_| None;
-    let mut subject = subject::resolve(&home, request, choose)?;
+    let subject = subject::resolve(&home, request, choose);
+    // Whoever stopped at the question for a series gave no answer that could be wrong.
+    cancel.check()?;
+    let mut subject = subject?;
     one_variant(&subject.variants)?;
     let stacks = configs::stacks(&home, &names, request, &subject.scenario)?;
     let source = kernels::source(&home, request, &mut subject, ways)?;
@@ -159,7 +162,12 @@ impl Shell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patch::Series;
+    use crate::{
+        Fault,
+        engine::{Variants, check::tests::thread},
+        event::Unwatched,
+        patch::{Ambiguous, Series},
+    };
 
     #[test]
     fn a_shell_is_one_guests() {
@@ -175,5 +183,31 @@ mod tests {
         let error = one_variant(&of(&["a", "b"])).unwrap_err();
         assert_eq!(error.fault(), crate::Fault::Input);
         assert!(error.mending().unwrap().ends_with("--variant: a, b"));
+    }
+
+    #[test]
+    fn who_wants_a_shell_is_asked_which_series_is_meant() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("thread.mbox");
+        std::fs::write(&file, thread()).unwrap();
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        let request = Request {
+            configs: vec!["plain".into()],
+            variants: Variants::Patch(vec![file]),
+            ..Request::default()
+        };
+        for (stops, fault) in [(false, Fault::Input), (true, Fault::Interrupted)] {
+            let cancel = Cancel::new();
+            let mut asked = 0;
+            let mut choose = |_: &Ambiguous| {
+                asked += 1;
+                if stops {
+                    cancel.cancel();
+                }
+                None
+            };
+            let shell = prepare_shell(&request, false, &cache, &cancel, &Unwatched, &mut choose);
+            assert_eq!((shell.unwrap_err().fault(), asked), (fault, 1));
+        }
     }
 }

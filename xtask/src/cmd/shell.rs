@@ -32,6 +32,7 @@ pub(crate) fn run(options: Options) -> Result<u8> {
         &cache,
         &cancel,
         &progress,
+        &mut ui::chooser(&cancel),
     )?;
     progress.finish();
     for line in shell.hints() {
