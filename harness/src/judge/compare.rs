@@ -13,6 +13,7 @@ use super::{
     status::{self, Boots},
     throughput::{self, Rules},
     touched::Touched,
+    unable::unable,
     uncompared,
     unjudged::{Broken, broken_finding, unjudged},
     verdict::{Comparison, Finding, Judgement, Kind, Outcome, Status, Structure},
@@ -342,6 +343,8 @@ fn requirements(input: &JudgeInput<'_>, findings: &[Finding], reasons: &mut Reas
     reasons.inconclusive(ran::coverage(input).as_ref().and_then(ran::nothing));
     if !input.alone && input.base_broken.is_none() {
         reasons.inconclusive(conditions::exercised("base", input.base));
+        let (base, boots) = (input.base, input.boots);
+        reasons.inconclusive(unable(input.variant, base, boots, findings));
     }
     if let (Some(touched), Some(compiled)) = (input.touched, input.compiled) {
         reasons.inconclusive(conditions::compiled(

@@ -13,6 +13,7 @@
 //! | `status.rs`, `fisher.rs` | new, unconfirmed, common or fixed |
 //! | `touched.rs`, `related.rs`, `csource.rs` | what a patch touches, and what handles the same structures |
 //! | `conditions.rs` | what must have happened for a pass |
+//! | `unable.rs` | commands that fail alike on both sides for want of something |
 //! | `ran.rs` | what of the patch's code ran, or why that is not known |
 //! | `uncompared.rs` | costs that one side lacks |
 //! | `measures.rs` | costs side by side |
@@ -44,6 +45,7 @@ mod status;
 mod structures;
 mod throughput;
 mod touched;
+mod unable;
 mod uncompared;
 mod unjudged;
 pub mod verdict;

@@ -197,8 +197,8 @@ fn a_command_ended_by_its_limit_did_not_run_to_its_end() {
         both.reasons[0],
         "the command did not run to its end in lockdep-ida-1: its limit of 10 s ended it"
     );
+    assert_eq!(both.reasons.len(), 2, "{:?}", both.reasons);
     let crashes = Setup::new(vec![killed(1.0)], vec![killed(1.0)]).judge();
-    assert_eq!(crashes.outcome, Outcome::Pass);
     assert_eq!(brief(&crashes), [(Kind::CommandFailed, Status::Common)]);
     assert_eq!(
         crashes.findings[0].title,
@@ -206,6 +206,69 @@ fn a_command_ended_by_its_limit_did_not_run_to_its_end() {
     );
     let alone = Setup::new(vec![nothing()], vec![killed(10.1)]).judge();
     assert_eq!(alone.outcome, Outcome::Regression);
+}
+
+#[test]
+fn a_command_that_does_nothing_on_both_sides_exercised_nothing() {
+    let ends = |code: Option<i32>, signal: Option<i32>| -> Change {
+        Box::new(move |record| {
+            record.exec[0].code = code;
+            record.exec[0].signal = signal;
+        })
+    };
+    let alike = "the command likely did not do its work on base and ida: it";
+    for (code, signal, reason) in [
+        (Some(126), None, "exited with 126: a program that it calls"),
+        (Some(127), None, "exited with 127: a program or a library"),
+        (None, Some(11), "was ended by signal 11: a file, a device"),
+        (Some(1), None, ""),
+        (Some(125), None, ""),
+    ] {
+        let both = || vec![ends(code, signal)];
+        let comparison = Setup::new(both(), both()).judge();
+        let found = brief(&comparison);
+        assert_eq!(found, [(Kind::CommandFailed, Status::Common)]);
+        if reason.is_empty() {
+            assert_eq!(comparison.outcome, Outcome::Pass, "{code:?}");
+            continue;
+        }
+        assert_eq!(
+            comparison.outcome,
+            Outcome::Inconclusive,
+            "{code:?} {signal:?}"
+        );
+        let [told] = comparison.reasons.as_slice() else {
+            panic!("{:?}", comparison.reasons);
+        };
+        assert!(told.starts_with(&format!("{alike} {reason}")), "{told}");
+        // One side's alone is a difference, which is told as that.
+        let ours = Setup::new(vec![nothing()], both()).judge();
+        assert_eq!(ours.outcome, Outcome::Regression, "{code:?} {signal:?}");
+        let mended = Setup::new(both(), vec![nothing()]).judge();
+        assert_eq!(mended.outcome, Outcome::Pass, "{code:?} {signal:?}");
+    }
+    // What is expected, or accepted, is what the command is for.
+    let expects: fn() -> Change = || {
+        Box::new(|record| {
+            for phase in &mut record.cell.plan.phases {
+                if let Load::Exec(exec) = &mut phase.load {
+                    exec.expect = 127;
+                }
+            }
+            record.exec[0].code = Some(127);
+        })
+    };
+    let expected = Setup::new(vec![expects()], vec![expects()]).judge();
+    assert_eq!(expected.outcome, Outcome::Pass, "{:?}", expected.reasons);
+    let mut accepted = Setup::new(vec![ends(Some(127), None)], vec![ends(Some(127), None)]);
+    accepted.scenario.accepted = vec![Accepted {
+        variant: None,
+        title: "./repro exited with 127, not 0".into(),
+        reason: "known".into(),
+        until: "2099-01-01".into(),
+    }];
+    let accepted = accepted.judge();
+    assert_eq!(accepted.outcome, Outcome::Pass, "{:?}", accepted.reasons);
 }
 
 #[test]
