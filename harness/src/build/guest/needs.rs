@@ -3,11 +3,12 @@
 //! What a program opens by itself is not known beforehand: libraries that it
 //! loads while it runs, configuration, data. An argument that names a file is
 //! taken along, and so are a shell's usual companions and the standard library
-//! of a scripting language.
+//! of a scripting language. One that names a folder from here is refused, as the
+//! guest would not have it; an absolute one may well be the guest's own (`/tmp`).
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use super::{
@@ -32,16 +33,24 @@ const COMPANIONS: [&str; 75] = [
     "timeout", "touch", "tr", "true", "truncate", "umount", "uname", "unshare", "xargs",
 ];
 
-/// Standard libraries of scripting languages: the program's name begins with the first; `{}` stands
-/// for the whole name.
+/// Standard libraries of scripting languages, wherever a distribution puts them: the program's name
+/// begins with the first; `{}` stands for the whole name.
 const LANGUAGES: [(&str, &[&str]); 2] = [
-    ("python3", &["/usr/lib/{}"]),
+    // Debian's and Arch's, Fedora's.
+    ("python3", &["/usr/lib/{}", "/usr/lib64/{}"]),
     (
         "perl",
         &[
+            // Debian's.
             "/usr/lib/x86_64-linux-gnu/perl-base",
             "/usr/lib/x86_64-linux-gnu/perl",
             "/usr/share/perl",
+            // Fedora's.
+            "/usr/lib64/perl5",
+            // Arch's.
+            "/usr/lib/perl5",
+            // Both's.
+            "/usr/share/perl5",
         ],
     ),
 ];
@@ -96,6 +105,15 @@ impl Collector {
     }
 
     fn argument(&mut self, argument: &str) -> Result<String> {
+        if is_left_behind(Path::new(argument)) {
+            let error = Error::input(format!(
+                "the argument {argument:?} names a folder, and folders are not taken along"
+            ));
+            return Err(error.mend(
+                "name its files one by one, or an archive of it that a script of yours unpacks in the guest; \
+                 an absolute path is for a folder that the guest has itself, as /tmp",
+            ));
+        }
         let named = std::path::absolute(argument).ok().filter(|p| p.is_file());
         let Some(path) = named.filter(|p| !is_guests_own(p)) else {
             return Ok(argument.to_owned());
@@ -202,14 +220,7 @@ impl Collector {
 
     fn language(&mut self, real: &Path) -> Result<()> {
         let name = real.file_name().unwrap_or_default().to_string_lossy();
-        let Some((_, folders)) = LANGUAGES
-            .iter()
-            .find(|(prefix, _)| name.starts_with(prefix))
-        else {
-            return Ok(());
-        };
-        for folder in *folders {
-            let folder = PathBuf::from(folder.replace("{}", &name));
+        for folder in standard_library(&name) {
             if folder.is_dir() {
                 self.folder(&folder)?;
             }
@@ -253,6 +264,23 @@ impl Collector {
         }
         Ok(added)
     }
+}
+
+/// Where the standard library of a scripting language may lie, by its program's name.
+fn standard_library(program: &str) -> Vec<PathBuf> {
+    let mut languages = LANGUAGES.iter();
+    let language = languages.find(|(prefix, _)| program.starts_with(prefix));
+    let folders = language.into_iter().flat_map(|(_, folders)| *folders);
+    folders
+        .map(|folder| folder.replace("{}", program).into())
+        .collect()
+}
+
+/// Whether an argument names a folder of this host's that the guest looks for elsewhere: `.` is
+/// wherever the command runs.
+fn is_left_behind(argument: &Path) -> bool {
+    let goes_on = |part: Component<'_>| part != Component::CurDir;
+    argument.is_relative() && argument.components().any(goes_on) && argument.is_dir()
 }
 
 #[cfg(test)]
@@ -339,5 +367,49 @@ mod tests {
         // The kernel refuses it; here it must only end.
         assert!(collect(&[&round]).is_ok());
         assert!(collect(&[]).is_err());
+    }
+
+    #[test]
+    fn standard_libraries_lie_where_distributions_put_them() {
+        for (program, wanted) in [
+            (
+                "python3.13",
+                &["/usr/lib/python3.13", "/usr/lib64/python3.13"][..],
+            ),
+            (
+                "perl",
+                &[
+                    "/usr/share/perl",
+                    "/usr/lib64/perl5",
+                    "/usr/lib/perl5",
+                    "/usr/share/perl5",
+                ],
+            ),
+            ("sh", &[]),
+        ] {
+            let folders = standard_library(program);
+            let missing = wanted
+                .iter()
+                .find(|one| !folders.contains(&PathBuf::from(one)));
+            assert_eq!(
+                (missing, folders.is_empty()),
+                (None, wanted.is_empty()),
+                "{program}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_folder_is_refused_unless_the_guest_may_have_it() {
+        // Tests run in the package's folder.
+        for argument in ["src", "./src/", "src/.."] {
+            let error = collect(&["true", argument]).unwrap_err();
+            assert_eq!(error.fault(), crate::Fault::Input, "{argument}");
+            assert!(error.to_string().contains(argument), "{error}");
+        }
+        for argument in [".", "./", "/tmp", "/", "no-such-folder", ""] {
+            let (command, _) = collect(&["true", argument]).unwrap();
+            assert_eq!(command[1], argument);
+        }
     }
 }
