@@ -235,7 +235,7 @@ fn limits(record: &RunRecord) -> Vec<u64> {
 }
 
 /// Why a command did not run to its end, if it did not. One that died of a signal of its own did.
-pub(super) fn not_ended(result: Option<&ExecResult>, limit: u64) -> Option<String> {
+fn not_ended(result: Option<&ExecResult>, limit: u64) -> Option<String> {
     let Some(result) = result else {
         return Some("no end of it was seen".to_owned());
     };

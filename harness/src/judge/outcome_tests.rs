@@ -197,8 +197,8 @@ fn a_command_ended_by_its_limit_did_not_run_to_its_end() {
         both.reasons[0],
         "the command did not run to its end in lockdep-ida-1: its limit of 10 s ended it"
     );
-    assert_eq!(both.reasons.len(), 2, "{:?}", both.reasons);
     let crashes = Setup::new(vec![killed(1.0)], vec![killed(1.0)]).judge();
+    assert_eq!(crashes.outcome, Outcome::Pass);
     assert_eq!(brief(&crashes), [(Kind::CommandFailed, Status::Common)]);
     assert_eq!(
         crashes.findings[0].title,
@@ -220,7 +220,7 @@ fn a_command_that_does_nothing_on_both_sides_exercised_nothing() {
     for (code, signal, reason) in [
         (Some(126), None, "exited with 126: a program that it calls"),
         (Some(127), None, "exited with 127: a program or a library"),
-        (None, Some(11), "was ended by signal 11: a file, a device"),
+        (None, Some(11), ""),
         (Some(1), None, ""),
         (Some(125), None, ""),
     ] {
