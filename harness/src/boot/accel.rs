@@ -105,7 +105,7 @@ pub struct Trial<'a> {
 /// The user stopped it, or QEMU cannot be started at all.
 pub fn choose(forced: Option<Accel>, trial: &Trial<'_>) -> Result<Choice> {
     if let Some(choice) = known(forced, trial.qemu, trial.memory) {
-        if forced.is_none() {
+        if forced.is_none() && device().is_err() {
             note(trial, &choice);
         }
         return Ok(choice);
