@@ -105,7 +105,7 @@ impl Collector {
     }
 
     fn argument(&mut self, argument: &str) -> Result<String> {
-        if is_left_behind(Path::new(argument)) {
+        if is_left_behind(argument) {
             let error = Error::input(format!(
                 "the argument {argument:?} names a folder, and folders are not taken along"
             ));
@@ -277,10 +277,11 @@ fn standard_library(program: &str) -> Vec<PathBuf> {
 }
 
 /// Whether an argument names a folder of this host's that the guest looks for elsewhere: `.` is
-/// wherever the command runs.
-fn is_left_behind(argument: &Path) -> bool {
+/// wherever the command runs, and a word without a slash may be anything.
+fn is_left_behind(argument: &str) -> bool {
+    let path = Path::new(argument);
     let goes_on = |part: Component<'_>| part != Component::CurDir;
-    argument.is_relative() && argument.components().any(goes_on) && argument.is_dir()
+    argument.contains('/') && path.is_relative() && path.components().any(goes_on) && path.is_dir()
 }
 
 #[cfg(test)]
@@ -402,12 +403,12 @@ mod tests {
     #[test]
     fn a_folder_is_refused_unless_the_guest_may_have_it() {
         // Tests run in the package's folder.
-        for argument in ["src", "./src/", "src/.."] {
+        for argument in ["src/", "./src", "src/.."] {
             let error = collect(&["true", argument]).unwrap_err();
             assert_eq!(error.fault(), crate::Fault::Input, "{argument}");
             assert!(error.to_string().contains(argument), "{error}");
         }
-        for argument in [".", "./", "/tmp", "/", "no-such-folder", ""] {
+        for argument in ["src", ".", "./", "/tmp", "/", "no-such-folder/", ""] {
             let (command, _) = collect(&["true", argument]).unwrap();
             assert_eq!(command[1], argument);
         }
