@@ -42,5 +42,5 @@ pub use ranges::Ranges;
 pub use read::{scan_bytes, scan_reader};
 pub use scanner::Scanner;
 pub use symbolize::Symbolizer;
-pub(crate) use symbolize::relative;
+pub(crate) use symbolize::{normal, relative};
 pub use types::{Frame, Place, Splat};

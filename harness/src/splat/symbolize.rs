@@ -228,7 +228,7 @@ fn symbols<'d>(object: &impl Object<'d>) -> HashMap<String, Vec<Span>> {
 }
 
 /// The path without `.`, `..` and doubled slashes.
-fn normal(path: &str) -> String {
+pub(crate) fn normal(path: &str) -> String {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -7,6 +7,8 @@ use std::{
     path::Path,
 };
 
+use crate::splat::normal;
+
 /// The largest `.cmd` file that is read, in bytes; the kernel's largest is a tenth of it.
 const LARGEST: u64 = 4 << 20;
 
@@ -52,14 +54,16 @@ fn sources(text: &str, prefix: &str, found: &mut BTreeSet<String>) {
             Some(rest) => rest.split_once(" := ").map(|(_, path)| path),
             None => line.strip_prefix("  "),
         };
-        let path = path.map(|p| p.trim_end_matches('\\').trim());
-        let file = path
-            .and_then(|p| p.strip_prefix(prefix))
-            .map(|f| f.replace("/./", "/"));
+        let Some(path) = path.map(|p| p.trim_end_matches('\\').trim()) else {
+            continue;
+        };
         // Thousands of objects name the same headers: most are known already.
-        if let Some(file) = file.filter(|f| !found.contains(f)) {
-            found.insert(file);
+        let known = |file: &str| found.contains(file);
+        if path.strip_prefix(prefix).is_some_and(known) {
+            continue;
         }
+        // Makefiles name what lies elsewhere by way of `..`, as that of arch/x86/kvm does virt/kvm.
+        found.extend(normal(path).strip_prefix(prefix).map(str::to_owned));
     }
 }
 
@@ -73,9 +77,16 @@ mod tests {
         let (tree, build) = (dir.path().join("tree"), dir.path().join("build"));
         fs::create_dir_all(tree.join("fs/fuse")).unwrap();
         fs::create_dir_all(build.join("fs/fuse")).unwrap();
-        for file in ["fs/fuse/dev.c", "fs/fuse/fuse_i.h", "fs/fuse/other.c"] {
+        fs::create_dir_all(tree.join("virt/kvm")).unwrap();
+        for file in [
+            "fs/fuse/dev.c",
+            "fs/fuse/fuse_i.h",
+            "fs/fuse/other.c",
+            "virt/kvm/kvm_main.c",
+        ] {
             fs::write(tree.join(file), "").unwrap();
         }
+        fs::write(dir.path().join("outside.c"), "").unwrap();
         let cmd = "savedcmd_fs/fuse/dev.o := gcc -c /src/fs/fuse/other.c\n\n\
                    source_fs/fuse/dev.o := /src/fs/fuse/dev.c\n\n\
                    deps_fs/fuse/dev.o := \\\n    $(wildcard include/config/X) \\\n  /src/fs/fuse/./fuse_i.h \\\n  \
@@ -86,7 +97,14 @@ mod tests {
             "source_x := /src/fs/fuse/other.c",
         )
         .unwrap();
+        // By way of `..`: from one folder of the tree to another, and out of the tree.
+        let source = "/src/arch/x86/kvm/../../../virt/kvm/kvm_main.c";
+        let cmd = format!("source_kvm_main.o := {source}\n\ndeps_x := \\\n  /src/../outside.c\n");
+        fs::write(build.join(".kvm_main.o.cmd"), cmd).unwrap();
         let found = compiled(&build, Path::new("/src"), &tree);
-        assert_eq!(found, ["fs/fuse/dev.c", "fs/fuse/fuse_i.h"]);
+        assert_eq!(
+            found,
+            ["fs/fuse/dev.c", "fs/fuse/fuse_i.h", "virt/kvm/kvm_main.c"]
+        );
     }
 }
