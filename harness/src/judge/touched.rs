@@ -12,23 +12,13 @@ use super::{
     related::related,
 };
 use crate::{
-    patch::{FileChange, Series},
+    patch::{FileChange, Series, is_kernel_code},
     splat::{Frame, Place},
 };
 
 /// Comparing one file ends here, and goes on coarsely: a hostile patch may make it slow.
 const DIFF_LIMIT: Duration = Duration::from_secs(5);
 
-/// Files that hold words only, by the start of their path.
-const WORDS_AT: [&str; 5] = [
-    "Documentation/",
-    "LICENSES/",
-    "MAINTAINERS",
-    "CREDITS",
-    "COPYING",
-];
-/// The same, by its end.
-const WORDS_END: [&str; 4] = [".rst", ".txt", ".md", "/README"];
 /// Files with C's comments.
 const C_LIKE: [&str; 4] = [".c", ".h", ".S", ".rs"];
 
@@ -75,6 +65,11 @@ impl Touched {
         let mut touched = Self::default();
         for (old, new) in paths(series) {
             touched.files.extend(new.clone().or(old.clone()));
+            // What moves to the tree's programs is gone from the kernel, as what is removed.
+            let [old, new] = [old, new].map(|path| path.filter(|path| is_kernel_code(path)));
+            if old.is_none() && new.is_none() {
+                continue;
+            }
             let text = |path: &Option<String>, read: &dyn Fn(&str) -> Option<String>| match path {
                 None => Some(String::new()),
                 Some(path) => read(path),
@@ -142,7 +137,7 @@ impl Touched {
         files.flat_map(|(file, lines)| lines.iter().map(|line| (file.clone(), *line)))
     }
 
-    /// Does it change more than comments and documentation?
+    /// Does it change the kernel's code: more than comments, documentation and the tree's own programs?
     pub fn has_code(&self) -> bool {
         !self.code.is_empty() || !self.removed_code.is_empty()
     }
@@ -188,9 +183,6 @@ impl Touched {
 
     fn add_texts(&mut self, old: Option<&str>, new: Option<&str>, a: &str, b: &str) {
         let path = new.or(old).unwrap_or_default();
-        if is_words(path) {
-            return;
-        }
         let is_c = C_LIKE.iter().any(|end| path.ends_with(end));
         let (a, b) = match is_c {
             true => (without_comments(a), without_comments(b)),
@@ -274,9 +266,6 @@ impl Touched {
     /// Without the texts: lines as the hunks number them, functions as git names them.
     fn add_hunks(&mut self, series: &Series, old: Option<&str>, new: Option<&str>) {
         let path = new.or(old).unwrap_or_default();
-        if is_words(path) {
-            return;
-        }
         let changes = changes(series).filter(|change| {
             [change.old.as_deref(), change.new.as_deref()]
                 .iter()
@@ -319,11 +308,6 @@ fn paths(series: &Series) -> Vec<(Option<String>, Option<String>)> {
     }
     all.retain(|(old, new)| old.is_some() || new.is_some());
     all
-}
-
-fn is_words(path: &str) -> bool {
-    WORDS_AT.iter().any(|start| path.starts_with(start))
-        || WORDS_END.iter().any(|end| path.ends_with(end))
 }
 
 /// Lines that do not look like a comment's: a guess, as the lines around them are unknown.

@@ -99,6 +99,10 @@ fn what_kind_of_file() {
     for (path, code) in [
         ("Documentation/a.rst", false),
         ("MAINTAINERS", false),
+        ("tools/testing/selftests/mm/a.c", false),
+        ("tools/perf/a.c", false),
+        ("samples/a.c", true),
+        ("scripts/mod/a.c", true),
         ("fs/fuse/Kconfig", true),
         ("fs/fuse/Makefile", true),
         ("include/a.h", true),
@@ -110,6 +114,19 @@ fn what_kind_of_file() {
         );
         assert_eq!(touched.has_code(), code, "{path}");
         assert_eq!(touched.files().collect::<Vec<_>>(), [path]);
+    }
+}
+
+#[test]
+fn what_moves_out_of_the_kernel_is_removed_from_it() {
+    for (old, new, names) in [
+        ("lib/a.c", "tools/testing/a.c", ["one", "two"]),
+        ("tools/testing/a.c", "lib/a.c", ["one", "two"]),
+    ] {
+        let text = |_: &str| Some(BEFORE.to_owned());
+        let touched = Touched::of(&series(&[(Some(old), Some(new))]), &text, &text);
+        assert!(touched.has_code(), "{old}");
+        assert_eq!(self::names(&touched), names, "{old}");
     }
 }
 

@@ -6,6 +6,7 @@
 //! | mails to one series | `candidate`, `choose`, `load` |
 //! | text to changes | `reader`, `hunk`, `name`, `diff` |
 //! | changes to a tree | `apply`, `farm`, `reject` |
+//! | changes to the kernel's own code | `kernel_code` |
 
 mod apply;
 mod candidate;
@@ -16,6 +17,7 @@ mod flowed;
 mod head;
 mod html;
 mod hunk;
+mod kernel_code;
 mod load;
 mod mail;
 mod mbox;
@@ -30,6 +32,7 @@ pub use apply::{apply, check};
 pub use choose::{Ambiguous, Choice, Chooser};
 pub(crate) use farm::{link as link_farm, make_way};
 pub use head::MailHead;
+pub(crate) use kernel_code::is_kernel_code;
 pub(crate) use load::{LARGEST, is_patchs_name};
 pub use load::{load, load_choosing};
 pub use reject::{Misfit, Rejection};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::head::MailHead;
+use super::{head::MailHead, kernel_code::is_kernel_code};
 use crate::hash::hex_sha256;
 
 /// One variant's patches, in order.
@@ -94,12 +94,12 @@ impl Series {
         mails.flatten().cloned().collect()
     }
 
-    /// Does everything that it touches lie under one of these paths of the kernel tree?
+    /// Does everything that it touches of the kernel's code lie under one of these paths of its tree?
     pub fn covers(&self, paths: &[String]) -> bool {
         self.outside(paths).is_empty()
     }
 
-    /// What it touches outside these paths.
+    /// What it touches of the kernel's code outside these paths.
     pub fn outside(&self, paths: &[String]) -> Vec<&str> {
         let under = |file: &str, path: &str| {
             let path = path.trim_end_matches('/');
@@ -107,7 +107,7 @@ impl Series {
             path == "." || rest.is_some_and(|r| r.is_empty() || r.starts_with('/'))
         };
         let mut touched = self.paths();
-        touched.retain(|file| !paths.iter().any(|path| under(file, path)));
+        touched.retain(|file| is_kernel_code(file) && !paths.iter().any(|path| under(file, path)));
         touched
     }
 }
@@ -133,7 +133,7 @@ mod tests {
 
     #[test]
     fn what_a_scenario_covers() {
-        let table: [(&[&str], &[&str], &[&str]); 6] = [
+        let table: [(&[&str], &[&str], &[&str]); 7] = [
             (
                 &["fs/fuse/backing.c", "fs/fuse/fuse_i.h"],
                 &["fs/fuse"],
@@ -148,6 +148,16 @@ mod tests {
                 &[],
             ),
             (&["mm/slub.c"], &[], &["mm/slub.c"]),
+            (
+                &[
+                    "fs/fuse/x.c",
+                    "Documentation/filesystems/fuse.rst",
+                    "MAINTAINERS",
+                    "tools/testing/selftests/filesystems/fuse/fuse_mnt.c",
+                ],
+                &["fs/fuse"],
+                &[],
+            ),
         ];
         for (touched, covers, outside) in table {
             let series = touching(touched);
