@@ -152,8 +152,9 @@ impl Cache {
         {
             fs::create_dir_all(root.join(folder)).host(failed)?;
         }
+        // Compilers and makefiles name folders without links on the way, and so do we.
         Ok(Self {
-            root: root.to_owned(),
+            root: root.canonicalize().host(failed)?,
         })
     }
 

@@ -77,9 +77,19 @@ impl<'a> Builder<'a> {
     /// A builder with the sandbox that this host allows.
     ///
     /// # Errors
-    /// No sandbox, or no compiler in it.
+    /// No sandbox, or no compiler in it; without a sandbox, a cache whose path kbuild does not take.
     pub fn new(cache: &'a Cache, cancel: &'a Cancel, watcher: &'a dyn Watcher) -> Result<Self> {
         let sandbox = Sandbox::choose(cancel)?;
+        Self::within(sandbox, cache, cancel, watcher)
+    }
+
+    pub(super) fn within(
+        sandbox: Sandbox,
+        cache: &'a Cache,
+        cancel: &'a Cancel,
+        watcher: &'a dyn Watcher,
+    ) -> Result<Self> {
+        sandbox.check_cache(cache.root())?;
         if sandbox == Sandbox::None {
             let note = "kernels are built without a sandbox, as KTWIN_NO_SANDBOX=1 says";
             watcher.event(&Event::Warning(note.into()));
@@ -302,7 +312,8 @@ impl<'a> Builder<'a> {
         config: &ConfigText,
     ) -> String {
         let confined = if self.sandbox == Sandbox::None {
-            "bare"
+            // Those of `bare` have the host's folders in their debug information.
+            "bare, mapped"
         } else {
             "confined"
         };

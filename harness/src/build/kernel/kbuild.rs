@@ -38,16 +38,16 @@ rm -f .config.new .config.new.old
 
 /// The image, and the same without debug information for QEMU to load.
 const COMPILE: &str = r#"set -e
-src=$1 build=$2 jobs=$3 flags=$4
-make -C "$src" O="$build" ARCH=x86_64 KCFLAGS="$flags" -j"$jobs" --output-sync=target vmlinux
+src=$1 build=$2 jobs=$3 flags=$4 maps=$5
+make -C "$src" O="$build" ARCH=x86_64 KCFLAGS="$flags" KCPPFLAGS="$maps" -j"$jobs" --output-sync=target vmlinux
 objcopy -S vmlinux vmlinux.boot
 "#;
 
 /// Some objects and nothing else.
 const OBJECTS: &str = r#"set -e
-src=$1 build=$2 jobs=$3 flags=$4
-shift 4
-make -C "$src" O="$build" ARCH=x86_64 KCFLAGS="$flags" -j"$jobs" --output-sync=target "$@"
+src=$1 build=$2 jobs=$3 flags=$4 maps=$5
+shift 5
+make -C "$src" O="$build" ARCH=x86_64 KCFLAGS="$flags" KCPPFLAGS="$maps" -j"$jobs" --output-sync=target "$@"
 "#;
 
 /// One build folder and what is done in it.
@@ -67,16 +67,21 @@ impl Kbuild<'_> {
     }
 
     pub(super) fn compile(&self, each: impl FnMut(&str)) -> Result<Ran> {
-        let args = [self.jobs.to_string().into(), KCFLAGS.into()];
-        self.script(COMPILE, &args, COMPILING, each)
+        self.script(COMPILE, &self.args(KCFLAGS), COMPILING, each)
     }
 
     /// These objects alone, with types in their debug information.
     pub(super) fn objects(&self, objects: &[String], each: impl FnMut(&str)) -> Result<Ran> {
-        let flags = format!("{KCFLAGS} {WITH_TYPES}");
-        let mut args: Vec<OsString> = vec![self.jobs.to_string().into(), flags.into()];
+        let mut args = self.args(&format!("{KCFLAGS} {WITH_TYPES}"));
         args.extend(objects.iter().map(OsString::from));
         self.script(OBJECTS, &args, SINGLE_OBJECTS, each)
+    }
+
+    /// What compiling is told. Debug information names the same folders with a sandbox and without; so does
+    /// `__FILE__`, of which kbuild itself takes the source's off. The folders do not key a kernel, then.
+    fn args(&self, flags: &str) -> Vec<OsString> {
+        let maps = self.sandbox.maps(&self.room);
+        vec![self.jobs.to_string().into(), flags.into(), maps]
     }
 
     fn script(

@@ -22,7 +22,7 @@ use crate::{
     build::{
         KernelImage,
         kconfig::{ConfigText, Symbols, lost},
-        sandbox::{Kept, Ran, Room, Sandbox, Toolchain},
+        sandbox::{self, Kept, Ran, Room, Sandbox, Toolchain},
     },
     cache::{Cache, Kind},
     cancel::Cancel,
@@ -160,13 +160,10 @@ impl Build<'_> {
             return Err(self.failed("has objects that do not build", &said, &ran, &kbuild));
         }
         let outputs = Outputs::open(self.folder, self.name.fault(Fault::Infrastructure))?;
-        let room = &kbuild.room;
-        let prefixes = [self.sandbox.source(room), self.sandbox.build(room)];
-        let prefixes = prefixes.map(|path| path.display().to_string());
         let mut found = BTreeSet::new();
         for object in &objects {
             let bytes = outputs.bytes(object, LARGEST_OBJECT)?;
-            let these = sizes(&bytes, &prefixes.each_ref().map(String::as_str));
+            let these = sizes(&bytes, &[sandbox::SOURCE, sandbox::BUILD]);
             found.extend(these.host(|| format!("{}: {object}", self.name.what))?);
         }
         fs::remove_file(&log).host(|| format!("failed to remove {}", log.display()))?;

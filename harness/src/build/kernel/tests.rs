@@ -7,12 +7,13 @@ use tempfile::TempDir;
 use super::*;
 use crate::{
     Error, Fault, Result,
-    build::{ConfigText, Fragment, KernelImage, Origin},
+    build::{ConfigText, Fragment, KernelImage, Origin, Sandbox, sandbox},
     cache::{Cache, Kind},
     cancel::Cancel,
     event::Unwatched,
     host::{Cmd, doctor},
     patch::{self, FileChange, Series},
+    splat::{Frame, Symbolizer},
     structures::Size,
 };
 
@@ -29,7 +30,7 @@ vmlinux: $(OBJECTS)
 	gcc -nostdlib -static -o $(O)/vmlinux $(OBJECTS)
 $(O)/%.o: %.c
 	@echo "  CC      $*.o"
-	gcc $(KCFLAGS) -Wall -c -o $@ $(CURDIR)/$*.c
+	gcc $(KCPPFLAGS) $(KCFLAGS) -Wall -c -o $@ $(CURDIR)/$*.c
 	echo 'source_$*.o := $(CURDIR)/$*.c' > $(O)/.$*.o.cmd
 main.o fuse.o: %.o: $(O)/%.o ;
 "#;
@@ -44,6 +45,8 @@ struct Toy {
     dir: TempDir,
     cache: Cache,
     cancel: Cancel,
+    /// Built without a sandbox.
+    bare: bool,
 }
 
 impl Toy {
@@ -54,6 +57,7 @@ impl Toy {
             dir,
             cache,
             cancel: Cancel::new(),
+            bare: false,
         };
         toy.tree("base", &[]);
         toy
@@ -115,7 +119,10 @@ impl Toy {
             fragments,
         };
         let base = self.dir.path().join("base");
-        let builder = Builder::new(&self.cache, &self.cancel, &Unwatched)?;
+        let builder = match self.bare {
+            true => Builder::within(Sandbox::None, &self.cache, &self.cancel, &Unwatched)?,
+            false => Builder::new(&self.cache, &self.cancel, &Unwatched)?,
+        };
         let builder = builder.reusing(&Origin::Path(&base))?;
         let source = Source {
             path: &base,
@@ -209,6 +216,36 @@ fn the_same_source_gives_the_same_image() {
     let images = toys.each_ref().map(|toy| toy.build(None, "").unwrap());
     let [one, two] = images.each_ref().map(|i| fs::read(&i.vmlinux).unwrap());
     assert_eq!(one, two);
+}
+
+#[test]
+fn without_a_sandbox_lines_are_told_from_the_trees_top_all_the_same() {
+    let toy = Toy {
+        bare: true,
+        ..Toy::new()
+    };
+    let patched = "struct backing { long file; };\nvoid fuse(void) { }\n";
+    toy.tree("patched", &[("fuse.c", patched)]);
+    let variant: Option<(&str, &[&str])> = Some(("patched", &["fuse.c"]));
+    for (variant, symbol, file) in [(None, "_start", "main.c"), (variant, "fuse", "fuse.c")] {
+        let image = toy.build(variant, "CONFIG_A=y\n").unwrap();
+        let prefixes = [sandbox::SOURCE, sandbox::BUILD];
+        let frame = Frame {
+            symbol: symbol.into(),
+            offset: Some(0),
+            exact: true,
+            ..Frame::default()
+        };
+        let places = Symbolizer::load(&image.vmlinux, prefixes)
+            .unwrap()
+            .places(&frame);
+        let files: Vec<&str> = places.iter().map(|place| place.file.as_str()).collect();
+        assert_eq!(files, [file]);
+        assert!(image.compiled.iter().any(|one| one == file));
+    }
+    let found = toy.structures(variant, "fuse.c").unwrap();
+    let files: Vec<&str> = found.iter().map(|one| one.file.as_str()).collect();
+    assert_eq!(files, ["fuse.c"]);
 }
 
 #[test]

@@ -6,7 +6,8 @@
 //! processes and disk. Fixed paths also make a variant's build incremental and
 //! its image repeatable. Without bubblewrap nothing is built, unless
 //! `KTWIN_NO_SANDBOX=1` says that every patch is trusted; then paths differ
-//! between base and variant, and a variant is compiled from scratch.
+//! between base and variant, and a variant is compiled from scratch. Debug
+//! information names the fixed paths all the same.
 
 mod guard;
 mod room;

@@ -200,6 +200,38 @@ impl Sandbox {
         self.inside(BUILD, room.build)
     }
 
+    /// Options of gcc's by which debug information names the source and the build folder as it does from inside a
+    /// sandbox, wherever they lie; none in one.
+    pub fn maps(&self, room: &Room<'_>) -> OsString {
+        let mut maps = OsString::new();
+        if *self == Self::None {
+            for (outside, fixed) in [(room.source, SOURCE), (room.build, BUILD)] {
+                maps.push(" -fdebug-prefix-map=");
+                maps.push(outside);
+                maps.push(format!("={fixed}"));
+            }
+        }
+        maps
+    }
+
+    /// Refuses a cache in which nothing can be built: without a sandbox, makefiles and compilers take the
+    /// folders' own names.
+    ///
+    /// # Errors
+    /// Bad input: the cache's path holds a character that splits a word, or means something to them.
+    pub fn check_cache(&self, root: &Path) -> Result<()> {
+        let path = root.to_string_lossy();
+        let plain = |c: char| c.is_alphanumeric() || "/._-+@~,".contains(c);
+        match path.chars().find(|c| !plain(*c)) {
+            Some(c) if *self == Self::None => Err(Error::input(format!(
+                "kernels cannot be built in {} without a sandbox: kbuild takes no {c:?} in a path",
+                path.escape_debug()
+            ))
+            .mend("set KTWIN_CACHE to a folder with a plain path, or install bubblewrap")),
+            _ => Ok(()),
+        }
+    }
+
     /// The fragments' path as commands see it.
     pub fn config<'a>(&self, room: &Room<'a>) -> Option<&'a Path> {
         room.config.map(|path| self.inside(CONFIG, path))
@@ -338,6 +370,38 @@ mod tests {
         assert!(!adds.contains("--ro-bind /some/objects"));
         let told = kept(true).environment();
         assert!(told.iter().all(|(key, _)| *key != "CCACHE_READONLY"));
+    }
+
+    #[test]
+    fn without_a_sandbox_debug_information_names_the_fixed_paths() {
+        let bubblewrap = || Sandbox::Bubblewrap {
+            program: "/usr/bin/bwrap".into(),
+            features: Vec::new(),
+        };
+        let room = Room {
+            source: Path::new("/c/source/7.3"),
+            build: Path::new("/c/build/k/build"),
+            config: None,
+            kept: None,
+        };
+        assert_eq!(
+            Sandbox::None.maps(&room),
+            " -fdebug-prefix-map=/c/source/7.3=/ktwin/src -fdebug-prefix-map=/c/build/k/build=/ktwin/build"
+        );
+        assert_eq!(bubblewrap().maps(&room), "");
+        // In one, the cache may lie anywhere.
+        for (root, bare) in [
+            ("/home/a/.cache/ktwin", true),
+            ("/home/\u{e4}/7.3~rc1+x", true),
+            ("/home/a b", false),
+            ("/home/a:b", false),
+            ("/home/a=b", false),
+            ("/home/$a", false),
+        ] {
+            let root = Path::new(root);
+            assert_eq!(Sandbox::None.check_cache(root).is_ok(), bare, "{root:?}");
+            assert!(bubblewrap().check_cache(root).is_ok());
+        }
     }
 
     #[test]
