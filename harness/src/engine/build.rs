@@ -34,7 +34,7 @@ pub fn build(
     } = sourced(&home, request, ways, choose)?;
     // Where a build's failure is told; the run tells it again.
     let told = cache.temp()?;
-    let kernels = Kernels::new(request, stacks, source, ways, told.path())?;
+    let kernels = Kernels::new(request, stacks, &subject, source, ways, told.path())?;
     let mut kernels = kernels.overlaid(overlay);
     for config in &configs {
         let base = kernels.compared_base(config)?;

@@ -18,7 +18,7 @@ use crate::{
         Request,
         failures::{or_failed, or_stopped, unproved},
         guests::Guests,
-        kernels::{Built, Image},
+        kernels::{Built, Image, Kernels},
         overlay, proof,
         seen::Seen,
         spread::{self, Spread},
@@ -33,7 +33,7 @@ use crate::{
     patch::Series,
     plan::{self, BASE, Cell, PlanInput, Purpose, is_counted},
     scenario::{Profile, Scenario, judges_costs},
-    source::{SourceTree, Ways},
+    source::Ways,
 };
 
 /// A short load's boots differ by so much more than a long one's at most.
@@ -158,8 +158,8 @@ pub(super) struct Comparing<'a> {
     /// All of the run's.
     pub(super) configs: &'a [String],
     pub(super) scenario: &'a Scenario,
-    /// Base's source.
-    pub(super) source: &'a SourceTree,
+    /// The kernels and their trees.
+    pub(super) kernels: &'a Kernels<'a>,
     pub(super) guests: &'a Guests<'a>,
     /// The run directory.
     pub(super) dir: &'a Path,
@@ -318,10 +318,11 @@ impl Comparing<'_> {
     /// What a boot's kernel was made of.
     fn provenance(&self, series: Option<&Series>) -> Provenance {
         let patch = series.map(Patch::of).unwrap_or_default();
+        let source = self.kernels.source();
         Provenance {
-            version: self.source.version.clone(),
-            source: self.source.origin.clone(),
-            tree_hash: self.source.hash.clone(),
+            version: source.version.clone(),
+            source: source.origin.clone(),
+            tree_hash: source.hash.clone(),
             patch_files: patch.files,
             patch_sha256: patch.sha256,
         }
@@ -396,7 +397,8 @@ impl Comparing<'_> {
                 }
             }
             Ok((side, touched)) => {
-                let symbols = self.symbols(touched, &side.image);
+                let tree = self.kernels.tree_of(&one.variant.name);
+                let symbols = symbols(tree, touched, &side.image);
                 let mut judged = judge::judge(&JudgeInput {
                     base: sides.base_records(),
                     base_broken: sides.base.as_ref().err(),
@@ -464,17 +466,17 @@ impl Comparing<'_> {
             comparison.outcome = Outcome::Interrupted;
         }
     }
+}
 
-    /// For touched files that this config does not compile, the symbol that would.
-    fn symbols(&self, touched: &Touched, image: &KernelImage) -> BTreeMap<String, String> {
-        let built = Enabled::read(&image.config).unwrap_or_default();
-        let on = |symbol: &str| built.has(symbol);
-        let symbol =
-            |file: &str| Some((file.to_owned(), would_compile(&self.source.path, file, on)?));
-        touched
-            .files()
-            .filter(|f| !image.compiled.iter().any(|c| c == f))
-            .filter_map(symbol)
-            .collect()
-    }
+/// For touched files that this config does not compile, the symbol that would, by the makefiles of the
+/// patched tree: base's know of no new file.
+fn symbols(tree: &Path, touched: &Touched, image: &KernelImage) -> BTreeMap<String, String> {
+    let built = Enabled::read(&image.config).unwrap_or_default();
+    let on = |symbol: &str| built.has(symbol);
+    let symbol = |file: &str| Some((file.to_owned(), would_compile(tree, file, on)?));
+    touched
+        .files()
+        .filter(|f| !image.compiled.iter().any(|c| c == f))
+        .filter_map(symbol)
+        .collect()
 }

@@ -85,7 +85,8 @@ pub fn run(
         &subject.scenario.stalls,
         ways,
     )?;
-    let kernels = Kernels::new(request, stacks, source, ways, dir.path())?.overlaid(overlay);
+    let kernels =
+        Kernels::new(request, stacks, &subject, source, ways, dir.path())?.overlaid(overlay);
     let mut run = Run {
         request,
         subject: &subject,
@@ -218,7 +219,7 @@ impl Run<'_> {
             request: self.request,
             configs,
             scenario: &self.subject.scenario,
-            source: self.kernels.source(),
+            kernels: &self.kernels,
             guests: &self.guests,
             dir: self.dir.path(),
             ways: self.ways,

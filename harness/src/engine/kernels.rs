@@ -1,7 +1,7 @@
 //! The kernels of a run: base's source, each variant's tree, and their images.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     error::Error as _,
     fs,
     path::{Path, PathBuf},
@@ -164,6 +164,8 @@ pub(super) struct Kernels<'a> {
     /// The run directory.
     dir: PathBuf,
     trees: BTreeMap<String, Entry>,
+    /// Kconfig symbols that come with a variant's patches.
+    brought: BTreeSet<String>,
     /// What is put on base before it is compared, by a name that no variant has.
     overlay: Option<Variant>,
 }
@@ -172,6 +174,7 @@ impl<'a> Kernels<'a> {
     pub(super) fn new(
         request: &Request,
         stacks: Vec<ConfigText>,
+        subject: &Subject,
         source: SourceTree,
         ways: Ways<'a>,
         dir: &Path,
@@ -186,12 +189,18 @@ impl<'a> Kernels<'a> {
             builder,
             dir,
             trees: BTreeMap::new(),
+            brought: subject
+                .variants
+                .iter()
+                .flat_map(|variant| variant.series.defines())
+                .collect(),
             overlay: None,
         })
     }
 
     /// With a debug-only series on base.
     pub(super) fn overlaid(mut self, series: Option<Series>) -> Self {
+        self.brought.extend(series.iter().flat_map(Series::defines));
         self.overlay = series.map(|series| Variant {
             name: OVERLAID.into(),
             series,
@@ -202,6 +211,12 @@ impl<'a> Kernels<'a> {
     /// Base's source.
     pub(super) fn source(&self) -> &SourceTree {
         &self.source
+    }
+
+    /// A variant's patched tree; base's where it has none.
+    pub(super) fn tree_of(&self, variant: &str) -> &Path {
+        let tree = self.trees.get(variant);
+        tree.map_or(&self.source.path, |entry| &entry.path)
     }
 
     /// Base's image for a config, or why it does not build.
@@ -327,14 +342,25 @@ impl<'a> Kernels<'a> {
             self.ways.watcher.event(&Event::Warning(text));
             sources.truncate(MOST_OBJECTS);
         }
-        let stack = self.stack(config)?;
+        let (stack, _) = self.stack(config, patched.as_ref().map(|patched| patched.series))?;
         self.builder
-            .structures(&self.base_source(), patched.as_ref(), stack, &sources)
+            .structures(&self.base_source(), patched.as_ref(), &stack, &sources)
     }
 
-    fn stack(&self, config: &str) -> Result<&ConfigText> {
-        let stack = self.stacks.iter().find(|stack| stack.name == config);
-        stack.ok_or_else(|| Error::infrastructure(format!("nobody asked for config {config}")))
+    /// What a tree with these patches is asked for, and for which symbols it is not: those that only other
+    /// patches bring.
+    fn stack(
+        &self,
+        config: &str,
+        series: Option<&Series>,
+    ) -> Result<(ConfigText, BTreeSet<String>)> {
+        let whole = self.stacks.iter().find(|stack| stack.name == config);
+        let nobody = || Error::infrastructure(format!("nobody asked for config {config}"));
+        let whole = whole.ok_or_else(nobody)?;
+        let own = series.map(Series::defines).unwrap_or_default();
+        let others = self.brought.difference(&own).cloned().collect();
+        let unknown = whole.unknown(&self.source.path, &others)?;
+        Ok((whole.without(&unknown), unknown))
     }
 
     /// A kernel, and in the run's directory what it is made of.
@@ -346,10 +372,15 @@ impl<'a> Kernels<'a> {
         patched: Option<&Patched<'_>>,
         series: Option<&Series>,
     ) -> Result<Image> {
-        let stack = self.stack(config)?;
-        match self.builder.kernel(source, patched, stack) {
+        let (stack, unknown) = self.stack(config, series)?;
+        for symbol in unknown {
+            self.ways.watcher.event(&Event::Note(format!(
+                "{config} {side} is not asked for CONFIG_{symbol}, which only a patch brings"
+            )));
+        }
+        match self.builder.kernel(source, patched, &stack) {
             Ok(image) => {
-                let recipe = Recipe::new(&self.source, stack, series);
+                let recipe = Recipe::new(&self.source, &stack, series);
                 recipe.write(&Recipe::folder(&self.dir, &image.key))?;
                 Ok(Ok(image))
             }
@@ -473,7 +504,114 @@ fn touched(variant: &Variant, before: &Path, after: &Path) -> Touched {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cache::Cache, event::Unwatched};
+    use crate::{
+        build::would_compile, cache::Cache, engine::configs, event::Unwatched, scenario::Scenario,
+    };
+
+    const TREE: [(&str, &str); 5] = [
+        ("Makefile", "VERSION = 7\nPATCHLEVEL = 3\n"),
+        ("Kconfig", "source \"fs/Kconfig\"\n"),
+        ("arch/x86/Kconfig", ""),
+        ("kernel/fork.c", "int fork;\n"),
+        ("fs/Kconfig", "config OLD\n\tbool \"old\"\n"),
+    ];
+    const NEW: &str = "\
+--- a/fs/Kconfig
++++ b/fs/Kconfig
+@@ -1,2 +1,4 @@
+ config OLD
+ 	bool \"old\"
++config NEW
++	bool \"new\"
+--- /dev/null
++++ b/fs/Makefile
+@@ -0,0 +1 @@
++obj-$(CONFIG_NEW) += new.o
+--- /dev/null
++++ b/fs/new.c
+@@ -0,0 +1 @@
++int new;
+";
+    const OTHER: &str = "\
+--- a/kernel/fork.c
++++ b/kernel/fork.c
+@@ -1 +1 @@
+-int fork;
++int spoon;
+";
+
+    #[test]
+    fn only_the_patch_that_brings_a_symbol_is_asked_for_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, text).unwrap();
+            path
+        };
+        for (file, text) in TREE {
+            write(&format!("tree/{file}"), text);
+        }
+        let variant = |name: &str, diff| Variant {
+            name: name.into(),
+            series: patch::load(&[write(&format!("{name}.patch"), diff)]).unwrap(),
+        };
+        let variants = vec![variant("new", NEW), variant("other", OTHER)];
+        let subject = Subject {
+            scenario: Scenario::of_command(vec!["true".into()]),
+            variants,
+        };
+        let own = write("own.config", "CONFIG_NEW=y\nCONFIG_OLD=y\nCONFIG_TYPO=y\n");
+        let request = Request {
+            kconfig: vec![own],
+            ..Request::default()
+        };
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        let ways = Ways {
+            cache: &cache,
+            cancel: &Cancel::new(),
+            watcher: &Unwatched,
+        };
+        let tree = source::Request::Tree(dir.path().join("tree"));
+        let source = source::resolve(&tree, ways, &|_| Ok(Fit::Yes)).unwrap();
+        let configs = ["plain".to_owned()];
+        let stacks = configs::stacks(&Home::here(), &configs, &request, &subject.scenario);
+        let mut kernels = Kernels::new(
+            &request,
+            stacks.unwrap(),
+            &subject,
+            source,
+            ways,
+            dir.path(),
+        )
+        .unwrap();
+        let [new, other] = &subject.variants[..] else {
+            panic!("{subject:?}");
+        };
+        for (series, expected) in [
+            (None, [false, true, true]),
+            (Some(&new.series), [true; 3]),
+            (Some(&other.series), [false, true, true]),
+        ] {
+            let requests = kernels
+                .stack("plain", series)
+                .unwrap()
+                .0
+                .requests()
+                .unwrap();
+            let asked = ["NEW", "OLD", "TYPO"]
+                .map(|symbol| requests.iter().any(|request| request.symbol == symbol));
+            assert_eq!(asked, expected);
+        }
+
+        // Which symbol compiles a new file is in the patched tree's makefiles alone.
+        for variant in [new, other] {
+            kernels.tree("plain", variant).unwrap().unwrap();
+        }
+        let would = |name| would_compile(kernels.tree_of(name), "fs/new.c", |_| false);
+        assert_eq!(would("new").as_deref(), Some("NEW"));
+        assert_eq!(would("other"), None);
+    }
 
     #[test]
     fn what_lies_too_far_back_is_no_base() {

@@ -63,7 +63,7 @@ impl<'a> Lab<'a> {
         // Whoever measures names configs as the measurements come to them.
         let configs = configs::names(&home.configs())?;
         let stacks = configs::stacks(home, &configs, request, &subject.scenario)?;
-        let kernels = Kernels::new(request, stacks, source, ways, dir.path())?;
+        let kernels = Kernels::new(request, stacks, &subject, source, ways, dir.path())?;
         Ok(Self {
             subject,
             guests,

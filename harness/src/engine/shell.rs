@@ -75,7 +75,8 @@ pub fn prepare_shell(
     let scenario = Scenario::of_command(command());
     let guests = Guests::prepare(&shell, &shell.profile.phases(&scenario), &[], ways)?;
     let dir = cache.temp()?;
-    let mut kernels = Kernels::new(request, stacks, source, ways, dir.path())?.overlaid(overlay);
+    let mut kernels =
+        Kernels::new(request, stacks, &subject, source, ways, dir.path())?.overlaid(overlay);
     let built = |broken: Broken| Error::untestable(broken.detail);
     let image = match one_variant(&subject.variants)? {
         None => kernels.compared_base(config)?.map_err(built)?,

@@ -1,5 +1,7 @@
 //! A patch series, read and checked, not yet applied.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::{head::MailHead, kernel_code::is_kernel_code};
@@ -94,6 +96,24 @@ impl Series {
         mails.flatten().cloned().collect()
     }
 
+    /// The Kconfig symbols, without `CONFIG_`, of which it adds a definition.
+    pub fn defines(&self) -> BTreeSet<String> {
+        let files = self.patches.iter().flat_map(|p| &p.files);
+        let kconfig = files.filter(|file| {
+            let name = file.new.as_deref().and_then(|path| path.rsplit('/').next());
+            name.is_some_and(|name| name.starts_with("Kconfig"))
+        });
+        let added = kconfig.flat_map(|file| &file.hunks).flat_map(|h| &h.added);
+        let defined = added.filter_map(|(_, line)| {
+            let mut words = line.split_whitespace();
+            match (words.next(), words.next()) {
+                (Some("config" | "menuconfig"), Some(symbol)) => Some(symbol.to_owned()),
+                _ => None,
+            }
+        });
+        defined.collect()
+    }
+
     /// Does everything that it touches of the kernel's code lie under one of these paths of its tree?
     pub fn covers(&self, paths: &[String]) -> bool {
         self.outside(paths).is_empty()
@@ -129,6 +149,24 @@ mod tests {
             files: files.collect(),
             mail: None,
         }])
+    }
+
+    #[test]
+    fn symbols_that_it_brings() {
+        let mut series = touching(&["fs/fuse/Kconfig", "lib/Kconfig.debug", "fs/fuse/dev.c"]);
+        let hunk = |lines: &[&str], removed: &str| Hunk {
+            added: lines.iter().map(|line| (1, (*line).into())).collect(),
+            removed: vec![(1, removed.into())],
+            ..Hunk::default()
+        };
+        let files = &mut series.patches[0].files;
+        files[0].hunks = vec![hunk(
+            &["config NEW", "\tbool \"config IT\"", "\tdepends on OLD", ""],
+            "config GONE",
+        )];
+        files[1].hunks = vec![hunk(&["menuconfig MENU"], "")];
+        files[2].hunks = vec![hunk(&["config NO"], "")];
+        assert_eq!(series.defines(), ["MENU", "NEW"].map(str::to_owned).into());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod check;
 mod enabled;
 mod expr;
 mod fragment;
+mod left_out;
 mod lines;
 mod tree;
 

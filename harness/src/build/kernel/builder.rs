@@ -176,7 +176,8 @@ impl<'a> Builder<'a> {
         let entry = match self.cache.get(Kind::Kernel, &key, self.cancel)? {
             Some(entry) => entry,
             None => {
-                let base = self.base(source, name)?;
+                let asked = base_config(source, patched, name.config)?;
+                let base = self.base(source, &asked, name)?;
                 let fill = |image: &Path| match patched {
                     None => share_image(&base.path.join(IMAGE), image),
                     Some(patched) => {
@@ -331,9 +332,9 @@ impl<'a> Builder<'a> {
     }
 
     /// Base's build folder, and its image beside it, for a build that goes by `of`.
-    fn base(&self, source: &Source<'_>, of: &Name<'_>) -> Result<Entry> {
-        let key = self.key(source, None, of.config);
-        let name = Name::new(of.config, None);
+    fn base(&self, source: &Source<'_>, asked: &ConfigText, of: &Name<'_>) -> Result<Entry> {
+        let key = self.key(source, None, asked);
+        let name = Name::new(asked, None);
         let fill = |dir: &Path| {
             let (build, image) = (dir.join(BUILD), dir.join(IMAGE));
             for folder in [&build, &image] {
@@ -395,6 +396,18 @@ impl<'a> Builder<'a> {
 /// What lies in a build folder's entry.
 pub(super) const BUILD: &str = "build";
 const IMAGE: &str = "image";
+
+/// What base is asked for, for a patched tree's build to go on from: nothing about symbols that only the
+/// patch brings.
+pub(super) fn base_config(
+    source: &Source<'_>,
+    patched: Option<&Patched<'_>>,
+    config: &ConfigText,
+) -> Result<ConfigText> {
+    let brought = patched.map(|patched| patched.series.defines());
+    let unknown = config.unknown(source.path, &brought.unwrap_or_default())?;
+    Ok(config.without(&unknown))
+}
 
 /// What a series adds, changes or removes, relative to the tree.
 pub(super) fn touched(series: &Series) -> Vec<&str> {

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 
 use super::{
     Builder, Patched, Source,
-    builder::{BUILD, touched},
+    builder::{BUILD, base_config, touched},
     folder,
     kbuild::WITH_TYPES,
     one::Name,
@@ -79,7 +79,8 @@ impl Builder<'_> {
     ) -> Result<Vec<Size>> {
         let temp = self.cache.temp()?;
         let folder = temp.path().join(BUILD);
-        let base = self.key(source, None, name.config);
+        let base = base_config(source, patched, name.config)?;
+        let base = self.key(source, None, &base);
         // Without base's folder, which is large and goes first when the cache is cleared, it takes what
         // configuring takes.
         match self.cache.get(Kind::BuildDir, &base, self.cancel)? {

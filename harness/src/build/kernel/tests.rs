@@ -12,7 +12,7 @@ use crate::{
     cancel::Cancel,
     event::Unwatched,
     host::{Cmd, doctor},
-    patch::{self, FileChange, Series},
+    patch::{self, FileChange, Hunk, Series},
     splat::{Frame, Symbolizer},
     structures::Size,
 };
@@ -132,9 +132,17 @@ impl Toy {
         let Some((name, files)) = variant else {
             return work(&builder, &source, None, &config);
         };
-        let change = |file: &&str| FileChange {
-            new: Some((*file).into()),
-            ..FileChange::default()
+        let tree = self.dir.path().join(name);
+        let change = |file: &&str| {
+            let text = fs::read_to_string(tree.join(file)).unwrap_or_default();
+            FileChange {
+                new: Some((*file).into()),
+                hunks: vec![Hunk {
+                    added: text.lines().map(|line| (1, line.to_owned())).collect(),
+                    ..Hunk::default()
+                }],
+                ..FileChange::default()
+            }
         };
         let patch = patch::Patch {
             subject: name.into(),
@@ -148,7 +156,6 @@ impl Toy {
             sha256: name.into(),
             ..Series::default()
         };
-        let tree = self.dir.path().join(name);
         let patched = Patched {
             name,
             path: &tree,
@@ -278,6 +285,35 @@ fn a_lost_line_ends_the_build() {
         error
             .chain()
             .contains("CONFIG_LOST=y was asked for in toy.config:2, came out as n"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_symbol_that_comes_with_the_patch_is_not_asked_of_base() {
+    let toy = Toy::new();
+    let takes = MAKEFILE.replace("grep -v LOST", "cat");
+    let kconfig = ("Kconfig", "config LOST\n\tbool \"new\"\n");
+    toy.tree("patched", &[kconfig, ("Makefile", &takes)]);
+    let asked = "CONFIG_A=y\nCONFIG_LOST=y\n";
+    let patched: &[&str] = &["Kconfig", "Makefile"];
+    let image = toy.build(Some(("patched", patched)), asked).unwrap();
+    let config = fs::read_to_string(&image.config).unwrap();
+    assert!(config.contains("CONFIG_LOST=y"), "{config}");
+    // Base's kernel is no other than without the line.
+    toy.build(None, "CONFIG_A=y\n").unwrap();
+    let listed = toy.cache.list().unwrap();
+    let folders = listed.iter().filter(|one| one.kind == Kind::BuildDir);
+    assert_eq!(folders.count(), 1);
+    // Without the patch it is asked for in vain, and so it is of a patch that does not make it one.
+    let error = toy.build(None, asked).unwrap_err();
+    assert_eq!(error.fault(), Fault::Input, "{error}");
+    toy.tree("seeming", &[kconfig]);
+    let error = toy.build(Some(("seeming", &["Kconfig"])), asked);
+    let error = error.unwrap_err();
+    assert_eq!(error.fault(), Fault::Untestable, "{error}");
+    assert!(
+        error.chain().contains("CONFIG_LOST=y was asked for"),
         "{error}"
     );
 }
