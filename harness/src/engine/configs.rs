@@ -213,6 +213,21 @@ mod tests {
     }
 
     #[test]
+    fn every_line_for_newer_kernels_is_left_out_on_the_oldest() {
+        let scenario = Scenario::of_command(vec!["true".into()]);
+        let mut all = 0;
+        for name in ALL {
+            let stack = stack(&Home::here(), name, Machine::Q35, &scenario, &[]).unwrap();
+            let lines = stack.fragments.iter().flat_map(|f| f.text.lines());
+            let marked = lines.filter(|line| line.starts_with("# since ")).count();
+            let asked = |version| stack.of_version(version).requests().unwrap().len();
+            assert_eq!(asked((99, 0)) - asked((6, 1)), marked, "{name}");
+            all += marked;
+        }
+        assert!(all > 0);
+    }
+
+    #[test]
     fn a_scenarios_lines_come_after_the_configs_and_before_the_users() {
         let mut scenario = Scenario::of_command(vec!["true".into()]);
         scenario.kconfig = vec!["CONFIG_FAILSLAB=y".into()];

@@ -34,37 +34,54 @@ pub(super) fn check_as(tree: &Path, what: &str) -> Result<()> {
     Err(Error::input(message).mend("give the folder that holds the kernel's top Makefile"))
 }
 
+/// VERSION and PATCHLEVEL of a kernel's top Makefile: `(6, 12)`.
+pub type Version = (u32, u32);
+
+/// What a tree's top Makefile says that it is. What is between two releases has the elder's version until the
+/// newer's first candidate.
+///
+/// # Errors
+/// Bad input: no Makefile, or none of a kernel's.
+pub fn release(tree: &Path) -> Result<Version> {
+    read(tree, numbers_in)
+}
+
 /// `make kernelversion`, read from the top Makefile without running it.
 pub(super) fn version(tree: &Path) -> Result<String> {
+    read(tree, version_in)
+}
+
+fn read<T>(tree: &Path, find: impl FnOnce(&str) -> Option<T>) -> Result<T> {
     let path = tree.join("Makefile");
     let text = fs::read_to_string(&path).input(|| format!("failed to read {}", path.display()))?;
-    version_in(&text).ok_or_else(|| {
+    find(&text).ok_or_else(|| {
         let message = format!("{} names no kernel version", path.display());
         Error::input(message)
             .mend("the kernel's top Makefile begins with VERSION = and PATCHLEVEL =")
     })
 }
 
+fn value<'m>(makefile: &'m str, name: &str) -> Option<&'m str> {
+    let line = makefile
+        .lines()
+        .take(40)
+        .find(|l| l.split('=').next().is_some_and(|n| n.trim() == name))?;
+    Some(line.split_once('=')?.1.trim())
+}
+
+fn numbers_in(makefile: &str) -> Option<Version> {
+    let number = |name: &str| value(makefile, name)?.parse().ok();
+    Some((number("VERSION")?, number("PATCHLEVEL")?))
+}
+
 fn version_in(makefile: &str) -> Option<String> {
-    let value = |name: &str| {
-        let line = makefile
-            .lines()
-            .take(40)
-            .find(|l| l.split('=').next().is_some_and(|n| n.trim() == name))?;
-        Some(line.split_once('=')?.1.trim().to_owned())
-    };
-    let (major, minor) = (value("VERSION")?, value("PATCHLEVEL")?);
-    if major.parse::<u32>().is_err() || minor.parse::<u32>().is_err() {
-        return None;
-    }
-    let sub = value("SUBLEVEL")
+    let (major, minor) = numbers_in(makefile)?;
+    let sub = value(makefile, "SUBLEVEL")
         .filter(|s| !s.is_empty())
         .map(|s| format!(".{s}"))
         .unwrap_or_default();
-    Some(format!(
-        "{major}.{minor}{sub}{}",
-        value("EXTRAVERSION").unwrap_or_default()
-    ))
+    let extra = value(makefile, "EXTRAVERSION").unwrap_or_default();
+    Some(format!("{major}.{minor}{sub}{extra}"))
 }
 
 /// Which of these Kconfig symbols (without `CONFIG_`) the tree does not define.
@@ -110,7 +127,7 @@ mod tests {
                     "SUBLEVEL = 4",
                     "EXTRAVERSION =",
                 ]),
-                Some("7.3.4"),
+                Some(("7.3.4", (7, 3))),
             ),
             (
                 top(&[
@@ -119,12 +136,14 @@ mod tests {
                     "SUBLEVEL = 0",
                     "EXTRAVERSION = -rc2",
                 ]),
-                Some("7.4.0-rc2"),
+                Some(("7.4.0-rc2", (7, 4))),
             ),
             (top(&["VERSION = x", "PATCHLEVEL = 4"]), None),
             (top(&["all:", "\techo VERSION"]), None),
         ] {
-            assert_eq!(version_in(&makefile).as_deref(), expected, "{makefile}");
+            let version = version_in(&makefile);
+            let both = version.as_deref().zip(numbers_in(&makefile));
+            assert_eq!(both, expected, "{makefile}");
         }
     }
 

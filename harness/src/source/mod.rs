@@ -43,7 +43,7 @@ use crate::{
 
 pub use debian::{Fit, is_package};
 pub use identity::Identity;
-pub use kernel::missing_symbols;
+pub use kernel::{Version, missing_symbols, release};
 pub use lock::Lock;
 pub use range::{About, Between, CommitTree, Commits, Range};
 pub use since::Since;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use super::left_out::since;
 use crate::{Error, Result};
 
 /// The longest fragment that is read, in bytes; distributions' whole configs are a tenth of it.
@@ -110,11 +111,14 @@ impl ConfigText {
         Ok(last.into_values().collect())
     }
 
-    /// All fragments in one text, for kbuild.
+    /// All fragments in one text, for kbuild; without what their lines say to us alone.
     pub fn merged(&self) -> String {
-        self.fragments
-            .iter()
-            .fold(String::new(), |out, f| out + f.text.trim_end() + "\n")
+        let one = |fragment: &Fragment| {
+            let lines = fragment.text.trim_end().lines();
+            let lines: Vec<&str> = lines.filter(|line| since(line).is_none()).collect();
+            lines.join("\n") + "\n"
+        };
+        self.fragments.iter().map(one).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use crate::{
     build::{Builder, ConfigText, Following, KernelImage, Origin, Source},
     collect::Recipe,
     patch::Series,
-    source::{self, Commits, SourceTree, Ways},
+    source::{self, Commits, SourceTree, Ways, release},
 };
 
 /// Build folders that are kept for others to go on from: a gigabyte or two each.
@@ -55,9 +55,12 @@ impl<'a> Kernels<'a> {
         earlier: impl Iterator<Item = String>,
         ways: Ways<'a>,
     ) -> Result<Self> {
+        let tree = commits.export(base)?;
+        // One question for all of them: a line more from some commit on would make that the culprit.
+        let stack = stack.of_version(release(&tree.path)?);
         let mut kernels = Self {
             builder: Builder::new(ways.cache, ways.cancel, ways.watcher)?.reusing(origin)?,
-            base: (base.to_owned(), commits.export(base)?),
+            base: (base.to_owned(), tree),
             images: BTreeMap::new(),
             folders: Vec::new(),
             boots: boots.to_owned(),
