@@ -59,6 +59,8 @@ mod followed_tests;
 #[cfg(test)]
 mod known_tests;
 #[cfg(test)]
+mod memory_tests;
+#[cfg(test)]
 mod outcome_tests;
 #[cfg(test)]
 mod touched_tests;
