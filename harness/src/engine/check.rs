@@ -143,7 +143,7 @@ pub fn foresee(request: &Request, choose: &mut Chooser<'_>) -> Result<Foreseen> 
 
 #[cfg(test)]
 pub(super) mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, path::Path};
 
     use protocol::{Memory, Operations};
 
@@ -153,7 +153,7 @@ pub(super) mod tests {
     };
 
     /// Two versions of one patch.
-    pub(in crate::engine) fn thread() -> String {
+    fn thread() -> String {
         let diff =
             "diff --git a/fs/a.c b/fs/a.c\n--- a/fs/a.c\n+++ b/fs/a.c\n@@ -1 +1 @@\n-one\n+two\n";
         let mail = |tag: &str| {
@@ -163,6 +163,18 @@ pub(super) mod tests {
             )
         };
         mail("PATCH") + &mail("PATCH v2").replace("+two", "+three")
+    }
+
+    /// A cache of its own, and a request whose patch may be either of two.
+    pub(in crate::engine) fn ambiguous(dir: &Path) -> (Cache, Request) {
+        let file = dir.join("thread.mbox");
+        std::fs::write(&file, thread()).unwrap();
+        let request = Request {
+            configs: vec!["plain".into()],
+            variants: Variants::Patch(vec![file]),
+            ..Request::default()
+        };
+        (Cache::at(&dir.join("cache")).unwrap(), request)
     }
 
     #[test]
@@ -203,14 +215,7 @@ pub(super) mod tests {
     #[test]
     fn a_stop_at_the_question_for_a_series_is_no_wrong_answer() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("thread.mbox");
-        std::fs::write(&file, thread()).unwrap();
-        let cache = Cache::at(&dir.path().join("cache")).unwrap();
-        let request = Request {
-            configs: vec!["plain".into()],
-            variants: Variants::Patch(vec![file]),
-            ..Request::default()
-        };
+        let (cache, request) = ambiguous(dir.path());
         let ask = |answer: Option<usize>, stops: bool| {
             let cancel = Cancel::new();
             let ways = Ways {

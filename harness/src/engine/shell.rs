@@ -165,7 +165,7 @@ mod tests {
     use super::*;
     use crate::{
         Fault,
-        engine::{Variants, check::tests::thread},
+        engine::check::tests::ambiguous,
         event::Unwatched,
         patch::{Ambiguous, Series},
     };
@@ -189,14 +189,7 @@ mod tests {
     #[test]
     fn who_wants_a_shell_is_asked_which_series_is_meant() {
         let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("thread.mbox");
-        std::fs::write(&file, thread()).unwrap();
-        let cache = Cache::at(&dir.path().join("cache")).unwrap();
-        let request = Request {
-            configs: vec!["plain".into()],
-            variants: Variants::Patch(vec![file]),
-            ..Request::default()
-        };
+        let (cache, request) = ambiguous(dir.path());
         for (stops, fault) in [(false, Fault::Input), (true, Fault::Interrupted)] {
             let cancel = Cancel::new();
             let mut asked = 0;
