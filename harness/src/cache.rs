@@ -134,9 +134,7 @@ impl Cache {
             .ok_or_else(|| {
                 Error::infrastructure("no folder for the cache").mend("set KTWIN_CACHE to a folder")
             })?;
-        Self::at(
-            &std::path::absolute(&root).host(|| format!("failed to resolve {}", root.display()))?,
-        )
+        Self::at(&root)
     }
 
     /// The cache in a folder of the caller's.

@@ -356,8 +356,8 @@ impl<'a> Kernels<'a> {
     ) -> Result<(ConfigText, BTreeSet<String>)> {
         let whole = self.stacks.iter().find(|stack| stack.name == config);
         let nobody = || Error::infrastructure(format!("nobody asked for config {config}"));
-        // Bundles keep what was asked, not what it was asked since.
         let whole = whole.ok_or_else(nobody)?;
+        // Bundles keep what was asked, not what it was asked since.
         let whole = whole.of_version(source::release(&self.source.path)?);
         let own = series.map(Series::defines).unwrap_or_default();
         let others = self.brought.difference(&own).cloned().collect();
