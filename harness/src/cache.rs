@@ -19,6 +19,20 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::{Error, Result, cancel::Cancel, error::Context};
 
+/// A temporary folder of the cache's, removed when dropped. While it lives no [`Cache::sweep`] takes it.
+#[derive(Debug)]
+pub struct Temp {
+    dir: tempfile::TempDir,
+    _lock: Flock<File>,
+}
+
+impl Temp {
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+}
+
 /// What an entry holds; each kind has a folder of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -170,16 +184,18 @@ impl Cache {
     ///
     /// # Errors
     /// It cannot be made.
-    pub fn temp(&self) -> Result<tempfile::TempDir> {
+    pub fn temp(&self) -> Result<Temp> {
+        let root = self.root.display();
+        let failed = || format!("failed to make a temporary folder in {root}");
         let made = tempfile::Builder::new()
             .prefix("t-")
             .tempdir_in(self.root.join("tmp"));
-        made.host(|| {
-            format!(
-                "failed to make a temporary folder in {}",
-                self.root.display()
-            )
-        })
+        let dir = made.host(failed)?;
+        let file = File::open(dir.path()).host(failed)?;
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(lock) => Ok(Temp { dir, _lock: lock }),
+            Err((_, errno)) => Err(Error::infrastructure(failed()).because(io::Error::from(errno))),
+        }
     }
 
     /// The entry, if it is whole; one that another run is filling is waited for.
@@ -295,7 +311,7 @@ impl Cache {
         // A build may fill a folder for hours; a day is past any.
         let old = SystemTime::now() - Duration::from_secs(24 * 3600);
         for temp in read_dir(&self.root.join("tmp"))? {
-            if modified(&temp).is_some_and(|t| t < old) {
+            if modified(&temp).is_some_and(|t| t < old) && !is_held(&temp) {
                 // Somebody else's, perhaps: what cannot be removed stays.
                 let _ = fs::remove_dir_all(&temp);
             }
@@ -357,6 +373,12 @@ impl Cache {
             thread::sleep(WAIT);
         }
     }
+}
+
+/// Whether whoever made a temporary folder still lives: some need theirs for days.
+fn is_held(temp: &Path) -> bool {
+    let lock = |file| Flock::lock(file, FlockArg::LockExclusiveNonblock);
+    File::open(temp).is_ok_and(|file| lock(file).is_err())
 }
 
 /// An entry that is there, and so whole.
@@ -518,6 +540,24 @@ mod tests {
         let keys: Vec<String> = cache.list().unwrap().into_iter().map(|l| l.key).collect();
         assert_eq!(keys.len(), Kind::BuildDir.kept());
         assert!(!keys.contains(&"b0".to_owned()) && !keys.contains(&"b1".to_owned()));
+    }
+
+    #[test]
+    fn what_a_dead_run_left_goes_and_a_living_ones_stays() {
+        let (_dir, cache) = cache();
+        let (dead, alive) = (cache.root().join("tmp/t-dead"), cache.temp().unwrap());
+        fs::create_dir(&dead).unwrap();
+        let age = |path: &Path, days: u64| {
+            let then = SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+            File::open(path).unwrap().set_modified(then).unwrap();
+        };
+        age(alive.path(), 2);
+        for (days, stays) in [(0, true), (2, false)] {
+            age(&dead, days);
+            cache.sweep().unwrap();
+            assert_eq!(dead.exists(), stays, "{days}");
+            assert!(alive.path().exists(), "{days}");
+        }
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::{
         version::Qemu,
     },
     build::{Enabled, GuestImages, KernelImage, Tools},
-    cache::Kind,
+    cache::{Kind, Temp},
     collect::{
         CellDir, Provenance,
         record::{End, RunRecord},
@@ -466,7 +466,7 @@ impl<'a> Guests<'a> {
     }
 
     /// A blank disk for each boot that wants one, gone with it: no boot sees another's files.
-    fn scratch(&self, phases: &[Phase]) -> Result<Option<tempfile::TempDir>> {
+    fn scratch(&self, phases: &[Phase]) -> Result<Option<Temp>> {
         let Some(mib) = phases.iter().filter_map(|p| scratch_mib(&p.load)).max() else {
             return Ok(None);
         };

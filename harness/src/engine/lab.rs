@@ -8,7 +8,7 @@ use crate::{
     Error, Result,
     boot::Snapshot,
     build::KernelImage,
-    cache::Cache,
+    cache::{Cache, Temp},
     cancel::Cancel,
     collect::{Provenance, record::RunRecord},
     drive::Until,
@@ -30,7 +30,7 @@ pub struct Lab<'a> {
     subject: Subject,
     guests: Guests<'a>,
     kernels: Kernels<'a>,
-    dir: tempfile::TempDir,
+    dir: Temp,
     boots: u32,
 }
 

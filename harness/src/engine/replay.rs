@@ -12,7 +12,7 @@ use crate::{
     boot::settings::Accel,
     build::KernelImage,
     bundle::Facts,
-    cache::{Cache, Entry, Kind},
+    cache::{Cache, Entry, Kind, Temp},
     cancel::Cancel,
     collect::{CellDir, Recipe, RunDir, WatchedFile, record::RunRecord},
     engine::{AccelChoice, Home, Request, Stalls, guests::Guests, opened, watching::Subject},
@@ -46,7 +46,7 @@ pub(super) struct Repeat {
     /// Keeps the kernel in the cache.
     pub(super) _held: Option<Entry>,
     /// What was unpacked for it.
-    pub(super) _unpacked: Option<tempfile::TempDir>,
+    pub(super) _unpacked: Option<Temp>,
 }
 
 /// Repeats a boot: `run` is its folder, or a run directory, of which `cell` names the boot; or a

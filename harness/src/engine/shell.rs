@@ -8,7 +8,7 @@ use crate::{
     Result,
     boot::{confine::Confinement, interactive, settings::MachineSettings},
     build::KernelImage,
-    cache::Cache,
+    cache::{Cache, Temp},
     cancel::Cancel,
     engine::{
         Home, Request, Stalls, Workload, check, configs,
@@ -32,7 +32,7 @@ pub struct Shell {
     confinement: Confinement,
     image: KernelImage,
     // The folder of gdb's socket.
-    _dir: tempfile::TempDir,
+    _dir: Temp,
 }
 
 /// Builds what the guest of a request needs: its config, its variant, or base without, each with the

@@ -7,12 +7,12 @@ use std::{
 };
 
 use protocol::Phase;
-use tempfile::TempDir;
 
 use crate::{
     Error, Fault, Result,
     boot::{settings::Accel, version::Qemu},
     build::{Enabled, KernelImage, sandbox},
+    cache::Temp,
     collect::WatchedFile,
     engine::{AccelChoice, Request, Stalls, library::Library},
     event::Event,
@@ -51,7 +51,7 @@ pub(super) struct Subject<'a> {
 pub(super) struct Watched {
     pub(super) board: Board,
     pub(super) about: WatchedFile,
-    _dir: TempDir,
+    _dir: Temp,
 }
 
 impl Watching {

@@ -13,7 +13,7 @@ use std::{
 use super::{Identity, SourceTree, Ways, folder, kernel, lender::Lender, unread::unreadable};
 use crate::{
     Error, Result,
-    cache::Kind,
+    cache::{Kind, Temp},
     error::Context,
     event::Event,
     hash::hex_sha256,
@@ -46,7 +46,7 @@ pub(super) fn export(tree: &Path, ways: Ways<'_>) -> Result<SourceTree> {
 
 /// A bare repository of ours, with the tree's objects, revisions and index.
 pub(super) struct Shadow<'a> {
-    pub(super) dir: tempfile::TempDir,
+    pub(super) dir: Temp,
     git_dir: PathBuf,
     tree: PathBuf,
     lender: Lender,

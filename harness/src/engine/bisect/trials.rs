@@ -16,6 +16,7 @@ use crate::{
     Fault, Result,
     boot::{Snapshot, settings::Accel},
     build::KernelImage,
+    cache::Temp,
     collect::record::{End, RunRecord},
     engine::{emulator::Spoiled, guests::Guests, symbols, watching::Subject},
     error::Context,
@@ -43,7 +44,7 @@ pub(super) struct Trials<'a> {
     places: Places,
     /// The bisect's folder.
     dir: PathBuf,
-    scratch: tempfile::TempDir,
+    scratch: Temp,
     /// The guest of the kernel that was tried last, to be restored; none where it cannot be kept.
     kept: Option<(String, Option<Snapshot>)>,
 }
