@@ -81,6 +81,13 @@ impl<'a> Shadow<'a> {
         })
     }
 
+    /// The commits of which a shallow clone has no parents, and how it gets them.
+    pub(super) fn cut_off(&self) -> (BTreeSet<String>, String) {
+        let tree = self.tree.display().to_string();
+        let mend = format!("git -C {} fetch --unshallow", quote(&tree));
+        (self.lender.cut_off(), mend)
+    }
+
     fn index(&self) -> PathBuf {
         self.dir.path().join("index")
     }
@@ -306,6 +313,8 @@ fn clean(git: Cmd) -> Cmd {
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_ATTR_NOSYSTEM", "1")
         .env("GIT_TERMINAL_PROMPT", "0")
+        // A tree's id is a key, so what it names must be what it holds.
+        .env("GIT_NO_REPLACE_OBJECTS", "1")
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("LC_ALL", "C")
 }

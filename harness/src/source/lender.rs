@@ -2,6 +2,7 @@
 //! configuration nothing is used.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -10,7 +11,17 @@ use std::{
 use crate::{Error, Result, error::Context};
 
 /// Files of a git folder that name revisions.
-const REFS: [&str; 5] = ["HEAD", "packed-refs", "refs", REFTABLE, "shallow"];
+const REFS: [&str; 7] = [
+    "HEAD",
+    "FETCH_HEAD",
+    "ORIG_HEAD",
+    "packed-refs",
+    "refs",
+    REFTABLE,
+    SHALLOW,
+];
+/// The commits of which a shallow clone has no parents.
+const SHALLOW: &str = "shallow";
 /// Where the newer of git's two formats keeps them; a worktree has one of its own besides.
 const REFTABLE: &str = "reftable";
 /// How files are called that an index is split into.
@@ -71,6 +82,12 @@ impl Lender {
         let packs = fs::read_dir(self.common.join("objects/pack"));
         let mut packs = packs.into_iter().flatten().flatten();
         packs.any(|file| file.path().extension().is_some_and(|e| e == "promisor"))
+    }
+
+    /// The commits that look as if nothing came before them, because it was not fetched.
+    pub(super) fn cut_off(&self) -> BTreeSet<String> {
+        let list = fs::read_to_string(self.common.join(SHALLOW)).unwrap_or_default();
+        list.lines().map(|line| line.trim().to_owned()).collect()
     }
 
     /// Lends to a repository in `repo` that was made for it, with its index in `index`; gives the git

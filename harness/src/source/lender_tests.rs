@@ -157,6 +157,47 @@ fn a_partial_clone_says_how_to_fetch_the_rest() {
     }
 }
 
+#[test]
+fn a_shallow_clone_says_how_to_fetch_the_rest() {
+    let place = Place::new();
+    let tree = place.repository("tree", &["--initial-branch=main"]);
+    let url = format!("file://{}", tree.display());
+    let shallow = ["clone", "--quiet", "--depth=1", &url, "shallow"];
+    git(place.dir.path(), &shallow);
+    let clone = place.path("shallow");
+    // The first commit alone, without what came of it.
+    git(
+        &clone,
+        &["fetch", "--quiet", "--depth=1", &url, "tag", "v1"],
+    );
+    let commits = Commits::open(&clone, place.ways()).unwrap();
+    let between = |good: &str| Between {
+        good: good.into(),
+        bad: "HEAD".into(),
+        ..Between::default()
+    };
+    for good in ["v1", "FETCH_HEAD"] {
+        let error = commits.between(&between(good)).unwrap_err();
+        let mend = error.mending().unwrap();
+        assert!(mend.starts_with("it is a shallow clone: git -C "), "{mend}");
+    }
+    git(&clone, &["fetch", "--quiet", "--unshallow"]);
+    let commits = Commits::open(&clone, place.ways()).unwrap();
+    assert_eq!(commits.between(&between("v1")).unwrap().commits.len(), 1);
+}
+
+#[test]
+fn what_replaces_an_object_is_not_taken_for_it() {
+    let place = Place::new();
+    let tree = place.repository("tree", &["--initial-branch=main"]);
+    git(
+        &tree,
+        &["replace", "HEAD:kernel/fork.c", "v1:kernel/fork.c"],
+    );
+    assert_eq!(fork(&place.export(&tree).unwrap()), "two\n");
+    assert_eq!(fork(&place.since(&tree, "v1").unwrap().base), "one\n");
+}
+
 /// Whether this host's git knows a format of revisions.
 fn knows_reftable(place: &Place) -> bool {
     let probe = place.path("probe");

@@ -16,6 +16,7 @@ use crate::{
     cache::{Entry, Kind},
     cancel::Cancel,
     error::Context,
+    event::Event,
     hash::hex_sha256,
     host::Cmd,
     patch,
@@ -124,7 +125,22 @@ impl<'a> Commits<'a> {
             let error = Error::input(format!("there are more than {MOST} commits in question"));
             return Err(error.mend("give a later good commit, or a --path"));
         }
-        range(good, &bad, &lines, between)
+        let range = range(good, &bad, &lines, between)?;
+        self.warn_of_cuts(&range);
+        Ok(range)
+    }
+
+    /// A commit whose parents were not fetched has all that they brought.
+    fn warn_of_cuts(&self, range: &Range) {
+        let (cut_off, mend) = self.shadow.cut_off();
+        let cut = range.commits.iter().find(|one| cut_off.contains(*one));
+        if let Some(cut) = cut {
+            self.ways.watcher.event(&Event::Warning(format!(
+                "{} is a shallow clone: {cut:.12} stands for all that lies before it and was not \
+                 fetched; mend: {mend}",
+                self.tree.display()
+            )));
+        }
     }
 
     /// git's list of what lies between two commits and touches the paths asked for, with the parents
@@ -153,7 +169,9 @@ impl<'a> Commits<'a> {
         }
         let Between { good, bad, .. } = between;
         let error = Error::input(format!("{good:?} does not lie in the history of {bad:?}"));
+        let (cut_off, unshallow) = self.shadow.cut_off();
         Err(error.mend(match base.as_str() {
+            "" if !cut_off.is_empty() => format!("it is a shallow clone: {unshallow}"),
             "" => "they have no commit in common: is one of them of another project?".to_owned(),
             base => format!(
                 "--good {base:.12} is where they part; or look for what mended it, \
