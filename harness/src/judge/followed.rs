@@ -9,6 +9,7 @@ use super::{
     verdict::{Kind, Measure},
 };
 use crate::{
+    Error, Result,
     collect::record::{End, RunRecord, TimedSplat},
     plan::Purpose,
     scenario::Acceptance,
@@ -29,14 +30,31 @@ const MADE_IN: [(&str, Purpose); 5] = [
 
 /// Detectors that end with their first report, by what their titles hold: what they did not say
 /// after that is no miss.
-const ONCE: [(&str, &str); 7] = [
+const ONCE: [(&str, &str); 16] = [
     ("KASAN:", "kasan"),
     ("KCSAN:", "kcsan"),
     ("possible deadlock", "lockdep"),
     ("lock dependency", "lockdep"),
     ("possible recursive locking", "lockdep"),
+    ("inconsistent lock state", "lockdep"),
+    ("bad unlock balance", "lockdep"),
+    ("held lock freed", "lockdep"),
+    ("still has locks held", "lockdep"),
+    ("lock held when returning", "lockdep"),
+    ("nested lock was not taken", "lockdep"),
+    ("locking bug", "lockdep"),
+    ("non-static key", "lockdep"),
+    ("bad contention detected", "lockdep"),
     ("suspicious RCU usage", "lockdep"),
     ("memory leak", "kmemleak"),
+];
+
+/// How console lines start that lead to splats; titles say the same without what differs by boot.
+const CONSOLES: [&str; 4] = [
+    "BUG: KASAN:",
+    "BUG: KCSAN:",
+    "WARNING: CPU:",
+    "unreferenced object 0x",
 ];
 
 /// The finding that is followed.
@@ -113,6 +131,22 @@ impl Bound {
 }
 
 impl Followed {
+    /// A finding by its title.
+    ///
+    /// # Errors
+    /// It is a line of the console's, which no title is like.
+    pub fn title(text: &str) -> Result<Self> {
+        let words = text.trim_start();
+        let raw = CONSOLES.iter().any(|start| words.starts_with(start)) || text.contains("+0x");
+        match raw {
+            false => Ok(Self::Title(text.to_owned())),
+            true => Err(
+                Error::input(format!("{text:?} is no title, but a line of a console"))
+                    .mend("`cargo xtask splats LOG` gives the title of each splat in a log"),
+            ),
+        }
+    }
+
     /// Whether a splat is what is followed: nothing that comes after it matters. `accepts` says which
     /// titles the scenario accepts.
     pub fn is(&self, splat: &Splat, accepts: &dyn Fn(&str) -> bool) -> bool {

@@ -144,6 +144,19 @@ fn a_detector_that_stopped_says_nothing() {
         panic!("{:?}", shown(&lockdep, &record));
     };
     assert_eq!(why, "lockdep had stopped after possible deadlock in g");
+    for (words, stops) in [
+        ("inconsistent lock state in f", true),
+        ("WARNING: bad unlock balance in f", true),
+        ("BUG: held lock freed in f", true),
+        ("INFO: trying to register non-static key in f", true),
+        ("WARNING: locking bug in f", true),
+        ("WARNING: nested lock was not taken in f", true),
+        ("BUG: spinlock bad magic in f", false),
+        ("BUG: workqueue leaked atomic, lock or RCU in f", false),
+    ] {
+        let shown = shown(&Followed::Title(words.into()), &record);
+        assert_eq!(matches!(shown, Shown::Blind(_)), stops, "{words}");
+    }
     record
         .detectors
         .insert("lockdep".into(), DetectorState::Absent);
@@ -240,4 +253,17 @@ fn where_a_figure_is_made() {
         assert_eq!(followed.made_in(), Some(purpose), "{followed:?}");
     }
     assert_eq!(title().made_in(), None);
+}
+
+#[test]
+fn a_console_line_is_no_title() {
+    for (text, is) in [
+        ("KASAN: slab-use-after-free Read in f", true),
+        ("WARNING in f", true),
+        ("BUG: KASAN: slab-use-after-free in f", false),
+        ("general protection fault in f+0x1c/0x40", false),
+        ("WARNING: CPU: 1 PID: 7 at fs/a.c:1", false),
+    ] {
+        assert_eq!(Followed::title(text).is_ok(), is, "{text}");
+    }
 }
