@@ -16,6 +16,8 @@ pub const INFRASTRUCTURE: u8 = 4;
 pub const UNTESTABLE: u8 = 5;
 /// `git bisect run`'s "skip this commit".
 pub const BISECT_SKIP: u8 = 125;
+/// What `git bisect run` stops at: smaller codes call the commit bad, whatever they mean to others.
+pub const BISECT_STOP: u8 = 128;
 /// Stopped by the user.
 pub const INTERRUPTED: u8 = 130;
 
@@ -63,6 +65,7 @@ pub fn combine(outcomes: impl IntoIterator<Item = Outcome> + Clone) -> Outcome {
 pub fn for_bisect(code: u8) -> u8 {
     match code {
         UNTESTABLE | INFRASTRUCTURE | INCONCLUSIVE => BISECT_SKIP,
+        USAGE => BISECT_STOP,
         other => other,
     }
 }
@@ -89,10 +92,10 @@ mod tests {
     }
 
     #[test]
-    fn bisect_skips_what_says_nothing() {
+    fn bisect_skips_what_says_nothing_and_stops_at_mistakes() {
         assert_eq!(
             [0, 1, 2, 3, 4, 5, 130].map(for_bisect),
-            [0, 1, 2, 125, 125, 125, 130]
+            [0, 1, 128, 125, 125, 125, 130]
         );
     }
 }

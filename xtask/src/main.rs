@@ -12,7 +12,11 @@ use cli::{Cli, Command};
 use harness::exit;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
+    let result = match cli.command {
         Command::Run(options) => cmd::run::run(options),
         Command::Test(options) => cmd::test::run(options),
         Command::Doctor(options) => cmd::doctor::run(options),
@@ -33,6 +37,21 @@ fn main() -> ExitCode {
         ui::print_error(&error);
         exit_code(&error)
     }))
+}
+
+/// Says what is wrong with the command line, or what was asked of it.
+fn refused(error: &clap::Error) -> ExitCode {
+    // A terminal that went away hears nothing.
+    let _ = error.print();
+    let code = match error.use_stderr() {
+        true => exit::USAGE,
+        false => exit::PASS,
+    };
+    let in_bisect = std::env::args_os().any(|arg| arg == "--bisect-exit");
+    ExitCode::from(match in_bisect {
+        true => exit::for_bisect(code),
+        false => code,
+    })
 }
 
 /// The engine's errors know whose fault they are; any other is the harness's own.

@@ -59,7 +59,8 @@ pub(crate) struct Options {
     #[arg(long, help_heading = "The run")]
     keep_going: bool,
 
-    /// Exit with 125 instead of 3, 4 and 5, for `git bisect run`.
+    /// Exit with 125 instead of 3, 4 and 5, for `git bisect run`, and with 128 instead of 2, on which
+    /// it stops.
     #[arg(long, help_heading = "The run")]
     bisect_exit: bool,
 
