@@ -124,7 +124,12 @@ pub(crate) struct Options {
     )]
     scenario: Option<String>,
 
-    /// How long each load of a trial runs, in seconds, instead of the 20 of profile quick.
+    /// How much a trial does: how long its loads run, and how large fio's are. Trials are boots, as
+    /// many as it takes.
+    #[arg(long, value_enum, default_value_t = run::ProfileName::Quick, help_heading = "A trial")]
+    profile: run::ProfileName,
+
+    /// How long each load of a trial runs, in seconds, instead of what the profile says (quick: 20).
     #[arg(long, value_name = "S", value_parser = clap::value_parser!(u64).range(1..=86_400), help_heading = "A trial")]
     seconds: Option<u64>,
 
@@ -294,7 +299,7 @@ fn asked(options: &Options) -> Result<Asked> {
             kernel: Kernel::Source(source::Request::Tree(options.kernel.clone())),
             variants: Variants::None,
             workload,
-            profile: Profile::Quick,
+            profile: options.profile.into(),
             memory_mib: options.memory,
             cpus: options.cpus,
             append: append.map(str::to_owned).collect(),

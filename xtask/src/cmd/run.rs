@@ -171,7 +171,7 @@ pub(crate) struct What {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum ProfileName {
+pub(crate) enum ProfileName {
     /// 20 s of hammer, 10 s of fio, one boot a side.
     Quick,
     /// 60 s of hammer, 30 s of fio; plain 4 boots a side, sanitizers 2.
@@ -221,6 +221,16 @@ pub(crate) enum AccelName {
     Auto,
     Kvm,
     Tcg,
+}
+
+impl From<ProfileName> for Profile {
+    fn from(name: ProfileName) -> Self {
+        match name {
+            ProfileName::Quick => Profile::Quick,
+            ProfileName::Standard => Profile::Standard,
+            ProfileName::Full => Profile::Full,
+        }
+    }
 }
 
 impl From<AccelName> for AccelChoice {
@@ -290,11 +300,7 @@ pub(crate) fn request(options: &Options) -> Result<Request> {
     };
     Ok(Request {
         workload,
-        profile: match options.profile {
-            ProfileName::Quick => Profile::Quick,
-            ProfileName::Standard => Profile::Standard,
-            ProfileName::Full => Profile::Full,
-        },
+        profile: options.profile.into(),
         repeat: options.repeat,
         seed: options.seed.unwrap_or_else(fresh_seed),
         out: options.out.clone(),
