@@ -22,7 +22,7 @@ use super::{
     version::Qemu,
 };
 use crate::{
-    Result,
+    Error, Result,
     build::Enabled,
     cancel::Cancel,
     drive::Exit,
@@ -57,6 +57,19 @@ impl Choice {
     /// What a boot takes that only an emulator serves.
     pub fn emulated(reason: &str) -> Self {
         Self::new(Accel::Tcg, reason)
+    }
+
+    /// What boots that are compared with others must be run with.
+    ///
+    /// # Errors
+    /// They had KVM, and its device cannot be opened now.
+    pub fn as_before(accel: Accel) -> Result<Self> {
+        if accel == Accel::Kvm
+            && let Err(error) = device()
+        {
+            return Err(Error::infrastructure(no_device(&error)));
+        }
+        Ok(Self::new(accel, "as before"))
     }
 
     fn new(accel: Accel, reason: impl Into<String>) -> Self {

@@ -13,7 +13,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result, error::Context};
+use crate::{Error, Result, boot::settings::Accel, error::Context};
 
 /// The file's name in a bisect's folder.
 const FILE: &str = "journal.ndjson";
@@ -33,6 +33,8 @@ pub(super) enum Line {
         good: String,
         bad: String,
     },
+    /// How guests are run: trials under KVM and under emulation show a race at rates of their own.
+    Accel { accel: Accel },
     /// A kernel is there, and took so long.
     Built { commit: String, seconds: f64 },
     /// A trial ended.

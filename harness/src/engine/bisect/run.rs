@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Error, Fault, Result,
     bisect::{Answer, History, Next, Point, Search, Unconfirmed, bounds},
+    boot::settings::Accel,
     build::KernelImage,
     cache::Cache,
     cancel::Cancel,
@@ -78,6 +79,7 @@ pub fn bisect(
         positions: positions(&range),
         costs: Spent::default(),
         why: BTreeMap::new(),
+        accel: None,
         scouted: None,
         scouts: 0,
         held_by_title: false,
@@ -120,6 +122,8 @@ pub(super) struct Run<'a> {
     costs: Spent,
     /// Why commits are skipped.
     pub(super) why: BTreeMap<String, String>,
+    /// How guests are run, once that is settled.
+    accel: Option<Accel>,
     /// Where vCPUs are held, once that is settled.
     scouted: Option<Places>,
     /// Trials that only looked for that, and found nothing.
@@ -133,6 +137,14 @@ impl Run<'_> {
     fn take_in(&mut self) -> Result<()> {
         let lines = self.journal.lines().to_vec();
         lines.iter().for_each(|line| self.learn(line));
+        if let Some(accel) = self.accel {
+            let began = |error: Error| {
+                let what = format!("the trials so far were made with {}", accel.name());
+                let mend = "mend that, or begin anew with another --out";
+                Error::infrastructure(what).mend(mend).because(error)
+            };
+            self.trials.run_as(accel).map_err(began)?;
+        }
         if let Some(places) = self.scouted.clone() {
             self.trials.hold(places)?;
         }
@@ -154,6 +166,7 @@ impl Run<'_> {
     fn learn(&mut self, line: &Line) {
         match line {
             Line::Question { .. } | Line::Blind { .. } => {}
+            Line::Accel { accel } => self.accel = Some(*accel),
             Line::Built { commit, seconds } => {
                 self.costs.builds.0 += seconds;
                 self.costs.builds.1 += 1;
@@ -351,7 +364,12 @@ impl Run<'_> {
         let lines = self.journal.lines();
         let may_be_restored = may_be_restored(&self.asked.followed, lines);
         let number = lines.len() as u64;
-        self.trials.once(commit, image, number, may_be_restored)
+        let tried = self.trials.once(commit, image, number, may_be_restored)?;
+        match self.trials.settled() {
+            Some(accel) if self.accel.is_none() => self.add(Line::Accel { accel })?,
+            _ => {}
+        }
+        Ok(tried)
     }
 
     fn tried(&mut self, commit: &str, hit: bool, seconds: f64, evidence: Evidence) -> Result<()> {

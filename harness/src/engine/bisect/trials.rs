@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     Fault, Result,
-    boot::{Snapshot, settings::Accel},
+    boot::{Snapshot, accel::Choice, settings::Accel},
     build::KernelImage,
     cache::Temp,
     collect::record::{End, RunRecord},
@@ -108,6 +108,17 @@ impl<'a> Trials<'a> {
     /// that hangs early says nothing of this host.
     pub(super) fn settle(&self, image: &KernelImage) -> Result<()> {
         self.guests.settle(image).map(drop)
+    }
+
+    /// How they are run, once that is settled.
+    pub(super) fn settled(&self) -> Option<Accel> {
+        self.guests.settled().map(|choice| choice.accel)
+    }
+
+    /// Runs them as those of an earlier session.
+    pub(super) fn run_as(&self, accel: Accel) -> Result<()> {
+        self.guests.run_as(Choice::as_before(accel)?);
+        Ok(())
     }
 
     /// Whether it takes a trial boot to settle that.
