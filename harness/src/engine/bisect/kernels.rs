@@ -24,6 +24,8 @@ pub(super) type Image = std::result::Result<KernelImage, Failed>;
 #[derive(Debug, Clone)]
 pub(super) struct Failed {
     pub(super) why: String,
+    /// What mends it, or where more of it is said.
+    pub(super) mend: Option<String>,
     /// It was tried to be built, and was not merely without what is asked for.
     pub(super) compiled: bool,
 }
@@ -89,20 +91,11 @@ impl<'a> Kernels<'a> {
         let began = Instant::now();
         let hash = self.commits.tree_hash(commit)?;
         let cached = self.builder.has(&self.source(&hash), &self.stack)?;
-        let image = match self.make(commit, &hash, cached) {
-            Ok(image) => {
-                self.recipe(commit)?
-                    .write(&Recipe::folder(&self.boots, &image.key))?;
-                Ok(image)
-            }
-            Err(error) => match error.fault() {
-                fault @ (Fault::Untestable | Fault::Input) => Err(Failed {
-                    why: error.chain(),
-                    compiled: fault == Fault::Untestable,
-                }),
-                _ => return Err(error),
-            },
-        };
+        let image = self.make(commit, &hash, cached)?;
+        if let Ok(image) = &image {
+            let recipe = self.recipe(commit)?;
+            recipe.write(&Recipe::folder(&self.boots, &image.key))?;
+        }
         self.images.insert(commit.to_owned(), image.clone());
         Ok((image, (!cached).then(|| began.elapsed())))
     }
@@ -116,25 +109,33 @@ impl<'a> Kernels<'a> {
         })
     }
 
-    fn make(&mut self, commit: &str, hash: &str, cached: bool) -> Result<KernelImage> {
+    /// What git says of a commit's files is the tree's to mend, and no reason to skip the commit.
+    fn make(&mut self, commit: &str, hash: &str, cached: bool) -> Result<Image> {
         let name: String = commit.chars().take(12).collect();
         let (base, base_tree) = &self.base;
         if cached || commit == base {
-            if !cached {
-                self.check_requires(&base_tree.path)?;
+            if !cached && let Err(error) = self.check_requires(&base_tree.path) {
+                return failed(error);
             }
             let tree = Following {
                 name: &name,
                 source: self.source(hash),
                 after: None,
             };
-            let image = self.builder.following(&tree, &self.stack)?;
-            return self.keep(commit, image, cached);
+            return match self.builder.following(&tree, &self.stack) {
+                Ok(image) => self.keep(commit, image, cached),
+                Err(error) => failed(error),
+            };
         }
         let after = self.nearest(commit)?;
         let from = after.as_deref().unwrap_or(base);
-        let tree = self.commits.tree(commit, (base, base_tree), from)?;
-        self.check_requires(&tree.path)?;
+        let tree = match self.commits.tree(commit, (base, base_tree), from) {
+            Err(error) if error.fault() == Fault::Untestable => return failed(error),
+            tree => tree?,
+        };
+        if let Err(error) = self.check_requires(&tree.path) {
+            return failed(error);
+        }
         let after_hash = self.commits.tree_hash(from)?;
         let after = after.map(|_| (self.source(&after_hash), tree.changed.as_slice()));
         let following = Following {
@@ -146,8 +147,10 @@ impl<'a> Kernels<'a> {
             },
             after,
         };
-        let image = self.builder.following(&following, &self.stack)?;
-        self.keep(commit, image, false)
+        match self.builder.following(&following, &self.stack) {
+            Ok(image) => self.keep(commit, image, false),
+            Err(error) => failed(error),
+        }
     }
 
     /// A kernel without what the scenario requires cannot be tried.
@@ -161,7 +164,7 @@ impl<'a> Kernels<'a> {
     }
 
     /// Keeps the newest build folders.
-    fn keep(&mut self, commit: &str, image: KernelImage, cached: bool) -> Result<KernelImage> {
+    fn keep(&mut self, commit: &str, image: KernelImage, cached: bool) -> Result<Image> {
         if !cached {
             self.folders.push(commit.to_owned());
             while self.folders.len() > KEPT {
@@ -169,7 +172,7 @@ impl<'a> Kernels<'a> {
                 self.builder.forget(&self.source(&hash), &self.stack)?;
             }
         }
-        Ok(image)
+        Ok(Ok(image))
     }
 
     /// The commit with a build folder from which the fewest files are to be compiled.
@@ -195,5 +198,17 @@ impl<'a> Kernels<'a> {
             hash,
             as_it_came: true,
         }
+    }
+}
+
+/// A commit without a kernel, where that is the commit's own doing.
+fn failed(error: Error) -> Result<Image> {
+    match error.fault() {
+        fault @ (Fault::Untestable | Fault::Input) => Ok(Err(Failed {
+            why: error.chain(),
+            mend: error.mending().map(str::to_owned),
+            compiled: fault == Fault::Untestable,
+        })),
+        Fault::Infrastructure | Fault::Interrupted => Err(error),
     }
 }

@@ -300,7 +300,12 @@ impl Run<'_> {
                 };
                 self.tried(commit, true, 0.0, evidence)?;
             }
-            Err(failed) => self.skip(commit, failed.why)?,
+            Err(failed) => {
+                if let Some(mend) = failed.mend {
+                    self.say(format!("{commit:.12}: {}", terminal_line(&mend)));
+                }
+                self.skip(commit, failed.why)?;
+            }
             Ok(image) => {
                 if self.is_to_scout(&image)? {
                     return self.scout(commit, &image);
@@ -551,8 +556,14 @@ fn positions(range: &Range) -> BTreeMap<String, usize> {
 fn first_line(text: &str) -> String {
     let mut lines = text.lines();
     let telling = |line: &&str| line.contains("rror:") || line.contains("rror ");
-    let first = lines.clone().next().unwrap_or_default();
-    lines.find(telling).unwrap_or(first).trim().to_owned()
+    if let Some(line) = lines.clone().find(telling) {
+        return line.trim().to_owned();
+    }
+    let first = lines.next().unwrap_or_default().trim();
+    match lines.next().filter(|_| first.ends_with(':')) {
+        Some(next) => format!("{first} {}", next.trim()),
+        None => first.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -586,6 +597,24 @@ mod tests {
             good: "g".into(),
             commits: ["a", "b", "c", "d"].map(str::to_owned).into(),
             parents: vec![vec![], vec![0], vec![1], vec![2]],
+    #[test]
+    fn the_line_that_tells_most_is_kept() {
+        for (text, kept) in [
+            ("one\ntwo", "one"),
+            (
+                "it fails:\n  CC a.o\na.c:1:2: error: x",
+                "a.c:1:2: error: x",
+            ),
+            (
+                "not as asked:\nCONFIG_A=y: n",
+                "not as asked: CONFIG_A=y: n",
+            ),
+            ("", ""),
+        ] {
+            assert_eq!(first_line(text), kept);
+        }
+    }
+
             stand_ins: BTreeSet::new(),
         };
         let parent = Parent {
