@@ -6,11 +6,11 @@ use crate::{
     Error, Result,
     bisect::Aim,
     build::{ConfigText, locate},
-    engine::{Kernel, Request, Variants, Workload},
+    engine::{Kernel, Request, Variants},
     error::Context,
     hash::{file_sha256, hex_sha256},
     judge::Followed,
-    scenario::Scenario,
+    scenario::{LoadSpec, Scenario},
     source::{self, Between, Range},
 };
 
@@ -117,7 +117,7 @@ impl Asked {
             guest,
             what,
         ];
-        let programs = programs(&request.workload)?;
+        let programs = programs(scenario)?;
         let mut fields: Vec<&[u8]> = fields.iter().map(String::as_bytes).collect();
         fields.push(&file);
         fields.push(programs.as_bytes());
@@ -125,21 +125,22 @@ impl Asked {
     }
 }
 
-/// What the files hold that a command names: one that was mended or compiled again is another.
-fn programs(workload: &Workload) -> Result<String> {
-    let Workload::Command(words) = workload else {
-        return Ok(String::new());
-    };
-    let Some((program, arguments)) = words.split_first() else {
-        return Ok(String::new());
-    };
-    let named = arguments.iter().map(PathBuf::from);
-    let hashes: Result<Vec<String>> = std::iter::once(locate(program)?)
-        .chain(named)
-        .filter(|path| path.is_file())
-        .map(|path| file_sha256(&path))
-        .collect();
-    Ok(hashes?.join(" "))
+/// What the files hold that commands name: one that was mended or compiled again is another.
+fn programs(scenario: &Scenario) -> Result<String> {
+    let mut hashes = Vec::new();
+    for load in &scenario.loads {
+        let LoadSpec::Exec(exec) = load else { continue };
+        let Some((program, arguments)) = exec.command.split_first() else {
+            continue;
+        };
+        let named = arguments.iter().map(PathBuf::from);
+        for path in std::iter::once(locate(program)?).chain(named) {
+            if path.is_file() {
+                hashes.push(file_sha256(&path)?);
+            }
+        }
+    }
+    Ok(hashes.join(" "))
 }
 
 #[cfg(test)]
@@ -163,6 +164,27 @@ mod tests {
             aim: Aim::default(),
             seconds: None,
         }
+    }
+
+    #[test]
+    fn a_program_that_was_made_again_is_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("repro");
+        let scenario = Scenario::of_command(vec!["true".into(), file.display().to_string()]);
+        let keys = ["one", "two", "one"].map(|text| {
+            fs::write(&file, text).unwrap();
+            programs(&scenario).unwrap()
+        });
+        assert_eq!(keys[0], keys[2]);
+        assert_ne!(keys[0], keys[1]);
+        assert_eq!(
+            programs(&Scenario {
+                loads: Vec::new(),
+                ..scenario
+            })
+            .unwrap(),
+            ""
+        );
     }
 
     #[test]
