@@ -261,23 +261,27 @@ impl Run<'_> {
     /// may be what brought it: it is in question from now on, and the trials so far say what they can.
     fn looks_outside(&mut self, answer: &Answer) -> Result<bool> {
         let between = &self.asked.between;
-        let commit = match answer {
-            Answer::Culprit { commit, .. }
-                if !between.paths.is_empty() && !self.range.stands_in(*commit) =>
-            {
-                self.range.commits[*commit].clone()
-            }
-            Answer::Culprit { .. } | Answer::Among { .. } | Answer::Unconfirmed(_) => {
-                return Ok(false);
-            }
+        let seem: &[usize] = match answer {
+            Answer::Culprit { commit, .. } => std::slice::from_ref(commit),
+            Answer::Among { commits, .. } => commits,
+            Answer::Unconfirmed(_) => &[],
         };
-        let real = self.commits.real_parents(&self.range, &commit, between)?;
-        if !self.range.put_parents(&commit, &real) {
+        let listed = |commit: &&usize| !between.paths.is_empty() && !self.range.stands_in(**commit);
+        let seem = seem.iter().filter(listed);
+        let seem: Vec<String> = seem.map(|at| self.range.commits[*at].clone()).collect();
+        let mut news = false;
+        for commit in seem {
+            let real = self.commits.real_parents(&self.range, &commit, between)?;
+            if self.range.put_parents(&commit, &real) {
+                news = true;
+                self.say(format!(
+                    "{commit:.12} may bring it; what --path left out before it is looked at"
+                ));
+            }
+        }
+        if !news {
             return Ok(false);
         }
-        self.say(format!(
-            "{commit:.12} seems to bring it; what --path left out before it is looked at"
-        ));
         self.positions = positions(&self.range);
         self.search = search(&self.range, self.asked);
         (self.costs, self.scouts) = (Spent::default(), 0);
@@ -592,12 +596,6 @@ mod tests {
     }
 
     #[test]
-    fn what_a_path_left_out_is_told_from_what_it_named() {
-        let listed = Range {
-            good: "g".into(),
-            commits: ["a", "b", "c", "d"].map(str::to_owned).into(),
-            parents: vec![vec![], vec![0], vec![1], vec![2]],
-    #[test]
     fn the_line_that_tells_most_is_kept() {
         for (text, kept) in [
             ("one\ntwo", "one"),
@@ -617,6 +615,12 @@ mod tests {
 
             stand_ins: BTreeSet::new(),
         };
+    #[test]
+    fn what_a_path_left_out_is_told_from_what_it_named() {
+        let listed = Range {
+            good: "g".into(),
+            commits: ["a", "b", "c", "d"].map(str::to_owned).into(),
+            parents: vec![vec![], vec![0], vec![1], vec![2]],
         let parent = Parent {
             commit: "x".into(),
             leads_to: Some("b".into()),
