@@ -12,7 +12,6 @@ use harness::{
     exit,
     judge::{Bound, Followed, verdict::Kind},
     report::escape::{terminal, terminal_line},
-    scenario::Profile,
     source::{self, Between},
 };
 
@@ -60,9 +59,9 @@ pub(crate) struct Options {
     #[arg(long, help_heading = "Which commits")]
     first_parent: bool,
 
-    /// The finding's title, as `run`, `splats` or the kernel says it. vCPUs are held in the functions
-    /// of its trace, where guests are emulated. Without this, --finding and --measure any finding
-    /// counts that the scenario does not accept, with a command its exit code among them.
+    /// The finding's title, as `run` or `splats` says it. vCPUs are held in the functions of its trace,
+    /// where guests are emulated. Without this, --finding and --measure any finding of a kernel that
+    /// runs counts and that the scenario does not accept, with a command its exit code among them.
     #[arg(long, value_name = "T", conflicts_with_all = ["finding", "measure"], help_heading = "What is followed")]
     title: Option<String>,
 
@@ -268,7 +267,7 @@ fn asked(options: &Options) -> Result<Asked> {
         (None, below) => below.map(Bound::Below),
     };
     let followed = match (&options.title, options.finding, &options.measure, bound) {
-        (Some(title), ..) => Followed::Title(title.clone()),
+        (Some(title), ..) => Followed::title(title)?,
         (None, Some(finding), ..) => Followed::Kind(finding.kind()),
         (None, None, Some(name), Some(bound)) => Followed::Measure {
             name: name.clone(),
@@ -365,6 +364,9 @@ fn shown(found: &Found) -> String {
     line(format!("  hit rate    {:.2}", found.hit_rate));
     line(format!("  commits     {}", found.commits));
     line(format!("  folder      {}", found.dir.display()));
+    if let Some(evidence) = &found.evidence {
+        line(format!("  evidence    {}", evidence.display()));
+    }
     line(String::new());
     line("  commit        hits  trials  has it".into());
     for tried in &found.trials {

@@ -1,6 +1,6 @@
 //! What the trials of a bisect say, with their evidence.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, path::PathBuf};
 
 use super::{
     found::{Commit, Ended, Found, Tried},
@@ -12,6 +12,7 @@ use crate::{
     Result,
     bisect::{Answer, Point, Unconfirmed},
     error::Context,
+    judge::Followed,
     report::escape::terminal_line,
     source::Range,
 };
@@ -22,6 +23,8 @@ const NAMED: usize = 10;
 const LOG: &str = "bisect.log";
 /// Where the decoded splat goes.
 const SPLAT: &str = "splat.txt";
+/// The folder of a boot's splats.
+const SPLATS: &str = "splats";
 
 impl Run<'_> {
     pub(super) fn found(&self, answer: Option<Answer>) -> Result<Found> {
@@ -34,8 +37,9 @@ impl Run<'_> {
             trials: self.evidence(),
             hit_rate: self.search.rate(),
             commits: commits.len(),
-            title: self.title(),
+            title: self.title_of(None),
             splat: None,
+            evidence: None,
             reasons: Vec::new(),
             dir: self.journal.dir().to_owned(),
             log: String::new(),
@@ -56,7 +60,7 @@ impl Run<'_> {
                 found.outcome = Ended::Found;
                 found.confidence = confidence;
                 found.culprit = Some(self.about(&self.range.commits[commit])?);
-                found.splat = self.splat(commit);
+                (found.evidence, found.splat) = self.shown_by(commit);
             }
             Some(Answer::Among {
                 commits,
@@ -80,7 +84,9 @@ impl Run<'_> {
                         .candidates
                         .push(self.about(&self.range.commits[*commit])?);
                 }
-                found.splat = commits.first().and_then(|commit| self.splat(*commit));
+                if let Some(commit) = commits.first() {
+                    (found.evidence, found.splat) = self.shown_by(*commit);
+                }
             }
             Some(Answer::Unconfirmed(why)) => {
                 found.outcome = Ended::Unconfirmed;
@@ -105,14 +111,28 @@ impl Run<'_> {
             // The journal remembers it: the same command would only say so again.
             format!("cannot be tried: {why} (once that is mended, another --out begins anew)")
         };
+        let hint = match self.asked.followed {
+            // Any finding of a kernel that runs.
+            Followed::Any => {
+                "; if that is what is looked for: --finding build-failed or boot-failed"
+            }
+            Followed::Title(_) | Followed::Kind(_) | Followed::Measure { .. } => "",
+        };
+        let tally = |commit: &str| self.point(commit).map(|point| self.search.tally(point));
         match why {
-            Unconfirmed::BadIsQuiet { trials } => {
-                format!("the bad commit {bad:.12} does not show it in {trials} trials")
-            }
+            Unconfirmed::BadIsQuiet { trials } => match tally(bad).map_or(0, |tally| tally.hits) {
+                0 => format!("the bad commit {bad:.12} does not show it in {trials} trials"),
+                hits => format!(
+                    "the bad commit {bad:.12} shows it in {hits} of {trials} trials: too rarely to \
+                     be followed (--rarest says how rarely is worth it)"
+                ),
+            },
             Unconfirmed::GoodShows { hits, trials } => {
-                format!("the good commit {good:.12} shows it, in {hits} of {trials} trials")
+                let what = self.title_of(Some(good));
+                let what = what.map_or(String::new(), |title| format!(": {title}"));
+                format!("the good commit {good:.12} shows it, in {hits} of {trials} trials{what}")
             }
-            Unconfirmed::BadSkipped => format!("the bad commit {bad:.12} {}", because(bad)),
+            Unconfirmed::BadSkipped => format!("the bad commit {bad:.12} {}{hint}", because(bad)),
             Unconfirmed::GoodSkipped => format!("the good commit {good:.12} {}", because(good)),
         }
     }
@@ -141,13 +161,16 @@ impl Run<'_> {
         tried.collect()
     }
 
-    /// The title that hits bore most often.
-    fn title(&self) -> Option<String> {
+    /// The title that hits bore most often, of one commit or of all.
+    fn title_of(&self, one: Option<&str>) -> Option<String> {
         let mut counts: BTreeMap<&String, usize> = BTreeMap::new();
         for line in self.journal.lines() {
             if let Line::Trial {
-                title: Some(title), ..
+                commit,
+                title: Some(title),
+                ..
             } = line
+                && one.is_none_or(|one| one == commit)
             {
                 *counts.entry(title).or_default() += 1;
             }
@@ -156,8 +179,21 @@ impl Run<'_> {
         most.map(|(title, _)| title.clone())
     }
 
-    /// The evidence of the hit that is nearest to a commit, as text.
-    fn splat(&self, commit: usize) -> Option<String> {
+    /// The evidence of the hit that is nearest to a commit: its file, and what that says where it is
+    /// a splat. Whole logs are to be looked at where they lie.
+    fn shown_by(&self, commit: usize) -> (Option<PathBuf>, Option<String>) {
+        let Some(raw) = self.nearest(commit) else {
+            return (None, None);
+        };
+        let is_splat = raw.parent().is_some_and(|folder| folder.ends_with(SPLATS));
+        let decoded = raw.with_extension("decoded.txt");
+        let read = || fs::read(decoded).or_else(|_| fs::read(&raw)).ok();
+        let text = is_splat.then(read).flatten();
+        let text = text.map(|text| String::from_utf8_lossy(&text).into_owned());
+        (Some(raw), text)
+    }
+
+    fn nearest(&self, commit: usize) -> Option<PathBuf> {
         let hits = self.journal.lines().iter().filter_map(|line| match line {
             Line::Trial {
                 commit,
@@ -169,10 +205,7 @@ impl Run<'_> {
         });
         let after = hits.filter(|(at, _)| *at >= commit);
         let (_, evidence) = after.min_by_key(|(at, _)| *at)?;
-        let raw = self.journal.dir().join(evidence);
-        let decoded = raw.with_extension("decoded.txt");
-        let text = fs::read(decoded).or_else(|_| fs::read(raw)).ok()?;
-        Some(String::from_utf8_lossy(&text).into_owned())
+        Some(self.journal.dir().join(evidence))
     }
 
     fn about(&self, commit: &str) -> Result<Commit> {

@@ -68,6 +68,8 @@ pub struct Found {
     pub title: Option<String>,
     /// The decoded splat of the commit's own trials, or of any later one.
     pub splat: Option<String>,
+    /// The file that shows it, of the same trials.
+    pub evidence: Option<PathBuf>,
     /// Why it ended without a commit, in words.
     pub reasons: Vec<String>,
     /// The folder that holds it all.

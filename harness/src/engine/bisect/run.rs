@@ -215,7 +215,7 @@ impl Run<'_> {
         Ok(())
     }
 
-    fn point(&self, commit: &str) -> Option<Point> {
+    pub(super) fn point(&self, commit: &str) -> Option<Point> {
         match commit == self.range.good {
             true => Some(Point::Good),
             false => self.positions.get(commit).copied().map(Point::Commit),
@@ -471,7 +471,8 @@ impl Run<'_> {
         let Followed::Title(title) = &self.asked.followed else {
             return Ok(false);
         };
-        if self.scouted.is_some() || self.asked.request.stalls != Stalls::Auto {
+        let settled = self.asked.request.stalls != Stalls::Auto || self.trials.are_held();
+        if self.scouted.is_some() || settled {
             return Ok(false);
         }
         if !self.trials.can_hold(image)? {
@@ -557,6 +558,7 @@ fn positions(range: &Range) -> BTreeMap<String, usize> {
     range.commits.iter().cloned().zip(0..).collect()
 }
 
+/// The line that tells most: a compiler's error, or the first, with the next where that only leads to it.
 fn first_line(text: &str) -> String {
     let mut lines = text.lines();
     let telling = |line: &&str| line.contains("rror:") || line.contains("rror ");
@@ -613,14 +615,14 @@ mod tests {
         }
     }
 
-            stand_ins: BTreeSet::new(),
-        };
     #[test]
     fn what_a_path_left_out_is_told_from_what_it_named() {
         let listed = Range {
             good: "g".into(),
             commits: ["a", "b", "c", "d"].map(str::to_owned).into(),
             parents: vec![vec![], vec![0], vec![1], vec![2]],
+            stand_ins: BTreeSet::new(),
+        };
         let parent = Parent {
             commit: "x".into(),
             leads_to: Some("b".into()),

@@ -126,6 +126,11 @@ impl<'a> Trials<'a> {
         self.guests.wants_trial()
     }
 
+    /// Whether the scenario says where vCPUs are held.
+    pub(super) fn are_held(&self) -> bool {
+        !self.scenario.stalls.is_empty()
+    }
+
     /// Whether vCPUs can be held at all.
     pub(super) fn can_hold(&self, image: &KernelImage) -> Result<bool> {
         Ok(self.guests.settle(image)?.accel == Accel::Tcg)
