@@ -1,6 +1,9 @@
 //! What every command does before its work: signals, the cache, missing packages.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    fs,
+    io::{self, IsTerminal, Write},
+};
 
 use anyhow::{Context, Result};
 use harness::{Error, cache::Cache, cancel::Cancel, host::doctor};
@@ -10,20 +13,31 @@ use xshell::{Shell, cmd};
 use crate::ui;
 
 /// A flag that Ctrl-C and its kin set; a second one ends the process at once (its children end
-/// with it).
+/// with it). What whoever started us has it ignore, as nohup does, stays ignored.
 pub(crate) fn cancel_on_signals() -> Result<Cancel> {
     let cancel = Cancel::new();
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        let flag = cancel.flag();
-        signal_hook::flag::register_conditional_shutdown(
-            signal,
-            i32::from(harness::exit::INTERRUPTED),
-            flag,
-        )
-        .and_then(|_| signal_hook::flag::register(signal, cancel.flag()))
-        .context("failed to watch for signals")?;
+        if ignores(&status, signal) {
+            continue;
+        }
+        // A terminal that goes away says so twice, the shell's way and the kernel's.
+        if signal != SIGHUP {
+            let code = i32::from(harness::exit::INTERRUPTED);
+            signal_hook::flag::register_conditional_shutdown(signal, code, cancel.flag())
+                .context("failed to watch for signals")?;
+        }
+        signal_hook::flag::register(signal, cancel.flag())
+            .context("failed to watch for signals")?;
     }
     Ok(cancel)
+}
+
+/// Whether a process ignores a signal, by its `/proc/PID/status`: a mask in hex, signal 1 lowest.
+fn ignores(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    mask.is_some_and(|mask| mask >> (signal - 1) & 1 == 1)
 }
 
 /// Checks that the host has everything; installs what is missing where the user allows it: `yes`
@@ -107,5 +121,18 @@ fn sick(report: &doctor::Report) -> Error {
         )),
         (None, Some(mend)) => error.mend(mend),
         (None, None) => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nohup_had_ignored_is() {
+        let status = "Name:\tx\nSigBlk:\t0000000000000002\nSigIgn:\t0000000000001001\n";
+        assert!(ignores(status, SIGHUP));
+        assert!(!ignores(status, SIGINT) && !ignores(status, SIGTERM));
+        assert!(!ignores("", SIGHUP));
     }
 }

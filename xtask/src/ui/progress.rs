@@ -56,12 +56,15 @@ impl Progress {
     /// A line on stdout, above whatever goes on.
     pub(crate) fn out(&self, line: &str) {
         match &self.bars {
-            Some(bars) => bars.suspend(|| out(line)),
+            Some(_) => {
+                self.finish();
+                out(line);
+            }
             None => out(line),
         }
     }
 
-    /// Takes the bars off the screen, before the result is printed.
+    /// Takes the bars off the screen, for what is printed next; those that go on come back.
     pub(crate) fn finish(&self) {
         if let Some(bars) = &self.bars {
             // A terminal that went away keeps its bars.
@@ -71,7 +74,8 @@ impl Progress {
 
     fn line(&self, text: &str) {
         match &self.bars {
-            Some(bars) => bars.suspend(|| say(text)),
+            // As of all that goes there: a terminal that went away is no reason to end.
+            Some(bars) => drop(bars.println(text)),
             None => say(text),
         }
     }
