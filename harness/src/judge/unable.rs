@@ -10,9 +10,13 @@ use super::{
 };
 use crate::collect::record::RunRecord;
 
-/// Exit codes by which shells and the dynamic linker say that they ran nothing, and what then likely
-/// is missing.
-const NOTHING_RAN: [(i32, &str); 2] = [
+/// Exit codes by which shells, the dynamic linker and the kernel's own selftests say that they ran
+/// nothing, and what then likely is missing.
+const NOTHING_RAN: [(i32, &str); 3] = [
+    (
+        4,
+        "a selftest of the kernel's skips itself so; its output says what it lacks",
+    ),
     (
         126,
         "a program that it calls likely may not be executed, or its interpreter is not in the guest",
