@@ -2,6 +2,11 @@
 
 use std::{fs::File, path::Path};
 
+use nix::{
+    errno::Errno,
+    fcntl::{FallocateFlags, fallocate},
+};
+
 use super::tree::Size;
 use crate::{
     Error, Result,
@@ -36,10 +41,13 @@ pub(super) fn filled(image: &Path, folder: &Path, size: Size, cancel: &Cancel) -
     cmd.run_ok(cancel).map(drop)
 }
 
-/// A blank file system of `mib` MiB in a sparse file. Nothing is left to initialize: a kernel thread
+/// A blank file system of `mib` MiB, of which the host keeps the room: where it ran out halfway, QEMU
+/// would stop the guest, and that looks like a kernel that hangs. Nothing is left to initialize: a kernel thread
 /// that does it later would disturb what is measured.
 pub(super) fn scratch(image: &Path, mib: u32, cancel: &Cancel) -> Result<()> {
-    blank(image, u64::from(mib) << 20)?;
+    let bytes = u64::from(mib) << 20;
+    blank(image, bytes)?;
+    reserve(image, bytes)?;
     let cmd = mke2fs()?
         .args(["-m", "0", "-i", "65536", "-J", "size=16", "-E"])
         .arg(format!(
@@ -52,6 +60,21 @@ pub(super) fn scratch(image: &Path, mib: u32, cancel: &Cancel) -> Result<()> {
 fn blank(image: &Path, bytes: u64) -> Result<()> {
     let made = File::create_new(image).and_then(|f| f.set_len(bytes.next_multiple_of(BLOCK)));
     made.host(|| format!("failed to make {}", image.display()))
+}
+
+/// Keeps room for a whole file, where its file system can.
+fn reserve(image: &Path, bytes: u64) -> Result<()> {
+    let file = File::options().write(true).open(image);
+    let file = file.host(|| format!("failed to open {}", image.display()))?;
+    let length = i64::try_from(bytes).unwrap_or(i64::MAX);
+    match fallocate(&file, FallocateFlags::empty(), 0, length) {
+        Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
+        Err(errno) => {
+            let what = format!("failed to keep {} MiB for the guest's disk", bytes >> 20);
+            let error = Error::infrastructure(what).because(std::io::Error::from(errno));
+            Err(error.mend("make room, or put the cache elsewhere by KTWIN_CACHE"))
+        }
+    }
 }
 
 fn mke2fs() -> Result<Cmd> {
