@@ -9,6 +9,8 @@ use crate::{Error, Result, error::Context, host::doctor};
 
 /// Folders that are the guest's own: the agent leaves the host's out.
 const GUESTS_OWN: [&str; 7] = ["dev", "mnt", "proc", "run", "scratch", "sys", "tools"];
+/// Those of them in which host and guest have the same files.
+const ALIKE: [&str; 3] = ["dev", "proc", "sys"];
 
 /// A program by path or by name, which must be there and be executable.
 pub(crate) fn locate(program: &str) -> Result<PathBuf> {
@@ -32,8 +34,17 @@ pub(crate) fn locate(program: &str) -> Result<PathBuf> {
 
 /// Would the agent leave it out?
 pub(super) fn is_guests_own(path: &Path) -> bool {
+    is_in(path, &GUESTS_OWN)
+}
+
+/// Has the guest one of its own there that does as well?
+pub(super) fn is_alike(path: &Path) -> bool {
+    is_in(path, &ALIKE)
+}
+
+fn is_in(path: &Path, folders: &[&str]) -> bool {
     let first = path.components().nth(1);
-    first.is_some_and(|f| GUESTS_OWN.iter().any(|own| f.as_os_str() == *own))
+    first.is_some_and(|first| folders.iter().any(|folder| first.as_os_str() == *folder))
 }
 
 /// A path as a message to the guest can hold it.
@@ -56,5 +67,7 @@ mod tests {
         ] {
             assert_eq!(is_guests_own(Path::new(path)), own, "{path}");
         }
+        let alike = ["/dev/null", "/mnt/t.sh", "/scratch/image"].map(|p| is_alike(Path::new(p)));
+        assert_eq!(alike, [true, false, false]);
     }
 }

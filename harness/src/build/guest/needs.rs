@@ -14,7 +14,7 @@ use std::{
 use super::{
     elf::{Kind, Needs, examine},
     libraries::Libraries,
-    locate::{is_guests_own, locate, utf8},
+    locate::{is_alike, is_guests_own, locate, utf8},
     tree::Tree,
 };
 use crate::{Error, Result, error::Context, host::doctor};
@@ -115,7 +115,7 @@ impl Collector {
             ));
         }
         let named = std::path::absolute(argument).ok().filter(|p| p.is_file());
-        let Some(path) = named.filter(|p| !is_guests_own(p)) else {
+        let Some(path) = named.filter(|p| !is_alike(p)) else {
             return Ok(argument.to_owned());
         };
         match examine(&path) {
