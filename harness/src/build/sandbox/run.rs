@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+
 use super::{
     guard::{Breach, Guard, PROCESSES},
     room::{Room, Sandbox},
@@ -33,6 +35,14 @@ ld --version | head -n 1
 
 /// How long the probe may take: a moment, but on a host that is busy beyond measure.
 const PROBING: Duration = Duration::from_secs(600);
+
+/// A limit, or what this process is itself held to: nobody in there may raise that.
+fn at_most(resource: Resource, limit: u64) -> u64 {
+    match getrlimit(resource) {
+        Ok((_, hard)) if hard != RLIM_INFINITY => limit.min(hard),
+        _ => limit,
+    }
+}
 
 /// One command to run inside.
 #[derive(Debug, Clone, Default)]
@@ -79,8 +89,14 @@ impl Sandbox {
         let mut cmd = self
             .command(room)
             .args(["prlimit", "--core=0"])
-            .arg(format!("--nproc={PROCESSES}"))
-            .arg(format!("--fsize={LARGEST_FILE}"))
+            .arg(format!(
+                "--nproc={}",
+                at_most(Resource::RLIMIT_NPROC, PROCESSES as u64)
+            ))
+            .arg(format!(
+                "--fsize={}",
+                at_most(Resource::RLIMIT_FSIZE, LARGEST_FILE)
+            ))
             .args(["--", "sh", "-c", TIMED, "sh"])
             .args(&job.words)
             .limit(job.limit);
