@@ -27,7 +27,7 @@ use crate::{
     },
     drive::{self, CellContext, Limits, Provoked, Restored, Until, run_cell},
     engine::{
-        AccelChoice, Request,
+        AccelChoice, Request, Stalls,
         emulator::Spoiled,
         library::Library,
         symbols,
@@ -114,6 +114,12 @@ impl<'a> Guests<'a> {
             watching.beside_counting(phases, ways)?;
         }
         let accel = OnceCell::new();
+        if request.accel == AccelChoice::Auto && matches!(request.stalls, Stalls::At(_)) {
+            let why = "vCPUs can be held only under emulation";
+            ways.watcher
+                .event(&Event::Note(format!("guests run under TCG: {why}")));
+            let _ = accel.set(Choice::emulated(why));
+        }
         Ok(Self {
             request,
             ways,
@@ -385,7 +391,7 @@ impl<'a> Guests<'a> {
         then: impl FnOnce(&CellContext<'_>) -> Result<T>,
     ) -> Result<T> {
         let accel = &self.accel(cell, image)?;
-        let limits = Limits::of(accel.accel, &cell.config, self.request.profile, &cell.plan);
+        let limits = Limits::of(&cell.config, self.request.profile, &cell.plan);
         let mut disks = Vec::new();
         // Each disk takes a tenth of a second of an emulated boot: none without need.
         let needs_tools = cell.plan.phases.iter().any(|p| command(&p.load).is_some());
