@@ -97,7 +97,8 @@ pub fn run(
         clock,
     };
     let done = run.all(&configs)?;
-    run.dir.done(done.verdict.outcome)?;
+    let ended = run.dir.done(done.verdict.outcome);
+    stands_all_the_same(done.verdict.outcome, ended, watcher)?;
     Ok(done)
 }
 
@@ -105,6 +106,17 @@ pub fn run(
 /// where it says more than that.
 fn stands(nothing: bool, outcome: Outcome) -> bool {
     !nothing && matches!(outcome, Outcome::Interrupted | Outcome::Regression)
+}
+
+/// A disk that is full at the end takes no verdict with it that says more than that.
+fn stands_all_the_same(outcome: Outcome, written: Result<()>, watcher: &dyn Watcher) -> Result<()> {
+    match (outcome, written) {
+        (Outcome::Interrupted | Outcome::Regression | Outcome::Untestable, Err(error)) => {
+            watcher.event(&Event::Warning(error.chain()));
+            Ok(())
+        }
+        (_, written) => written,
+    }
 }
 
 /// When the run began.
@@ -152,7 +164,9 @@ impl Run<'_> {
             }
             comparisons.extend(these);
             // On disk at once: what is cut off later has lost nothing.
-            report::write(&self.verdict(comparisons.clone()), self.dir.path())?;
+            let so_far = self.verdict(comparisons.clone());
+            let written = report::write(&so_far, self.dir.path());
+            stands_all_the_same(so_far.outcome, written, self.ways.watcher)?;
             let outcome = crate::exit::combine(comparisons.iter().map(|c| c.outcome));
             let go_on = self.request.keep_going && outcome != Outcome::Interrupted;
             if outcome != Outcome::Pass && !go_on {
@@ -176,7 +190,8 @@ impl Run<'_> {
             self.ways.watcher.event(&Event::Warning(text));
         }
         let verdict = self.verdict(comparisons);
-        report::write(&verdict, self.dir.path())?;
+        let written = report::write(&verdict, self.dir.path());
+        stands_all_the_same(verdict.outcome, written, self.ways.watcher)?;
         Ok(Done {
             verdict,
             dir: self.dir.path().to_owned(),
@@ -296,6 +311,7 @@ impl Run<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Unwatched;
 
     #[test]
     fn bad_input_is_told_unless_a_config_before_it_says_more() {
@@ -309,6 +325,21 @@ mod tests {
             (false, Outcome::Interrupted, true),
         ] {
             assert_eq!(stands(nothing, outcome), expected, "{nothing} {outcome:?}");
+        }
+    }
+
+    #[test]
+    fn a_full_disk_takes_no_regression_with_it() {
+        let full = || Err(Error::infrastructure("no space left"));
+        for (outcome, stands) in [
+            (Outcome::Regression, true),
+            (Outcome::Untestable, true),
+            (Outcome::Pass, false),
+            (Outcome::Inconclusive, false),
+        ] {
+            let told = stands_all_the_same(outcome, full(), &Unwatched);
+            assert_eq!(told.is_ok(), stands, "{outcome:?}");
+            assert!(stands_all_the_same(outcome, Ok(()), &Unwatched).is_ok());
         }
     }
 }
