@@ -107,8 +107,14 @@ impl Progress for CpuTime {
 }
 
 /// Runs a program in a session of its own, to its end, to the limit, or until
-/// the host says stop.
-pub(crate) fn run(command: &mut Command, limit: Duration, stop: &Stop, cpu: &CpuTime) -> Outcome {
+/// the host says stop. `heard` gets its output as it comes.
+pub(crate) fn run(
+    command: &mut Command,
+    limit: Duration,
+    stop: &Stop,
+    cpu: &CpuTime,
+    heard: impl FnMut(&[u8]) + Send + 'static,
+) -> Outcome {
     let began = Instant::now();
     let started = io::pipe().and_then(|(reader, writer)| {
         command
@@ -135,7 +141,7 @@ pub(crate) fn run(command: &mut Command, limit: Duration, stop: &Stop, cpu: &Cpu
     };
     cpu.session.store(child.0.as_raw(), Ordering::Relaxed);
     let output = Arc::<Mutex<Tail>>::default();
-    let closed = drain(reader, output.clone());
+    let closed = drain(reader, output.clone(), heard);
     let (end, killed) = wait(child, began + limit, stop);
     let time = began.elapsed();
     // What it left behind goes with it, and so does the last writer of the pipe.
@@ -156,7 +162,11 @@ pub(crate) fn run(command: &mut Command, limit: Duration, stop: &Stop, cpu: &Cpu
     }
 }
 
-fn drain(mut from: PipeReader, to: Arc<Mutex<Tail>>) -> mpsc::Receiver<()> {
+fn drain(
+    mut from: PipeReader,
+    to: Arc<Mutex<Tail>>,
+    mut heard: impl FnMut(&[u8]) + Send + 'static,
+) -> mpsc::Receiver<()> {
     let (done, closed) = mpsc::sync_channel(1);
     // Without the thread the program would block on a full pipe; its end is
     // then the limit's, and the missing output shows.
@@ -165,6 +175,7 @@ fn drain(mut from: PipeReader, to: Arc<Mutex<Tail>>) -> mpsc::Receiver<()> {
         .spawn(move || {
             let mut buffer = [0; 16 << 10];
             while let Ok(length @ 1..) = from.read(&mut buffer) {
+                heard(&buffer[..length]);
                 to.lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .push(&buffer[..length]);

@@ -4,7 +4,7 @@ use std::{
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
@@ -16,6 +16,9 @@ use crate::{
     reap::End,
     tools,
 };
+
+/// How much of a program's output is sent at once, in bytes a second: the channel is others', too.
+const LIVE: usize = 64 << 10;
 
 /// All the environment there is.
 pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
@@ -42,7 +45,13 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Exec, limit: Duration) -> Result<
         .env_clear()
         .envs(ENVIRONMENT.iter().copied())
         .current_dir(home_of(Path::new(program)));
-    let outcome = job::run(&mut command, limit, load.stop, &cpu);
+    let mut live = Live::new();
+    let out = load.out.clone();
+    let outcome = job::run(&mut command, limit, load.stop, &cpu, move |bytes| {
+        if let Some(text) = live.take(bytes, Instant::now()) {
+            out.offer(&GuestMessage::Output { text });
+        }
+    });
     if let Some(title) = failure(program, &outcome, wanted.expect, load.stop.is_set()) {
         load.findings
             .report(FindingKind::CommandFailed, &title, || {
@@ -62,6 +71,44 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Exec, limit: Duration) -> Result<
         progress: cpu,
         stuck: Vec::new(),
     })
+}
+
+/// What of a program's output goes to the host at once.
+struct Live {
+    /// The start of a character whose end is still to come.
+    begun: Vec<u8>,
+    /// When a second began, and how much of its room is left.
+    second: (Instant, usize),
+}
+
+impl Live {
+    fn new() -> Self {
+        Self {
+            begun: Vec::new(),
+            second: (Instant::now(), LIVE),
+        }
+    }
+
+    /// Takes a piece of output; gives what is to be sent, if anything.
+    fn take(&mut self, bytes: &[u8], now: Instant) -> Option<String> {
+        if now.saturating_duration_since(self.second.0) >= Duration::from_secs(1) {
+            self.second = (now, LIVE);
+        }
+        let left = self.second.1.checked_sub(bytes.len());
+        self.second.1 = left.unwrap_or(0);
+        if left.is_none() {
+            self.begun.clear();
+            return None;
+        }
+        self.begun.extend_from_slice(bytes);
+        let whole = match str::from_utf8(&self.begun) {
+            Err(error) if error.error_len().is_none() => error.valid_up_to(),
+            _ => self.begun.len(),
+        };
+        let rest = self.begun.split_off(whole);
+        let text = String::from_utf8_lossy(&std::mem::replace(&mut self.begun, rest)).into_owned();
+        (!text.is_empty()).then_some(text)
+    }
 }
 
 /// A program of the user's own runs where it lies, so that it finds what lies
@@ -159,6 +206,19 @@ mod tests {
                 title
             );
         }
+    }
+
+    #[test]
+    fn output_goes_to_the_host_in_whole_characters_and_not_without_end() {
+        let mut live = Live::new();
+        let now = Instant::now();
+        let mut take = |bytes: &[u8], at: u64| live.take(bytes, now + Duration::from_secs(at));
+        assert_eq!(take(b"ok 1\n", 0).as_deref(), Some("ok 1\n"));
+        assert_eq!(take(b"\xc3", 0), None);
+        assert_eq!(take(b"\xa4\xff!", 0).as_deref(), Some("\u{e4}\u{fffd}!"));
+        assert_eq!(take(&[b'x'; LIVE], 0), None);
+        assert_eq!(take(b"more", 0), None);
+        assert_eq!(take(b"later", 2).as_deref(), Some("later"));
     }
 
     #[test]

@@ -89,7 +89,8 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Fio, time: Duration) -> Result<En
         .env_clear()
         .envs(ENVIRONMENT.iter().copied())
         .current_dir("/");
-    let outcome = job::run(&mut command, time + BEYOND, load.stop, &work.cpu);
+    let unheard = |_: &[u8]| {};
+    let outcome = job::run(&mut command, time + BEYOND, load.stop, &work.cpu, unheard);
 
     let stuck = mounted.end(COMES_BACK_WITHIN);
     if stuck.is_empty() {

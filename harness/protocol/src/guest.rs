@@ -32,6 +32,12 @@ pub enum GuestMessage {
     Finding(GuestFinding),
     /// fio's own report.
     FioResult(FioResult),
+    /// What a command of the user's printed just now, wrong bytes replaced: where the guest dies, all
+    /// that is known of how far it came. Of a flood some is left out; its end comes with the result.
+    Output {
+        /// A piece of its stdout and stderr.
+        text: String,
+    },
     /// How a command of the user's ended.
     ExecResult(ExecResult),
     /// What lives in the kernel's memory at one point of a load.

@@ -182,6 +182,14 @@ impl CellDir {
         File::create_new(&path).host(|| format!("failed to make {}", path.display()))
     }
 
+    /// Adds to a file that not every boot has.
+    pub(super) fn append(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        let path = self.path.join(name);
+        let file = File::options().create(true).append(true).open(&path);
+        file.and_then(|mut file| file.write_all(bytes))
+            .host(|| format!("failed to write {}", path.display()))
+    }
+
     /// Writes a splat's text; gives its name within the directory.
     pub(super) fn write_splat(&self, number: usize, class: &str, text: &[u8]) -> Result<String> {
         let class: String = class

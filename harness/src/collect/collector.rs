@@ -32,6 +32,8 @@ const SPLATS_A_TITLE: usize = 64;
 const SPLATS: usize = 2048;
 /// Findings, results and phases of each kind that are kept: far more than a plan has.
 const KEPT: usize = 4096;
+/// The file with what commands printed, as it came.
+const OUTPUT: &str = "output.log";
 /// fio's and commands' results, which may be large.
 const RESULTS: usize = 64;
 /// A console that was silent for so long has printed its last report to the end, as far as anybody can
@@ -248,6 +250,7 @@ impl<'a> Collector<'a> {
             GuestMessage::ExecResult(result) => push(&mut record.exec, RESULTS, || result.clone()),
             GuestMessage::Detectors(detectors) => record.detectors.clone_from(detectors),
             GuestMessage::Finished => self.finished = true,
+            GuestMessage::Output { text } => self.dir.append(OUTPUT, text.as_bytes())?,
             GuestMessage::Fatal { message } => self.fatal = Some(message.clone()),
         }
         Ok(())
@@ -418,3 +421,20 @@ mod tests {
         assert_eq!(kept.collect::<Vec<_>>(), titles);
     }
 }
+
+    #[test]
+    fn what_a_command_printed_is_there_though_it_never_ended() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = CellDir::create(temp.path(), "c").unwrap();
+        let mut collector = Collector::new(&dir, &cell(), &Unwatched).unwrap();
+        for text in ["ok 1\n", "ok 2 \u{1b}[31m\n"] {
+            let said = GuestMessage::Output { text: text.into() };
+            collector
+                .take(Duration::ZERO, Driven::Message(&said))
+                .unwrap();
+        }
+        drop(collector);
+        let path = temp.path().join("c").join(OUTPUT);
+        let kept = std::fs::read_to_string(path).unwrap();
+        assert_eq!(kept, "ok 1\nok 2 \u{1b}[31m\n");
+    }

@@ -25,8 +25,9 @@ const MAX_TRACES: usize = 2 << 20;
 /// Lines that a boot which ended badly shows of its console.
 const LAST_LINES: usize = 20;
 /// A boot's files that a reader may want, where they are there.
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "console.log",
+    "output.log",
     "cell.json",
     "record.json",
     "events.ndjson",
