@@ -124,7 +124,10 @@ impl Args {
 
     fn console(&mut self, console: &Console) {
         match console {
-            Console::Fd(fd) => self.pair("-chardev", format!("socket,id=console,fd={fd}")),
+            // A multiplexer takes escapes, one of them for a break: see `ASKS`.
+            Console::Fd(fd) => {
+                self.pair("-chardev", format!("socket,id=console,fd={fd},mux=on"));
+            }
             Console::Stdio => {
                 // Ctrl-A C reaches QEMU's own prompt, Ctrl-A X ends it.
                 self.pair("-chardev", "stdio,id=console,mux=on,signal=off");
@@ -215,7 +218,7 @@ mod tests {
             "-kernel /cache/kernel/vmlinux",
             "-initrd /cache/initramfs",
             "-append console=ttyS0 panic=-1",
-            "-chardev socket,id=console,fd=1",
+            "-chardev socket,id=console,fd=1,mux=on",
             "-serial chardev:console",
             "-chardev socket,id=agent,fd=0",
             "-device virtio-serial-device,max_ports=2",
@@ -299,7 +302,7 @@ mod tests {
                     "-chardev stdio,id=console,mux=on,signal=off",
                     "-mon chardev=console,mode=readline",
                 ],
-                &["-chardev socket,id=console,fd=1"],
+                &["-chardev socket,id=console,fd=1,mux=on"],
             ),
             (
                 "gdb",

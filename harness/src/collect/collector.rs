@@ -110,7 +110,11 @@ impl<'a> Collector<'a> {
             Driven::Console(bytes) => self.console(at, bytes)?,
             Driven::Message(message) => self.message(at, message)?,
             Driven::NoMessage(why) => self.log(at, "no-message", &json!({ "why": why }))?,
-            Driven::Stopped(cause) => self.log(at, "stopped", &json!({ "why": words(cause) }))?,
+            Driven::Stopped(cause) => {
+                // What a guest that hangs still answers would push them out.
+                self.record.last_lines = self.last.lines();
+                self.log(at, "stopped", &json!({ "why": words(cause) }))?;
+            }
         }
         self.glimpse(at);
         Ok(())
@@ -246,11 +250,11 @@ impl<'a> Collector<'a> {
                 }
                 push(&mut record.fio, RESULTS, || result.clone());
             }
+            GuestMessage::Output { text } => self.dir.append(OUTPUT, text.as_bytes())?,
             GuestMessage::Slabs(slabs) => push(&mut record.slabs, RESULTS, || slabs.clone()),
             GuestMessage::ExecResult(result) => push(&mut record.exec, RESULTS, || result.clone()),
             GuestMessage::Detectors(detectors) => record.detectors.clone_from(detectors),
             GuestMessage::Finished => self.finished = true,
-            GuestMessage::Output { text } => self.dir.append(OUTPUT, text.as_bytes())?,
             GuestMessage::Fatal { message } => self.fatal = Some(message.clone()),
         }
         Ok(())
@@ -284,10 +288,8 @@ impl<'a> Collector<'a> {
         found
             .into_iter()
             .try_for_each(|splat| self.splat(elapsed, splat))?;
-        if let Cause::Exited(exit) = &cause
-            && !exit.stderr.is_empty()
-        {
-            self.dir.write_stderr(&exit.stderr)?;
+        if let Some(said) = cause.stderr() {
+            self.dir.write_stderr(said)?;
         }
         let shown = Shown {
             hello: self.record.hello.is_some(),
@@ -298,7 +300,9 @@ impl<'a> Collector<'a> {
         };
         self.record.end = conclude(cause, &shown);
         self.record.elapsed_s = elapsed.as_secs_f64();
-        if self.record.end != End::Finished {
+        if self.record.end == End::Finished {
+            self.record.last_lines.clear();
+        } else if self.record.last_lines.is_empty() {
             self.record.last_lines = self.last.lines();
         }
         self.dir.write_record(&self.record)?;
@@ -315,6 +319,8 @@ fn push<T>(to: &mut Vec<T>, limit: usize, what: impl FnOnce() -> T) {
 fn words(cause: &Cause) -> String {
     match cause {
         Cause::Exited(exit) => exit.words(),
+        Cause::Halted(_) => "QEMU stopped the guest".into(),
+        Cause::Slept(time) => format!("the host slept for {} s", time.as_secs()),
         Cause::Enough => "it has shown what it was run for".into(),
         Cause::Cancelled => "the user stopped it".into(),
         Cause::Stopped(Stop::Limit(_, why) | Stop::Lingers(why)) => why.clone(),
@@ -420,7 +426,6 @@ mod tests {
         let kept = record.splats.iter().map(|timed| timed.splat.title.clone());
         assert_eq!(kept.collect::<Vec<_>>(), titles);
     }
-}
 
     #[test]
     fn what_a_command_printed_is_there_though_it_never_ended() {
@@ -438,3 +443,4 @@ mod tests {
         let kept = std::fs::read_to_string(path).unwrap();
         assert_eq!(kept, "ok 1\nok 2 \u{1b}[31m\n");
     }
+}

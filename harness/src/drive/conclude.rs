@@ -1,6 +1,6 @@
 //! From how a boot stopped to what that means (pure).
 
-use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
 
 use protocol::PROTOCOL;
 
@@ -10,6 +10,15 @@ use crate::collect::record::{End, Limit};
 /// The signal that nobody can catch.
 const SIGKILL: i32 = 9;
 
+/// How it is told that the host slept during a boot.
+pub(crate) const SLEPT: &str = "the host slept";
+/// What QEMU says of a guest that it stops and stays with: KVM could not go on with it.
+const HALTS: [&str; 3] = [
+    "KVM internal error",
+    "KVM: entry failed",
+    "error: kvm run failed",
+];
+
 /// What stopped a boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
@@ -17,6 +26,10 @@ pub enum Cause {
     Exited(Exit),
     /// A watchdog ended it.
     Stopped(Stop),
+    /// A watchdog did, of a guest that QEMU had stopped; with the end of QEMU's stderr.
+    Halted(String),
+    /// The host slept for so long: the guest's clock jumped, and what its watchdogs say is not its own.
+    Slept(Duration),
     /// It had shown what it was run for.
     Enough,
     /// The user did.
@@ -32,6 +45,29 @@ pub struct Exit {
     pub signal: Option<i32>,
     /// The end of its stderr.
     pub stderr: String,
+}
+
+impl Cause {
+    /// The same, with what QEMU had to say: a guest that it stopped itself is silent, too.
+    pub(super) fn told(self, stderr: &str) -> Self {
+        let halted = HALTS.iter().any(|words| stderr.contains(words));
+        match self {
+            Self::Stopped(Stop::Limit(..) | Stop::Lingers(_)) if halted => {
+                Self::Halted(stderr.to_owned())
+            }
+            other => other,
+        }
+    }
+
+    /// What QEMU said on stderr, where that tells of the end.
+    pub(crate) fn stderr(&self) -> Option<&str> {
+        let said = match self {
+            Self::Exited(exit) => &exit.stderr,
+            Self::Halted(said) => said,
+            Self::Stopped(_) | Self::Slept(_) | Self::Enough | Self::Cancelled => return None,
+        };
+        (!said.is_empty()).then_some(said)
+    }
 }
 
 impl Exit {
@@ -94,6 +130,12 @@ pub fn conclude(cause: Cause, shown: &Shown) -> End {
     match cause {
         Cause::Cancelled => End::Interrupted,
         Cause::Enough => End::Finished,
+        Cause::Halted(said) => End::Infrastructure {
+            why: format!("QEMU stopped the guest: {}", said.trim()),
+        },
+        Cause::Slept(time) => End::Infrastructure {
+            why: format!("{SLEPT} for {} s", time.as_secs()),
+        },
         Cause::Stopped(Stop::Protocol(theirs)) => End::Infrastructure {
             why: format!("the agent speaks protocol {theirs}, and this ktwin protocol {PROTOCOL}"),
         },
@@ -256,5 +298,27 @@ mod tests {
             };
             assert!(got.starts_with(expected), "{cause:?} after {what:?}: {got}");
         }
+    }
+
+    #[test]
+    fn a_guest_that_qemu_stopped_is_not_the_kernels_hang() {
+        let halt = "KVM internal error. Suberror: 1\nemulation failure\n";
+        let halted = limit(Limit::Silence).told(halt);
+        assert_eq!(halted.stderr(), Some(halt));
+        let why = "QEMU stopped the guest: KVM internal error. Suberror: 1\nemulation failure";
+        let infrastructure = |why: &str| End::Infrastructure { why: why.into() };
+        assert_eq!(conclude(halted, &shown("hc")), infrastructure(why));
+        assert_eq!(
+            limit(Limit::Silence).told("a warning"),
+            limit(Limit::Silence)
+        );
+        assert_eq!(exit(0).told(halt), exit(0));
+    }
+
+    #[test]
+    fn what_the_host_slept_through_is_the_hosts() {
+        let end = conclude(Cause::Slept(Duration::from_secs(40)), &shown("hpc"));
+        let why = "the host slept for 40 s".into();
+        assert_eq!(end, End::Infrastructure { why });
     }
 }

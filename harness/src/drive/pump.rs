@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::time::{ClockId, clock_gettime};
 use protocol::{GuestMessage, Hello, HostMessage, Plan, encode};
 use tokio::{io::AsyncReadExt, net::UnixStream, time::MissedTickBehavior};
 
@@ -26,6 +27,20 @@ const TICK: Duration = Duration::from_millis(50);
 const STALLED: Duration = Duration::from_secs(2);
 /// How long the last words of an ended QEMU may take.
 const LAST_WORDS: Duration = Duration::from_secs(10);
+/// Limits that end a guest whose kernel may still listen.
+const HANGS: [Limit; 4] = [
+    Limit::Silence,
+    Limit::NoBeat,
+    Limit::NoProgress,
+    Limit::Cell,
+];
+/// The magic keys for blocked tasks and for the CPUs' stacks, a break on the serial line before each:
+/// what QEMU's multiplexer makes of Ctrl-A and b.
+const ASKS: &[u8] = b"\x01bw\x01bl";
+/// How long the answer may take: a screen or two, printed by a sanitizer's kernel.
+const ANSWERS: Duration = Duration::from_secs(5);
+/// How long a console is silent that has no more to say.
+const QUIET: Duration = Duration::from_secs(1);
 /// How much is read at once.
 const CHUNK: usize = 64 << 10;
 /// How much of QEMU's stderr is kept: its end.
@@ -42,6 +57,14 @@ pub enum Event<'a> {
     NoMessage(&'a str),
     /// What stopped the machine; only what was under way by then may still come.
     Stopped(&'a Cause),
+}
+
+/// How long the host has slept since it was booted: none of it is in the clock that everything here
+/// goes by, and all of it in an emulated guest's.
+fn asleep() -> Duration {
+    let read = |clock| clock_gettime(clock).map_or(Duration::ZERO, Duration::from);
+    let awake = read(ClockId::CLOCK_MONOTONIC);
+    read(ClockId::CLOCK_BOOTTIME).saturating_sub(awake)
 }
 
 /// Whether a machine is to go on.
@@ -74,11 +97,14 @@ pub async fn drive(
     let mut drive = Drive {
         started: machine.started,
         looked: machine.started.elapsed(),
+        asleep: asleep(),
         watchdog: Watchdog::new(limits.clone(), plan),
         lines: Lines::new(limits.agent_line),
         plan: plan_line,
         outbox: Vec::new(),
         stopped: None,
+        console_at: machine.started,
+        asked: None,
         observer,
     };
     if let Some(hello) = hello {
@@ -114,7 +140,8 @@ pub async fn drive(
             ended = machine.process.wait(), if status.is_none() => status = Some((ended?, Instant::now())),
         }
         drive.send(&machine.agent)?;
-        if drive.stopped.is_some() && status.is_none() {
+        drive.ask(&machine.console);
+        if drive.is_to_end() && status.is_none() {
             machine.process.kill();
         }
         let Some((exit, since)) = status else {
@@ -132,17 +159,24 @@ struct Drive<'a> {
     started: Instant,
     /// When the clock was last looked at.
     looked: Duration,
+    /// How long the host had slept when it began.
+    asleep: Duration,
     watchdog: Watchdog,
     lines: Lines,
     plan: Vec<u8>,
     outbox: Vec<u8>,
     stopped: Option<Cause>,
+    /// When the console last said something.
+    console_at: Instant,
+    /// When the guest was asked what hangs.
+    asked: Option<Instant>,
     observer: Observer<'a>,
 }
 
 impl Drive<'_> {
     fn console(&mut self, bytes: &[u8]) -> Result<()> {
         let at = self.started.elapsed();
+        self.console_at = Instant::now();
         if matches!(
             self.stopped,
             Some(Cause::Stopped(Stop::Limit(Limit::Console, _)))
@@ -199,6 +233,10 @@ impl Drive<'_> {
         if cancel.is_cancelled() {
             return self.stop(at, Cause::Cancelled);
         }
+        let slept = asleep().saturating_sub(self.asleep);
+        if slept > STALLED {
+            return self.stop(at, Cause::Slept(slept));
+        }
         let gap = at.saturating_sub(self.looked);
         self.looked = at;
         if gap > STALLED {
@@ -209,6 +247,26 @@ impl Drive<'_> {
             Some(stop) => self.stop(at, Cause::Stopped(stop)),
             None => Ok(()),
         }
+    }
+
+    /// Asks a guest that hangs what its tasks and CPUs do, once; a kernel that no longer listens to its
+    /// serial line answers nothing.
+    fn ask(&mut self, console: &UnixStream) {
+        let hangs = matches!(&self.stopped, Some(Cause::Stopped(Stop::Limit(limit, _))) if HANGS.contains(limit));
+        if hangs && self.asked.is_none() {
+            self.asked = Some(Instant::now());
+            // Bytes that a full socket does not take are a question less.
+            let _ = console.try_write(ASKS);
+        }
+    }
+
+    /// Whether it has been stopped, and has had the time to answer.
+    fn is_to_end(&self) -> bool {
+        let answers = |asked: Instant| {
+            let quiet = asked.max(self.console_at).elapsed() > QUIET;
+            !quiet && asked.elapsed() < ANSWERS
+        };
+        self.stopped.is_some() && !self.asked.is_some_and(answers)
     }
 
     /// Only the first cause counts.
@@ -242,11 +300,13 @@ impl Drive<'_> {
                 "QEMU's descendants did not end with it",
             ));
         }
+        let said = stderr.clone();
         if self.stopped.is_none() {
             let exit = Exit::new(exit, stderr);
             self.stop(self.started.elapsed(), Cause::Exited(exit))?;
         }
         self.stopped
+            .map(|cause| cause.told(&said))
             .ok_or_else(|| Error::infrastructure("a boot without an end"))
     }
 }
@@ -303,11 +363,14 @@ mod tests {
         Drive {
             started: Instant::now() - Duration::from_secs(started),
             looked: Duration::from_secs(looked),
+            asleep: asleep(),
             watchdog: Watchdog::new(limits.clone(), &Plan::default()),
             lines: Lines::new(limits.agent_line),
             plan: Vec::new(),
             outbox: Vec::new(),
             stopped: None,
+            console_at: Instant::now(),
+            asked: None,
             observer,
         }
     }

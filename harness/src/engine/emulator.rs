@@ -9,6 +9,8 @@
 //! A kernel checks its local timer against another at boot. Where the host kept the guest waiting
 //! at that moment they differ, the kernel gives its best timer up, and delays, watchdogs and rates
 //! of that boot mean nothing.
+//!
+//! Where the host sleeps, an emulated guest's clock jumps when it wakes.
 
 use std::{
     fs::{self, File},
@@ -18,6 +20,7 @@ use std::{
 
 use crate::{
     collect::record::{End, RunRecord},
+    drive::SLEPT,
     splat::Splat,
 };
 
@@ -37,12 +40,17 @@ pub(super) enum Spoiled {
     StaleCode,
     /// Its timer was given up.
     NoTimer,
+    /// The host slept.
+    Slept,
 }
 
 impl Spoiled {
     /// What spoiled the boot, if anything did.
     pub(super) fn of(record: &RunRecord, run: &Path) -> Option<Self> {
         let dir = run.join(&record.cell.id);
+        if matches!(&record.end, End::Infrastructure { why } if why.starts_with(SLEPT)) {
+            return Some(Self::Slept);
+        }
         let died = matches!(record.end, End::BootFailed { .. } | End::Died { .. });
         let stale = |text: Vec<u8>| is_stale(&String::from_utf8_lossy(&text));
         let mut oopses = record.splats.iter().filter(|one| is_oops(&one.splat));
@@ -67,6 +75,7 @@ impl Spoiled {
         match self {
             Self::StaleCode => "died of a fault of QEMU's emulation (int3 where there is none)",
             Self::NoTimer => "lost its timer at boot, as the host kept it waiting",
+            Self::Slept => "was cut short as the host slept",
         }
     }
 
@@ -74,7 +83,7 @@ impl Spoiled {
     pub(super) fn always_the_hosts(self) -> bool {
         match self {
             Self::StaleCode => false,
-            Self::NoTimer => true,
+            Self::NoTimer | Self::Slept => true,
         }
     }
 }
