@@ -47,14 +47,15 @@ pub(super) fn filled(image: &Path, folder: &Path, size: Size, cancel: &Cancel) -
 pub(super) fn scratch(image: &Path, mib: u32, cancel: &Cancel) -> Result<()> {
     let bytes = u64::from(mib) << 20;
     blank(image, bytes)?;
-    reserve(image, bytes)?;
     let cmd = mke2fs()?
         .args(["-m", "0", "-i", "65536", "-J", "size=16", "-E"])
         .arg(format!(
             "root_owner=0:0,lazy_itable_init=0,lazy_journal_init=0,hash_seed={HASH_SEED}"
         ))
         .arg(image);
-    cmd.run_ok(cancel).map(drop)
+    cmd.run_ok(cancel)?;
+    // Not before: mke2fs gives back what it does not write.
+    reserve(image, bytes)
 }
 
 fn blank(image: &Path, bytes: u64) -> Result<()> {
