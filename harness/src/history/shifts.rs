@@ -226,14 +226,10 @@ fn bisect(
     if kind.program.is_empty() {
         words.extend(["--scenario", &kind.scenario]);
     }
-    // Whatever else decides how large the figure is.
-    let cpus = kind.cpus.to_string();
     if !kind.profile.is_empty() {
         words.extend(["--profile", &kind.profile]);
     }
     words.extend([
-        "--cpus",
-        &cpus,
         "--accel",
         &kind.accel,
         "--measure",
@@ -351,7 +347,7 @@ mod tests {
             one.bisect.as_deref(),
             Some(
                 "cargo xtask bisect --kernel TREE --good v7.3.4 --bad v7.3.5 plain --scenario \
-                 operations --profile standard --cpus 2 --accel tcg --measure 'instructions of lookup' --above 122.0"
+                 operations --profile standard --accel tcg --measure 'instructions of lookup' --above 122.0"
             )
         );
     }
@@ -365,7 +361,7 @@ mod tests {
                 "a program's",
                 |s| s.kind.program = "./repro 'a b'".into(),
                 Some(
-                    "v7.3.5 plain --profile standard --cpus 2 --accel tcg --measure 'instructions of lookup' --below 110.0 -- ./repro 'a b'",
+                    "v7.3.5 plain --profile standard --accel tcg --measure 'instructions of lookup' --below 110.0 -- ./repro 'a b'",
                 ),
                 None,
             ),
