@@ -19,6 +19,10 @@ use crate::{
 
 /// How much of a program's output is sent at once, in bytes a second: the channel is others', too.
 const LIVE: usize = 64 << 10;
+/// How much of it in all: an eighth of what the host takes from an agent, as each byte may take six.
+const LIVE_IN_ALL: usize = 32 << 20;
+/// What a message takes besides its text, amply.
+const MESSAGE: usize = 64;
 
 /// All the environment there is.
 pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
@@ -79,6 +83,8 @@ struct Live {
     begun: Vec<u8>,
     /// When a second began, and how much of its room is left.
     second: (Instant, usize),
+    /// How much room is left in all.
+    left: usize,
 }
 
 impl Live {
@@ -86,6 +92,7 @@ impl Live {
         Self {
             begun: Vec::new(),
             second: (Instant::now(), LIVE),
+            left: LIVE_IN_ALL,
         }
     }
 
@@ -94,9 +101,13 @@ impl Live {
         if now.saturating_duration_since(self.second.0) >= Duration::from_secs(1) {
             self.second = (now, LIVE);
         }
-        let left = self.second.1.checked_sub(bytes.len());
-        self.second.1 = left.unwrap_or(0);
-        if left.is_none() {
+        let rooms = [&mut self.second.1, &mut self.left];
+        let fits = rooms.map(|room| {
+            let left = room.checked_sub(bytes.len() + MESSAGE);
+            *room = left.unwrap_or(0);
+            left.is_some()
+        });
+        if fits.contains(&false) {
             self.begun.clear();
             return None;
         }
@@ -219,6 +230,9 @@ mod tests {
         assert_eq!(take(&[b'x'; LIVE], 0), None);
         assert_eq!(take(b"more", 0), None);
         assert_eq!(take(b"later", 2).as_deref(), Some("later"));
+        let sent = |at| usize::from(take(&[b'x'; LIVE / 2], at).is_some());
+        let sent: usize = (3..3000).map(sent).sum();
+        assert!((900..=1024).contains(&sent), "{sent}");
     }
 
     #[test]

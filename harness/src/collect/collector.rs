@@ -195,7 +195,10 @@ impl<'a> Collector<'a> {
     }
 
     fn message(&mut self, at: Duration, message: &GuestMessage) -> Result<()> {
-        self.log(at, "message", message)?;
+        // It has a file of its own.
+        if !matches!(message, GuestMessage::Output { .. }) {
+            self.log(at, "message", message)?;
+        }
         self.keep(at.as_secs_f64(), message)?;
         self.watcher.event(&Event::Guest {
             cell: self.record.cell.id.clone(),
