@@ -36,9 +36,9 @@ const HANGS: [Limit; 4] = [
 ];
 /// The magic keys for blocked tasks and for the CPUs' stacks, a break on the serial line before each:
 /// what QEMU's multiplexer makes of Ctrl-A and b.
-const ASKS: &[u8] = b"\x01bw\x01bl";
+const ASKS: [&[u8]; 2] = [b"\x01bw", b"\x01bl"];
 /// How long the answer may take: a screen or two, printed by a sanitizer's kernel.
-const ANSWERS: Duration = Duration::from_secs(5);
+const ANSWERS: Duration = Duration::from_secs(3);
 /// How long a console is silent that has no more to say.
 const QUIET: Duration = Duration::from_secs(1);
 /// How much is read at once.
@@ -104,7 +104,7 @@ pub async fn drive(
         outbox: Vec::new(),
         stopped: None,
         console_at: machine.started,
-        asked: None,
+        asked: (0, machine.started),
         observer,
     };
     if let Some(hello) = hello {
@@ -168,8 +168,8 @@ struct Drive<'a> {
     stopped: Option<Cause>,
     /// When the console last said something.
     console_at: Instant,
-    /// When the guest was asked what hangs.
-    asked: Option<Instant>,
+    /// How many questions the guest was asked about what hangs, and when it was the last.
+    asked: (usize, Instant),
     observer: Observer<'a>,
 }
 
@@ -249,24 +249,33 @@ impl Drive<'_> {
         }
     }
 
-    /// Asks a guest that hangs what its tasks and CPUs do, once; a kernel that no longer listens to its
-    /// serial line answers nothing.
+    /// Asks a guest that hangs what its tasks and CPUs do, one after the other: its serial line holds
+    /// one break at a time. A kernel that no longer listens answers nothing.
     fn ask(&mut self, console: &UnixStream) {
         let hangs = matches!(&self.stopped, Some(Cause::Stopped(Stop::Limit(limit, _))) if HANGS.contains(limit));
-        if hangs && self.asked.is_none() {
-            self.asked = Some(Instant::now());
+        let (asked, _) = self.asked;
+        if let Some(question) = ASKS.get(asked).filter(|_| hangs)
+            && (asked == 0 || self.has_answered())
+        {
+            self.asked = (asked + 1, Instant::now());
             // Bytes that a full socket does not take are a question less.
-            let _ = console.try_write(ASKS);
+            let _ = console.try_write(question);
         }
+    }
+
+    /// Whether the last question was answered, or will not be.
+    fn has_answered(&self) -> bool {
+        let (_, asked_at) = self.asked;
+        asked_at.max(self.console_at).elapsed() > QUIET || asked_at.elapsed() > ANSWERS
     }
 
     /// Whether it has been stopped, and has had the time to answer.
     fn is_to_end(&self) -> bool {
-        let answers = |asked: Instant| {
-            let quiet = asked.max(self.console_at).elapsed() > QUIET;
-            !quiet && asked.elapsed() < ANSWERS
+        let answers = match self.asked {
+            (0, _) => false,
+            (asked, _) => asked < ASKS.len() || !self.has_answered(),
         };
-        self.stopped.is_some() && !self.asked.is_some_and(answers)
+        self.stopped.is_some() && !answers
     }
 
     /// Only the first cause counts.
@@ -370,7 +379,7 @@ mod tests {
             outbox: Vec::new(),
             stopped: None,
             console_at: Instant::now(),
-            asked: None,
+            asked: (0, Instant::now()),
             observer,
         }
     }

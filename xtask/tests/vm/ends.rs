@@ -82,6 +82,53 @@ fn a_patch_elsewhere_needs_a_workload() {
     );
 }
 
+/// What a command had printed by then is there, whatever became of the guest.
+#[test]
+fn a_commands_output_outlives_the_guest() {
+    let script = "echo ok 1; echo c > /proc/sysrq-trigger; echo ok 2";
+    let run = run(&["plain", "--no-patch", "--", "/bin/sh", "-c", script]);
+    assert_eq!(run.code, 1);
+    let dir = run.dir.path().join("run/plain-base-1");
+    let text = |name| fs::read_to_string(dir.join(name)).unwrap();
+    assert_eq!(text("output.log"), "ok 1\n");
+    assert!(text("console.log").contains("Kernel panic"));
+}
+
+/// A program that no other may interrupt keeps the agent from its beats; the kernel still listens.
+#[test]
+fn a_guest_that_hangs_is_asked_what_it_does() {
+    let script = "echo -1 > /proc/sys/kernel/sched_rt_runtime_us; \
+                  echo 0 > /sys/kernel/debug/sched/fair_server/cpu0/runtime; \
+                  echo alone; while :; do :; done";
+    let run = run(&[
+        "plain",
+        "--no-patch",
+        "--cpus",
+        "1",
+        "--",
+        "chrt",
+        "-f",
+        "99",
+        "/bin/sh",
+        "-c",
+        script,
+    ]);
+    assert_eq!(run.code, 1);
+    let hang = &run.verdict.comparisons[0].findings[0];
+    assert_eq!(hang.kind, Kind::Hang);
+    let console = run.dir.path().join("run/plain-base-1/console.log");
+    let console = fs::read_to_string(console).unwrap();
+    for answer in ["Show Blocked State", "Show backtrace of all active CPUs"] {
+        assert!(console.contains(answer), "no {answer} in {console}");
+    }
+    // What came before is what the finding shows.
+    assert!(
+        !hang.detail.contains("Show Blocked State"),
+        "{}",
+        hang.detail
+    );
+}
+
 /// Ctrl-C in the middle of a boot: QEMU is gone, the run directory can be read and says so.
 #[test]
 fn an_interrupted_run_is_readable_and_leaves_nothing() {
