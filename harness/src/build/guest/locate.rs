@@ -9,8 +9,10 @@ use crate::{Error, Result, error::Context, host::doctor};
 
 /// Folders that are the guest's own: the agent leaves the host's out.
 const GUESTS_OWN: [&str; 7] = ["dev", "mnt", "proc", "run", "scratch", "sys", "tools"];
-/// Those of them in which host and guest have the same files.
+/// Those of them in which host and guest have the same files,
 const ALIKE: [&str; 3] = ["dev", "proc", "sys"];
+/// but for folders of files there.
+const UNLIKE: [&str; 2] = ["/dev/shm", "/dev/mqueue"];
 
 /// A program by path or by name, which must be there and be executable.
 pub(crate) fn locate(program: &str) -> Result<PathBuf> {
@@ -39,7 +41,7 @@ pub(super) fn is_guests_own(path: &Path) -> bool {
 
 /// Has the guest one of its own there that does as well?
 pub(super) fn is_alike(path: &Path) -> bool {
-    is_in(path, &ALIKE)
+    is_in(path, &ALIKE) && !UNLIKE.iter().any(|folder| path.starts_with(folder))
 }
 
 fn is_in(path: &Path, folders: &[&str]) -> bool {
@@ -67,7 +69,7 @@ mod tests {
         ] {
             assert_eq!(is_guests_own(Path::new(path)), own, "{path}");
         }
-        let alike = ["/dev/null", "/mnt/t.sh", "/scratch/image"].map(|p| is_alike(Path::new(p)));
+        let alike = ["/dev/null", "/mnt/t.sh", "/dev/shm/t.sh"].map(|p| is_alike(Path::new(p)));
         assert_eq!(alike, [true, false, false]);
     }
 }
