@@ -13,12 +13,12 @@ use xshell::{Shell, cmd};
 use crate::ui;
 
 /// A flag that Ctrl-C and its kin set; a second one ends the process at once (its children end
-/// with it). What whoever started us has it ignore, as nohup does, stays ignored.
+/// with it). A terminal that goes away is none where nohup has that ignored.
 pub(crate) fn cancel_on_signals() -> Result<Cancel> {
     let cancel = Cancel::new();
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        if ignores(&status, signal) {
+        if signal == SIGHUP && ignores(&status, signal) {
             continue;
         }
         // A terminal that goes away says so twice, the shell's way and the kernel's.
