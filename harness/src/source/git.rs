@@ -240,12 +240,13 @@ impl<'a> Shadow<'a> {
                 .cache
                 .entry(Kind::Source, &identity.key(), self.ways.cancel, |to| {
                     self.check_out(&tree, to, None)?;
+                    links_inside(to)?;
                     kernel::check_as(to, &origin)
                 })?;
         SourceTree::new(entry, origin, identity)
     }
 
-    /// Writes a tree's files into a folder: all, or those named.
+    /// Writes a tree's files into a folder: all, or those named. Where its links lead is not looked at.
     pub(super) fn check_out(
         &self,
         id: &str,
@@ -267,8 +268,7 @@ impl<'a> Shadow<'a> {
             None => checkout.arg("--all"),
             Some(only) => checkout.args(["-z", "--stdin"]).stdin(nul_separated(only)),
         };
-        self.ran(checkout)?;
-        links_inside(to)
+        self.ran(checkout).map(drop)
     }
 }
 
@@ -337,7 +337,7 @@ fn untracked<'f>(tree: &Path, files: impl Iterator<Item = &'f str>) -> Option<St
 }
 
 /// Refuses a tree whose links lead out of it.
-fn links_inside(top: &Path) -> Result<()> {
+pub(super) fn links_inside(top: &Path) -> Result<()> {
     for entry in ignore::WalkBuilder::new(top)
         .standard_filters(false)
         .build()

@@ -9,10 +9,10 @@ use std::{
 
 use super::{
     Identity, SourceTree, Ways,
-    git::{Shadow, tree_hash},
+    git::{Shadow, links_inside, tree_hash},
 };
 use crate::{
-    Error, Result,
+    Error, Fault, Result,
     cache::{Entry, Kind},
     cancel::Cancel,
     error::Context,
@@ -315,6 +315,11 @@ impl<'a> Commits<'a> {
                 .iter()
                 .try_for_each(|name| patch::make_way(&to.join(name)))?;
             self.shadow.check_out(&id, to, Some(&written))?;
+            links_inside(to).map_err(|error| match error.fault() {
+                // The commit's own doing.
+                Fault::Input => Error::untestable(error.chain()),
+                _ => error,
+            })?;
             let same = own.difference(&changed);
             age(to, same, self.ways.cancel)
         };

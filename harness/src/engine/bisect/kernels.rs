@@ -127,7 +127,10 @@ impl<'a> Kernels<'a> {
                 Err(error) => failed(error),
             };
         }
-        let after = self.nearest(commit)?;
+        let after = match self.nearest(commit) {
+            Err(error) if error.fault() == Fault::Untestable => return failed(error),
+            after => after?,
+        };
         let from = after.as_deref().unwrap_or(base);
         let tree = match self.commits.tree(commit, (base, base_tree), from) {
             Err(error) if error.fault() == Fault::Untestable => return failed(error),
