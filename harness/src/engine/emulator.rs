@@ -24,6 +24,9 @@ use crate::{
     splat::Splat,
 };
 
+/// Classes of reports that are about the kernel's own doing, however slow the host is. Races that KCSAN
+/// sees are not among them: most kernels have some in every boot.
+const CERTAIN: [&str; 5] = ["kasan", "kfence", "lockdep", "rcu-usage", "atomic-sleep"];
 /// What the kernel calls it.
 const BREAKPOINT: &str = "Oops: int3";
 /// The breakpoint, in the dump of the code that trapped.
@@ -45,8 +48,13 @@ pub(super) enum Spoiled {
 }
 
 impl Spoiled {
-    /// What spoiled the boot, if anything did.
+    /// What spoiled the boot, if anything did, and if it showed nothing that no host makes a kernel
+    /// show: another boot may not show that again.
     pub(super) fn of(record: &RunRecord, run: &Path) -> Option<Self> {
+        let mut splats = record.splats.iter();
+        if splats.any(|one| CERTAIN.contains(&one.splat.class.as_str())) {
+            return None;
+        }
         let dir = run.join(&record.cell.id);
         if matches!(&record.end, End::Infrastructure { why } if why.starts_with(SLEPT)) {
             return Some(Self::Slept);
@@ -77,6 +85,11 @@ impl Spoiled {
             Self::NoTimer => "lost its timer at boot, as the host kept it waiting",
             Self::Slept => "was cut short as the host slept",
         }
+    }
+
+    /// Whether it happens with any accelerator.
+    pub(super) fn any_hosts(self) -> bool {
+        self == Self::Slept
     }
 
     /// Whether what shows in every boot is the host's all the same.
