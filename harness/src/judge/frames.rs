@@ -95,6 +95,30 @@ pub(super) fn sides(splat: &Splat, patch: Option<&Touched>) -> Vec<(String, Acce
 
 fn access(place: &Place, patch: Option<&Touched>) -> Access {
     let here = (place.file.clone(), place.line);
+/// Where a side of a race is, by lines alone: the access, and the function's whose it is.
+pub(super) type Spot = [(String, u32); 2];
+
+/// The spots of a race with symbols, in a fixed order; base's lines through the patch. None where one
+/// is not known, or not there any more.
+pub(super) fn spots(splat: &Splat, patch: Option<&Touched>) -> Option<Vec<Spot>> {
+    let here = |place: &Place| match patch {
+        Some(patch) => patch.map_line(&place.file, place.line),
+        None => Some((place.file.clone(), place.line)),
+    };
+    let is_own = |place: &&Place| !LIBRARY.iter().any(|dir| place.file.starts_with(dir));
+    let spot = |stack: &Vec<Frame>| {
+        let reliable = stack.iter().filter(|frame| !frame.unreliable);
+        let mut places = reliable.flat_map(|frame| &frame.places);
+        let access = places.clone().next()?;
+        Some([here(access)?, here(places.find(is_own)?)?])
+    };
+    let stacks = splat.stacks.iter().take(SIDES);
+    let spots: Option<Vec<Spot>> = stacks.map(spot).collect();
+    let mut spots = spots.filter(|spots| splat.class == KCSAN && spots.len() == SIDES)?;
+    spots.sort();
+    Some(spots)
+}
+
     let mapped = patch.map_or(Some(here.clone()), |patch| {
         patch.map_line(&place.file, place.line)
     });

@@ -9,11 +9,13 @@
 //! A function that sets field after field of one word races with whoever reads it, at another line
 //! in each boot. That the patch touches such a function, and be it on the line before, does not make the
 //! race its own: unless the patch wrote a racing line itself, boots must tell.
+//!
+//! A function that the patch renames races at the lines at which it did.
 
 use std::collections::BTreeSet;
 
 use super::{
-    frames::{Access, race, sides},
+    frames::{Access, Spot, race, sides, spots},
     groups::Group,
     observe::{Observation, kind_of},
     touched::Touched,
@@ -36,11 +38,16 @@ pub(super) struct Known {
     sides: BTreeSet<RaceSide>,
     /// In any boot.
     halves: BTreeSet<Half>,
+    /// In any boot.
+    spots: BTreeSet<Vec<Spot>>,
 }
 
 impl Known {
     /// From this run's boots of base and what earlier ones showed; lines through the patch.
     pub(super) fn new(base: &[Observation], earlier: &[Splat], patch: Option<&Touched>) -> Self {
+        let spots_of_earlier = earlier.iter().filter_map(|splat| spots(splat, patch));
+        let spots_of_base = base.iter().filter_map(|seen| seen.spots.clone());
+        let spots = spots_of_base.chain(spots_of_earlier).collect();
         let of_earlier = earlier.iter().flat_map(|splat| sides(splat, patch));
         let of_base = base.iter().flat_map(|seen| seen.sides.iter().cloned());
         let earlier: BTreeSet<_> = earlier
@@ -55,6 +62,7 @@ impl Known {
                 .flatten()
                 .collect(),
             sides: of_base.chain(of_earlier).collect(),
+            spots,
             earlier,
         }
     }
@@ -84,10 +92,16 @@ impl Known {
                 Some(_) => !seen.sides.is_empty() && sides.all(is_known),
             }
         };
+        let same_lines = |seen: &Observation| {
+            let spots = seen.spots.as_ref();
+            !seen.wrote && spots.is_some_and(|spots| self.spots.contains(spots))
+        };
         if all(&in_earlier) {
             Some("base showed it in an earlier boot")
         } else if all(&renamed) {
             Some("base showed these two accesses racing, one of them from another caller")
+        } else if all(&same_lines) {
+            Some("base showed these two lines racing, in functions of other names")
         } else {
             None
         }

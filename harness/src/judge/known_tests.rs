@@ -8,7 +8,9 @@ fn of_callers(a: (&str, u32), b: (&str, u32)) -> Splat {
     let stack = |(caller, line): (&str, u32)| {
         let (file, called_at) = match caller {
             "touched_fn" => ("fs/fuse/backing.c", 14),
-            _ => ("fs/file_table.c", 1),
+            "open" | "renamed" => ("fs/file_table.c", 1),
+            "init" | "renamed_init" => ("fs/file_table.c", 2),
+            _ => ("fs/file_table.c", 3),
         };
         vec![Frame {
             function: caller.into(),
@@ -116,6 +118,21 @@ fn what_the_patch_calls_must_be_known_on_both_sides() {
         setup.touched = Some(patch());
         let comparison = setup.judge();
         let finding = comparison.findings.iter().find(|f| f.title == seen().title);
+        assert_eq!(finding.map(|f| f.status), Some(status), "{comparison:?}");
+    }
+}
+
+#[test]
+fn a_function_of_another_name_races_as_it_did() {
+    let seen = of_callers(("renamed", 7), ("renamed_init", 9));
+    for (base, status) in [
+        (of_callers(("open", 7), ("init", 9)), Status::Common),
+        (of_callers(("open", 8), ("init", 9)), Status::Unconfirmed),
+        (of_callers(("other", 7), ("other", 9)), Status::Unconfirmed),
+    ] {
+        let setup = Setup::new(vec![splats(vec![base])], vec![splats(vec![seen.clone()])]);
+        let comparison = setup.judge();
+        let finding = comparison.findings.iter().find(|f| f.title == seen.title);
         assert_eq!(finding.map(|f| f.status), Some(status), "{comparison:?}");
     }
 }

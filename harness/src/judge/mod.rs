@@ -36,6 +36,7 @@ mod instructions;
 mod known;
 mod measures;
 mod memory;
+mod moves;
 mod observe;
 mod ran;
 mod ranks;

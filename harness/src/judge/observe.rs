@@ -4,7 +4,7 @@ use protocol::{ExecResult, FindingKind, Load};
 
 use super::{
     ends,
-    frames::{Access, frames, places, race, sides, trace},
+    frames::{Access, Spot, files, frames, places, race, sides, spots, trace},
     known::RaceSide,
     touched::Touched,
     verdict::Kind,
@@ -42,6 +42,8 @@ pub(super) struct Observation {
     pub(super) race: Option<Vec<Access>>,
     /// Its sides, where both are known with symbols.
     pub(super) sides: Vec<RaceSide>,
+    /// Its lines, whatever the functions are called.
+    pub(super) spots: Option<Vec<Spot>>,
     pub(super) rule: Rule,
     /// Seen on both sides, it is the host's fault and not the kernel's.
     pub(super) host_if_common: bool,
@@ -75,6 +77,7 @@ pub(super) fn observe(
             sides: Vec::new(),
             rule: Rule::Candidate,
             host_if_common: false,
+            spots: None,
             load: None,
             boot,
             at_s: None,
@@ -158,6 +161,7 @@ fn of_splat(
         count: timed.count,
         at_s: Some(timed.at_s),
         evidence: format!("{}/{}", record.cell.id, timed.file),
+        spots: spots(splat, touched.filter(|_| is_base)),
         detail: tidy(&places.join(" / "), MAX_DETAIL),
         touched: touched.and_then(|touched| frames(splat).find_map(|f| touched.frame(f))),
         wrote,

@@ -9,6 +9,7 @@ use similar::{Algorithm, DiffOp, capture_diff_slices_deadline};
 
 use super::{
     csource::{Definition, functions, structures, without_comments},
+    moves::{Line, Moves},
     related::related,
 };
 use crate::{
@@ -40,6 +41,8 @@ pub struct Touched {
     lines: BTreeMap<String, BTreeSet<u32>>,
     /// Base's lines to the variant's, for touched files.
     moved: BTreeMap<String, Moved>,
+    /// Those of [`Self::lines`] that stood elsewhere before.
+    brought: BTreeMap<String, BTreeSet<u32>>,
     /// Files with changed code that are still there.
     code: BTreeSet<String>,
     /// Removed files that held code.
@@ -52,6 +55,8 @@ struct Moved {
     to: Option<String>,
     /// First old line, first new line, how many.
     runs: Vec<(u32, u32, u32)>,
+    /// Those that the series took out here and put in elsewhere: the line, and where it is now.
+    away: BTreeMap<u32, (String, u32)>,
 }
 
 impl Touched {
@@ -63,6 +68,7 @@ impl Touched {
         after: &dyn Fn(&str) -> Option<String>,
     ) -> Self {
         let mut touched = Self::default();
+        let mut moves = Moves::default();
         for (old, new) in paths(series) {
             touched.files.extend(new.clone().or(old.clone()));
             // What moves to the tree's programs is gone from the kernel, as what is removed.
@@ -75,8 +81,17 @@ impl Touched {
                 Some(path) => read(path),
             };
             match (text(&old, before), text(&new, after)) {
-                (Some(a), Some(b)) => touched.add_texts(old.as_deref(), new.as_deref(), &a, &b),
+                (Some(a), Some(b)) => {
+                    touched.add_texts(old.as_deref(), new.as_deref(), [&a, &b], &mut moves);
+                }
                 _ => touched.add_hunks(series, old.as_deref(), new.as_deref()),
+            }
+        }
+        for ((file, line), to) in moves.found() {
+            let brought = touched.brought.entry(to.0.clone()).or_default();
+            brought.insert(to.1);
+            if let Some(moved) = touched.moved.get_mut(&file) {
+                moved.away.insert(line, to);
             }
         }
         touched
@@ -147,6 +162,9 @@ impl Touched {
         let Some(moved) = self.moved.get(file) else {
             return Some((file.to_owned(), line));
         };
+        if let Some(to) = moved.away.get(&line) {
+            return Some(to.clone());
+        }
         let run = moved
             .runs
             .iter()
@@ -154,10 +172,13 @@ impl Touched {
         Some((moved.to.clone()?, run.1 + (line - run.0)))
     }
 
-    /// Did the series write the place's very line?
+    /// Did the series write the place's very line, and not merely move it there?
     pub fn wrote(&self, place: &Place) -> bool {
-        let lines = self.lines.get(&place.file);
-        lines.is_some_and(|lines| lines.contains(&place.line))
+        let is_in = |lines: &BTreeMap<String, BTreeSet<u32>>| {
+            let lines = lines.get(&place.file);
+            lines.is_some_and(|lines| lines.contains(&place.line))
+        };
+        is_in(&self.lines) && !is_in(&self.brought)
     }
 
     /// Is the place in a touched function or on a touched line?
@@ -181,7 +202,13 @@ impl Touched {
             .map(|place| format!("{} ({}:{})", place.function, place.file, place.line))
     }
 
-    fn add_texts(&mut self, old: Option<&str>, new: Option<&str>, a: &str, b: &str) {
+    fn add_texts(
+        &mut self,
+        old: Option<&str>,
+        new: Option<&str>,
+        [a, b]: [&str; 2],
+        moves: &mut Moves,
+    ) {
         let path = new.or(old).unwrap_or_default();
         let is_c = C_LIKE.iter().any(|end| path.ends_with(end));
         let (a, b) = match is_c {
@@ -222,6 +249,16 @@ impl Touched {
         if !removed.is_empty() || !added.is_empty() {
             self.add_code(old, new);
         }
+        let side = |file: Option<&str>, text: &[&str], lines: &BTreeSet<u32>| -> Vec<Line> {
+            let Some(file) = file else { return Vec::new() };
+            let lines = lines.iter().map(|line| {
+                let text = text.get(*line as usize - 1).copied().unwrap_or_default();
+                (text.to_owned(), (file.to_owned(), *line))
+            });
+            lines.collect()
+        };
+        moves.removed.extend(side(old, &left, &removed));
+        moves.added.extend(side(new, &right, &added));
         if is_c {
             let removed = self.add_definitions(old, &a, &removed);
             let added = self.add_definitions(new, &b, &added);
@@ -231,7 +268,8 @@ impl Touched {
         }
         if let Some(old) = old {
             let to = new.map(str::to_owned);
-            self.moved.insert(old.to_owned(), Moved { to, runs });
+            let away = BTreeMap::new();
+            self.moved.insert(old.to_owned(), Moved { to, runs, away });
         }
         if let Some(new) = new {
             self.lines.insert(new.to_owned(), added);

@@ -261,3 +261,20 @@ int f(struct one *one)
         assert_eq!(touched.shaping().contains("a.c"), shapes, "{after}");
     }
 }
+
+#[test]
+fn what_is_moved_is_not_written() {
+    let two = "int two(void)\n{\n\tint x = 2;\n\n\treturn x;\n}\n";
+    let one = "int one(void)\n{\n\treturn 1;\n}\n";
+    let touched = touched(&format!("{one}{two}"), &format!("{two}int y;\n{one}"));
+    let place = |line| Place {
+        function: "one".into(),
+        file: "a.c".into(),
+        line,
+    };
+    // `return 1`, `return x` and `int y`.
+    assert_eq!(touched.map_line("a.c", 3), Some(("a.c".into(), 10)));
+    assert_eq!(touched.map_line("a.c", 9), Some(("a.c".into(), 5)));
+    assert!(!touched.wrote(&place(10)) && !touched.wrote(&place(5)));
+    assert!(touched.wrote(&place(7)));
+}
