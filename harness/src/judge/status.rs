@@ -80,7 +80,10 @@ pub(super) fn of(group: &Group<'_>, known: &Known, input: &JudgeInput<'_>) -> Ju
         return settled(Status::Common, format!("{counts}; {why}"));
     }
     let mut own = group.variant.iter().filter(|seen| !known.akin(seen));
-    if let Some(frame) = own.find_map(|seen| seen.touched.as_ref()) {
+    // Without a boot of base nothing is the patch's for certain.
+    if let Some(frame) = own.find_map(|seen| seen.touched.as_ref())
+        && base.boots > 0
+    {
         return settled(Status::New, format!("the patch touches {frame}; {counts}"));
     }
     let rule = |wanted: Rule| group.variant.iter().any(|seen| seen.rule == wanted);
