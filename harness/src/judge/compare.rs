@@ -157,7 +157,9 @@ pub fn judge(input: &JudgeInput<'_>) -> Judged {
             throughput::judge(measure, rules, taken);
             let unclear = measure.judgement == Some(Judgement::Unclear);
             let layouts = rules.layout > 0.0 && throughput::is_layouts(measure);
-            if unclear && !layouts && input.reruns_left > 0 {
+            // Beyond the margin and within what layouts may do no number of boots is known to settle it.
+            let hopeless = measure.ci95.is_some() && measure.more_boots.is_none();
+            if unclear && !layouts && !hopeless && input.reruns_left > 0 {
                 rerun.push(measure.name.clone());
             }
             let finding = throughput::finding(measure, &|title| input.acceptance(title));
