@@ -4,8 +4,12 @@ use std::collections::BTreeSet;
 
 use protocol::DetectorState;
 
-use super::{look, types::Outcome};
+use super::{
+    look,
+    types::{Among, Outcome},
+};
 use crate::{
+    judge::by_chance,
     judge::verdict::{self, Comparison, Finding, Kind, Status},
     splat,
 };
@@ -62,34 +66,41 @@ pub(super) fn classes() -> BTreeSet<&'static str> {
     splat::classes().into_iter().chain(BESIDE_SPLATS).collect()
 }
 
-/// What follows for findings of these classes, and what was seen.
-pub(super) fn none_new(comparison: &Comparison, classes: &[String]) -> (Outcome, String) {
+/// What follows for these findings, and what was seen.
+pub(super) fn none_new(comparison: &Comparison, among: &Among) -> (Outcome, String) {
+    let all = &Among::default();
     let titles = |findings: &[&Finding]| {
         let titles: Vec<&str> = findings.iter().map(|one| one.title.as_str()).collect();
         titles.join("; ")
     };
-    let new = look::news(comparison, classes, Status::New);
+    let new = look::news(comparison, among, Status::New);
     // A patch that does not apply, or whose kernel does not build, was not looked at.
     if comparison.outcome != verdict::Outcome::Untestable && !new.is_empty() {
         return (Outcome::DoesNotHold, titles(&new));
     }
-    let chance = look::news(comparison, classes, Status::Unconfirmed);
+    let chance = look::news(comparison, among, Status::Unconfirmed);
     if !chance.is_empty() {
         let text = format!("unconfirmed: {}", titles(&chance));
         return (Outcome::CannotTell, text);
     }
-    let cut_short = look::news(comparison, &[], Status::New)
-        .iter()
-        .any(|finding| CUT_SHORT.contains(&finding.kind));
+    let elsewhere = look::news(comparison, all, Status::Unconfirmed);
+    let mut others = look::news(comparison, all, Status::New);
+    others.extend(elsewhere.iter().copied());
+    let cut_short = others.iter().any(|one| CUT_SHORT.contains(&one.kind));
+    let nothing_lacks = comparison.reasons.iter().all(|reason| {
+        let mut elsewhere = elsewhere.iter();
+        elsewhere.any(|one| reason.starts_with(&format!("{} (", by_chance(&one.title))))
+    });
     let looked = match comparison.outcome {
         verdict::Outcome::Pass => true,
-        // Another class's: what was asked for is not there, if its detector was.
-        verdict::Outcome::Regression => comparison.reasons.is_empty() && !cut_short,
+        // Another finding's: what was asked for is not there, if its detector was.
+        verdict::Outcome::Regression => nothing_lacks && !cut_short,
+        verdict::Outcome::Inconclusive => !elsewhere.is_empty() && nothing_lacks && !cut_short,
         _ => false,
     };
     let deaf = DETECTED.iter().find(|(class, detector)| {
         let state = comparison.detectors.get(*detector);
-        classes.iter().any(|asked| asked == class) && state != Some(&DetectorState::On)
+        among.classes.iter().any(|asked| asked == class) && state != Some(&DetectorState::On)
     });
     match deaf {
         Some((class, detector)) if looked => {
@@ -102,7 +113,7 @@ pub(super) fn none_new(comparison: &Comparison, classes: &[String]) -> (Outcome,
     }
     let word = crate::report::outcome_word(comparison.outcome);
     let why = match comparison.reasons.as_slice() {
-        [] => titles(&look::news(comparison, &[], Status::New)),
+        [] => titles(&look::news(comparison, all, Status::New)),
         reasons => reasons.join("; "),
     };
     (Outcome::CannotTell, format!("{word}: {why}"))
@@ -156,7 +167,7 @@ mod tests {
         ];
         for (outcome, findings, reason, judgement, text) in table {
             let comparison = comparison(outcome, findings, reason);
-            let got = none_new(&comparison, &[]);
+            let got = none_new(&comparison, &Among::default());
             assert_eq!(got, (judgement, text.to_owned()));
         }
         // Where one class is asked for, another's finding leaves that one open if it cut the run short,
@@ -168,8 +179,56 @@ mod tests {
         ];
         for (found, reason, judgement) in table {
             let comparison = comparison(Regression, vec![found], reason);
-            let got = none_new(&comparison, &["kasan".to_owned()]);
+            let got = none_new(&comparison, &of("kasan"));
             assert_eq!(got.0, judgement, "{}", got.1);
+        }
+    }
+
+    #[test]
+    fn what_is_elsewhere_leaves_a_folder_as_it_was() {
+        use Kind::{Hang, Splat};
+        use Outcome::{CannotTell, DoesNotHold, Holds};
+        use Status::{New, Unconfirmed};
+        use verdict::Outcome::{Inconclusive, Regression};
+        let fuse = Among {
+            files: vec!["fs/fuse/".into()],
+            ..Among::default()
+        };
+        let chance = "on the variant only, and it may be chance: race (in 1 of 3 boots)";
+        for (outcome, kind, status, file, reason, judgement) in [
+            (Inconclusive, Splat, Unconfirmed, "mm/slub.c", chance, Holds),
+            (
+                Inconclusive,
+                Splat,
+                Unconfirmed,
+                "fs/fuse/a.c",
+                chance,
+                CannotTell,
+            ),
+            (Inconclusive, Splat, Unconfirmed, "", chance, CannotTell),
+            (
+                Inconclusive,
+                Splat,
+                Unconfirmed,
+                "mm/slub.c",
+                "KCSAN stopped",
+                CannotTell,
+            ),
+            (Regression, Splat, New, "mm/slub.c", "", Holds),
+            (Regression, Splat, New, "fs/fuse/a.c", "", DoesNotHold),
+            (Regression, Splat, New, "", "", DoesNotHold),
+            (Regression, Hang, New, "mm/slub.c", "", CannotTell),
+        ] {
+            let mut found = finding(kind, "race", status);
+            found.files = [file]
+                .into_iter()
+                .filter(|file| !file.is_empty())
+                .map(str::to_owned)
+                .collect();
+            // Two races of one title are one reason.
+            let comparison = comparison(outcome, vec![found.clone(), found], reason);
+            let got = none_new(&comparison, &fuse);
+            assert_eq!(got.0, judgement, "{outcome:?} {file} {reason}: {}", got.1);
         }
     }
 
@@ -188,7 +247,7 @@ mod tests {
             let mut comparison = comparison(verdict::Outcome::Pass, vec![], "");
             let states = state.map(|state| (detector.to_owned(), state));
             comparison.detectors = states.into_iter().collect();
-            let got = none_new(&comparison, &[class.to_owned()]);
+            let got = none_new(&comparison, &of(class));
             assert_eq!(got.0, judgement, "{class} {state:?}: {}", got.1);
         }
     }
@@ -201,6 +260,13 @@ mod tests {
         }
         for class in BESIDE_SPLATS {
             assert!(!splat::classes().contains(class), "{class}");
+        }
+    }
+
+    fn of(class: &str) -> Among {
+        Among {
+            classes: vec![class.to_owned()],
+            ..Among::default()
         }
     }
 

@@ -87,7 +87,7 @@ fn weigh(comparison: &Comparison, check: &Check, accel: &str) -> Result<(Outcome
         false => Outcome::DoesNotHold,
     };
     match (&check.expect, &check.figure.what) {
-        (Expect::NoneNew, What::Findings(classes)) => Ok(none_new(comparison, classes)),
+        (Expect::NoneNew, What::Findings(among)) => Ok(none_new(comparison, among)),
         (Expect::Says(wanted), what) => {
             let (said, measure) = look::judgement(comparison, what)?;
             // Instructions are the same everywhere; speed is not.
@@ -212,6 +212,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        claims::types::Among,
         judge::verdict::{Kind, Status, Verdict},
         report::fixtures::{costs, sample},
     };
@@ -411,7 +412,10 @@ mod tests {
     #[test]
     fn what_is_new_does_not_hold() {
         let of = |class: &str| {
-            let what = What::Findings(vec![class.into()]);
+            let what = What::Findings(Among {
+                classes: vec![class.into()],
+                ..Among::default()
+            });
             let mut verdict = sample();
             // Whatever else was missing would leave it open.
             verdict.comparisons[0].reasons.clear();

@@ -1,6 +1,6 @@
 //! A figure in the verdicts of the runs (pure).
 
-use super::types::{Figure, Runs, Side, What};
+use super::types::{Among, Figure, Runs, Side, What};
 use crate::judge::verdict::{Comparison, Finding, Judgement, Measure, Shape, Status};
 
 /// Both sides' figures, and the one that was asked for.
@@ -76,18 +76,25 @@ pub(super) fn judgement<'a>(
         .ok_or_else(|| format!("{name} was not judged"))
 }
 
-/// What these classes show on the variant and not on base, with this status.
+/// Which of these the variant shows and base does not, with this status.
 pub(super) fn news<'a>(
     comparison: &'a Comparison,
-    classes: &[String],
+    among: &Among,
     status: Status,
 ) -> Vec<&'a Finding> {
     let news = comparison.findings.iter().filter(|finding| {
-        finding.status == status
-            && finding.accepted.is_none()
-            && (classes.is_empty() || classes.contains(&finding.class))
+        finding.status == status && finding.accepted.is_none() && among.holds(finding)
     });
     news.collect()
+}
+
+impl Among {
+    fn holds(&self, finding: &Finding) -> bool {
+        let begins = |file: &String| self.files.iter().any(|start| file.starts_with(start));
+        let inside = self.files.is_empty() || finding.files.is_empty();
+        (self.classes.is_empty() || self.classes.contains(&finding.class))
+            && (inside || finding.files.iter().any(begins))
+    }
 }
 
 /// What is looked at, in words.
@@ -97,8 +104,13 @@ pub(super) fn name(what: &What) -> String {
         What::Count(name) => name.replace('_', " "),
         What::Size(name) => format!("size of struct {name}"),
         What::Slab(name) => format!("slab object of struct {name}"),
-        What::Findings(classes) if classes.is_empty() => "findings".into(),
-        What::Findings(classes) => format!("findings of {}", classes.join(", ")),
+        What::Findings(Among { classes, files }) => {
+            let part = |word: &str, names: &[String]| match names {
+                [] => String::new(),
+                names => format!(" {word} {}", names.join(", ")),
+            };
+            format!("findings{}{}", part("of", classes), part("in", files))
+        }
     }
 }
 

@@ -113,6 +113,8 @@ claims:
                 "no finding is of class \"KASAN\"; did you mean kasan",
             ),
             (check, "findings: [kasn, rcu]", "did you mean kasan"),
+            (check, "measure: a, is: 1, in: [fs/]", "`in` goes with"),
+            (check, "findings: [], in: [/fs]", "`in` wants paths"),
             (
                 check,
                 "measure: a, at_least: 2, at_most: 1",

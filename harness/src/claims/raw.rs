@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{
     findings,
-    types::{Check, Claim, Claims, Expect, Figure, Run, Side, What},
+    types::{Among, Check, Claim, Claims, Expect, Figure, Run, Side, What},
 };
 use crate::{
     judge::verdict::Judgement,
@@ -66,6 +66,8 @@ struct RawCheck {
     size: Option<String>,
     slab: Option<String>,
     findings: Option<Vec<String>>,
+    #[serde(default, rename = "in")]
+    files: Vec<String>,
     of: Option<RawSide>,
     over: Option<RawOther>,
     about: Option<f64>,
@@ -202,7 +204,12 @@ impl RawCheck {
             self.count.map(What::Count),
             self.size.map(What::Size),
             self.slab.map(What::Slab),
-            self.findings.map(What::Findings),
+            self.findings.map(|classes| {
+                What::Findings(Among {
+                    classes,
+                    files: self.files,
+                })
+            }),
         ];
         let mut wanted = wanted.into_iter().flatten();
         let (Some(what), None) = (wanted.next(), wanted.next()) else {
@@ -278,6 +285,16 @@ impl RawCheck {
             (
                 self.over.is_some() && !figure,
                 "`over` goes with a figure that is compared",
+            ),
+            (
+                !self.files.is_empty() && self.findings.is_none(),
+                "`in` goes with `findings`",
+            ),
+            (
+                self.files
+                    .iter()
+                    .any(|start| start.is_empty() || start.starts_with(['/', '.'])),
+                "`in` wants paths in the kernel's tree, as `fs/fuse/`",
             ),
             (
                 self.says.as_ref().is_some_and(Vec::is_empty),

@@ -86,8 +86,17 @@ pub enum What {
     Size(String),
     /// What one takes in the cache that `kmalloc` has for it, in bytes.
     Slab(String),
-    /// Findings of these classes that are not base's too; all classes where none is named.
-    Findings(Vec<String>),
+    /// Findings that are not base's too.
+    Findings(Among),
+}
+
+/// Which findings are looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Among {
+    /// Of these classes; of all where none is named.
+    pub classes: Vec<String>,
+    /// In files whose paths begin so, as far as a finding's are known; anywhere where none is named.
+    pub files: Vec<String>,
 }
 
 /// Base, the variant, or both.

@@ -183,6 +183,7 @@ fn finding(random: &mut Rng) -> Finding {
         evidence: String::new(),
         why: String::new(),
         detail: String::new(),
+        files: Vec::new(),
         accepted: None,
     }
 }

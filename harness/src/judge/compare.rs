@@ -234,12 +234,18 @@ fn finding(group: &Group<'_>, status: Status, why: String, input: &JudgeInput<'_
         evidence: first.map_or(String::new(), |seen| seen.evidence.clone()),
         why: why + &acceptance.expired,
         detail: first.map_or(String::new(), |seen| seen.detail.clone()),
+        files: first.map_or(Vec::new(), |seen| seen.files.clone()),
         accepted: acceptance.current,
     }
 }
 
 fn time(seen: &Observation) -> f64 {
     seen.at_s.unwrap_or(f64::INFINITY)
+}
+
+/// How the reason begins that an unconfirmed finding is.
+pub(crate) fn by_chance(title: &str) -> String {
+    format!("on the variant only, and it may be chance: {title}")
 }
 
 /// What one finding makes of the outcome.
@@ -255,10 +261,7 @@ fn weigh(finding: &Finding, group: &Group<'_>, reasons: &mut Reasons) {
         Status::New => reasons.weigh(Outcome::Regression),
         Status::Unconfirmed => reasons.add(
             Outcome::Inconclusive,
-            format!(
-                "on the variant only, and it may be chance: {title} ({})",
-                finding.why
-            ),
+            format!("{} ({})", by_chance(title), finding.why),
         ),
         Status::Common if group.host_if_common() => {
             reasons.add(Outcome::Infrastructure, format!("on both sides: {title}"));

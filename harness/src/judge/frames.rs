@@ -1,5 +1,7 @@
 //! The frames of a splat that count: where a race or fault is, and whose it is.
 
+use std::collections::BTreeSet;
+
 use super::touched::Touched;
 use crate::splat::{Frame, Place, Splat};
 
@@ -93,8 +95,6 @@ pub(super) fn sides(splat: &Splat, patch: Option<&Touched>) -> Vec<(String, Acce
         .collect()
 }
 
-fn access(place: &Place, patch: Option<&Touched>) -> Access {
-    let here = (place.file.clone(), place.line);
 /// Where a side of a race is, by lines alone: the access, and the function's whose it is.
 pub(super) type Spot = [(String, u32); 2];
 
@@ -119,6 +119,8 @@ pub(super) fn spots(splat: &Splat, patch: Option<&Touched>) -> Option<Vec<Spot>>
     Some(spots)
 }
 
+fn access(place: &Place, patch: Option<&Touched>) -> Access {
+    let here = (place.file.clone(), place.line);
     let mapped = patch.map_or(Some(here.clone()), |patch| {
         patch.map_line(&place.file, place.line)
     });
@@ -145,6 +147,27 @@ pub(super) fn frames(splat: &Splat) -> impl Iterator<Item = &Frame> {
         let most = if is_race { library + 1 } else { stack.len() };
         reliable.take(most)
     })
+}
+
+/// The source files of the functions that a splat's title names, and of those that called them where
+/// they do it for others.
+pub(super) fn files(splat: &Splat) -> Vec<String> {
+    let named = |frame: &&Frame| {
+        let mut names = frame.places.iter().map(|place| &place.function);
+        let mut names = names.by_ref().chain([&frame.function]);
+        names.any(|name| splat.functions.contains(name))
+    };
+    let mut files = BTreeSet::new();
+    for stack in &splat.stacks {
+        let reliable = stack.iter().filter(|frame| !frame.unreliable);
+        for frame in reliable.skip_while(|frame| !named(frame)) {
+            files.extend(frame.places.iter().map(|place| place.file.clone()));
+            if !is_library(frame) {
+                break;
+            }
+        }
+    }
+    files.into_iter().collect()
 }
 
 /// Is the frame, with all that is inlined into it, made of general helpers?
@@ -193,6 +216,33 @@ mod tests {
             ..Splat::default()
         };
         frames(&splat).map(|frame| frame.function.clone()).collect()
+    }
+
+    #[test]
+    fn a_title_stands_where_its_functions_do_and_those_they_serve() {
+        let stack = |function: &str| {
+            vec![
+                frame("kasan_report", &["mm/kasan/report.c"]),
+                frame(function, &["lib/idr.c"]),
+                frame("helper", &["include/linux/list.h", "fs/fuse/backing.c"]),
+                frame("fuse_dev_ioctl", &["fs/fuse/dev.c"]),
+            ]
+        };
+        for (named, expected) in [
+            (
+                "ida_alloc",
+                &["fs/fuse/backing.c", "include/linux/list.h", "lib/idr.c"][..],
+            ),
+            ("fuse_dev_ioctl", &["fs/fuse/dev.c"]),
+            ("other", &[]),
+        ] {
+            let splat = Splat {
+                functions: vec![named.into()],
+                stacks: vec![stack("ida_alloc"), stack("unknown")],
+                ..Splat::default()
+            };
+            assert_eq!(files(&splat), expected, "{named}");
+        }
     }
 
     #[test]

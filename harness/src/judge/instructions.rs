@@ -195,6 +195,7 @@ fn finding(
             variant.median, base.median, variant.times, acceptance.expired
         ),
         detail: String::new(),
+        files: Vec::new(),
         accepted: acceptance.current,
     }
 }

@@ -405,6 +405,7 @@ fn finding(kind: Kind, title: &str, why: String, accepts: &dyn Fn(&str) -> Accep
         evidence: String::new(),
         why: why + &acceptance.expired,
         detail: String::new(),
+        files: Vec::new(),
         accepted: acceptance.current,
     }
 }

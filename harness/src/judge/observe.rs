@@ -55,6 +55,8 @@ pub(super) struct Observation {
     pub(super) count: u64,
     pub(super) evidence: String,
     pub(super) detail: String,
+    /// Where the functions stand that its title names.
+    pub(super) files: Vec<String>,
     /// The frame that the patch touches, in words.
     pub(super) touched: Option<String>,
     /// The patch wrote one of the race's lines.
@@ -75,15 +77,16 @@ pub(super) fn observe(
             title: tidy(title, MAX_TITLE),
             race: None,
             sides: Vec::new(),
+            spots: None,
             rule: Rule::Candidate,
             host_if_common: false,
-            spots: None,
             load: None,
             boot,
             at_s: None,
             count: 1,
             evidence: format!("{}/console.log", record.cell.id),
             detail: String::new(),
+            files: Vec::new(),
             touched: None,
             wrote: false,
         };
@@ -158,11 +161,12 @@ fn of_splat(
     Observation {
         race: race(splat, touched.filter(|_| is_base)),
         sides: sides(splat, touched.filter(|_| is_base)),
+        spots: spots(splat, touched.filter(|_| is_base)),
         count: timed.count,
         at_s: Some(timed.at_s),
         evidence: format!("{}/{}", record.cell.id, timed.file),
-        spots: spots(splat, touched.filter(|_| is_base)),
         detail: tidy(&places.join(" / "), MAX_DETAIL),
+        files: files(splat),
         touched: touched.and_then(|touched| frames(splat).find_map(|f| touched.frame(f))),
         wrote,
         ..of(kind_of(splat), &splat.class, &splat.title)

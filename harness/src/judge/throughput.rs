@@ -124,6 +124,7 @@ pub(super) fn finding(measure: &Measure, accepts: &dyn Fn(&str) -> Acceptance) -
         evidence: String::new(),
         why: why + &acceptance.expired,
         detail: String::new(),
+        files: Vec::new(),
         accepted: acceptance.current,
     })
 }

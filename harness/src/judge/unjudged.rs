@@ -92,6 +92,7 @@ pub(super) fn broken_finding(broken: &Broken, status: Status) -> Finding {
             _ => "on the variant only".to_owned(),
         },
         detail: broken.detail.clone(),
+        files: Vec::new(),
         accepted: None,
     }
 }

@@ -193,6 +193,9 @@ pub struct Finding {
     /// The particulars: source lines of the racing accesses, or what the agent saw.
     #[serde(default)]
     pub detail: String,
+    /// The source files of the functions that a splat's title names; empty where they are not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// Why it does not count: the scenario's reason, and until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accepted: Option<String>,

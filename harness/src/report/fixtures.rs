@@ -28,6 +28,7 @@ fn finding(kind: Kind, class: &str, title: &str, status: Status) -> Finding {
         evidence: "kasan-ida-1/splats/0001-kasan.txt".into(),
         why: "in 1 of 1 boot of the variant, none of 1 boot of base".into(),
         detail: String::new(),
+        files: Vec::new(),
         accepted: None,
     }
 }
