@@ -29,9 +29,10 @@ pub(crate) struct Options {
     pub(crate) what: What,
 
     /// Hold a vCPU there for so long while a load runs, to widen a race: FUNCTION:300us,
-    /// FUNCTION+0x25:300us or fs/fuse/backing.c:224:300us; may be given several times. Without, in
-    /// the functions that the patch touches and those near them. Needs emulation. `off`: nowhere,
-    /// and which lines of the patch run is not watched.
+    /// FUNCTION+0x25:300us or fs/fuse/backing.c:224:300us (that line of each kernel: where the patch
+    /// moves it, name a function); may be given several times. Without, in the functions that the
+    /// patch touches and those near them. Needs emulation. `off`: nowhere, and which lines of the
+    /// patch run is not watched.
     #[arg(long, value_name = "SPEC|off", value_parser = stall, help_heading = "What is exercised")]
     stall: Vec<Stall>,
 
