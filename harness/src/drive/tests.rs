@@ -294,6 +294,26 @@ fn watchdogs_end_the_guest_for_certain() {
 }
 
 #[test]
+fn a_guest_that_hangs_is_asked_for_its_stacks() {
+    let limits = Limits {
+        silence_s: 2.0,
+        ..roomy()
+    };
+    let script = "exec 4<&1; phase; print 'it hangs'; for n in 1 2; do
+        key=$(head -c 3 <&4 | tail -c 1); print \"an answer to $key\"; done; sleep 99";
+    let ran = run(script, &limits, &Cancel::new());
+    let console = ran.file("console.log");
+    for answer in ["an answer to w", "an answer to l"] {
+        assert!(console.contains(answer), "{console}");
+    }
+    let last = ran.record.last_lines.join("\n");
+    assert!(
+        last.contains("it hangs") && !last.contains("answer"),
+        "{last}"
+    );
+}
+
+#[test]
 fn a_boot_that_hangs_has_failed() {
     let limits = Limits {
         silence_s: 1.0,
