@@ -9,6 +9,7 @@
 //! | `blind.rs` | when a commit whose trials cannot say is tried no more |
 //! | `kept.rs` | when a trial may begin after the boot |
 //! | `scout.rs` | where a splat's trace says to hold vCPUs |
+//! | `scouting.rs` | the trials that look for that |
 //! | `run.rs` | the search, trial by trial |
 //! | `spent.rs` | what builds and trials took, and so what the next ones cost |
 //! | `answer.rs` | what the trials say, with their evidence |
@@ -25,6 +26,7 @@ mod kernels;
 mod log;
 mod run;
 mod scout;
+mod scouting;
 mod spent;
 mod trials;
 

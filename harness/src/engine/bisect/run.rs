@@ -1,10 +1,6 @@
 //! The search, trial by trial.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    time::Instant,
-};
+use std::{collections::BTreeMap, path::PathBuf, time::Instant};
 
 use super::{
     asked::Asked,
@@ -13,7 +9,7 @@ use super::{
     journal::{Journal, Line},
     kept::may_be_restored,
     kernels::{Image, Kernels},
-    scout::{self, Places},
+    scout::Places,
     spent::Spent,
     trials::{ATTEMPTS, BOOTS, Trials, Tried},
 };
@@ -24,7 +20,7 @@ use crate::{
     build::KernelImage,
     cache::Cache,
     cancel::Cancel,
-    engine::{Home, Stalls, configs, subject},
+    engine::{Home, configs, subject},
     event::{Event, Watcher},
     judge::{Followed, Shown, verdict::Kind},
     report::escape::terminal_line,
@@ -118,18 +114,18 @@ pub(super) struct Run<'a> {
     pub(super) search: Search,
     pub(super) journal: Journal,
     kernels: Kernels<'a>,
-    trials: Trials<'a>,
+    pub(super) trials: Trials<'a>,
     costs: Spent,
     /// Why commits are skipped.
     pub(super) why: BTreeMap<String, String>,
     /// How guests are run, once that is settled.
     accel: Option<Accel>,
     /// Where vCPUs are held, once that is settled.
-    scouted: Option<Places>,
+    pub(super) scouted: Option<Places>,
     /// Trials that only looked for that, and found nothing.
-    scouts: u32,
+    pub(super) scouts: u32,
     /// Until it is, they are held where the title says.
-    held_by_title: bool,
+    pub(super) held_by_title: bool,
 }
 
 impl Run<'_> {
@@ -209,7 +205,7 @@ impl Run<'_> {
         }
     }
 
-    fn add(&mut self, line: Line) -> Result<()> {
+    pub(super) fn add(&mut self, line: Line) -> Result<()> {
         self.journal.add(line.clone())?;
         self.learn(&line);
         Ok(())
@@ -229,7 +225,7 @@ impl Run<'_> {
         }
     }
 
-    fn say(&self, text: String) {
+    pub(super) fn say(&self, text: String) {
         self.ways.watcher.event(&Event::Note(text));
     }
 
@@ -369,7 +365,7 @@ impl Run<'_> {
     }
 
     /// A trial, which nothing is made of yet.
-    fn made(&mut self, commit: &str, image: &KernelImage) -> Result<Tried> {
+    pub(super) fn made(&mut self, commit: &str, image: &KernelImage) -> Result<Tried> {
         let lines = self.journal.lines();
         let may_be_restored = may_be_restored(&self.asked.followed, lines);
         let number = lines.len() as u64;
@@ -426,7 +422,7 @@ impl Run<'_> {
         )
     }
 
-    fn skip(&mut self, commit: &str, why: String) -> Result<()> {
+    pub(super) fn skip(&mut self, commit: &str, why: String) -> Result<()> {
         self.say(format!(
             "{commit:.12} is skipped: {}",
             terminal_line(&first_line(&why))
@@ -437,7 +433,7 @@ impl Run<'_> {
         })
     }
 
-    fn blind(&mut self, commit: &str, why: String) -> Result<()> {
+    pub(super) fn blind(&mut self, commit: &str, why: String) -> Result<()> {
         self.say(format!(
             "{commit:.12}: a trial could not say: {}",
             terminal_line(&why)
@@ -454,7 +450,7 @@ impl Run<'_> {
 
     /// The host seems to be unwell, which ends it for now; but it may be the commit that makes it so,
     /// and where that happens again and again it is.
-    fn spoiled(&mut self, commit: &str, why: String) -> Result<()> {
+    pub(super) fn spoiled(&mut self, commit: &str, why: String) -> Result<()> {
         self.blind(commit, why.clone())?;
         if self.why.contains_key(commit) {
             return Ok(());
@@ -464,80 +460,6 @@ impl Run<'_> {
             "the same command goes on once the host is well; a commit that none of {BLIND} such trials \
              can tell of is skipped"
         )))
-    }
-
-    /// Whether the first splat is still to say where vCPUs are held.
-    fn is_to_scout(&mut self, image: &KernelImage) -> Result<bool> {
-        let Followed::Title(title) = &self.asked.followed else {
-            return Ok(false);
-        };
-        let settled = self.asked.request.stalls != Stalls::Auto || self.trials.are_held();
-        if self.scouted.is_some() || settled {
-            return Ok(false);
-        }
-        if !self.trials.can_hold(image)? {
-            self.scouted = Some(Places::default());
-            return Ok(false);
-        }
-        if !self.held_by_title {
-            self.trials.hold(scout::of_title(title))?;
-            self.held_by_title = true;
-        }
-        Ok(true)
-    }
-
-    /// A trial whose hit says where to hold vCPUs in all that follow: they must be alike, so it is
-    /// none of them.
-    fn scout(&mut self, commit: &str, image: &KernelImage) -> Result<Option<u32>> {
-        let tried = self.made(commit, image)?;
-        let late = match &tried.shown {
-            Shown::Hit { late, .. } => tried.whole.then_some(*late),
-            _ => None,
-        };
-        let nowhere = || (BTreeSet::new(), BTreeSet::new());
-        let (hit, (functions, files)) = match (tried.shown, tried.splat) {
-            (Shown::Hit { .. }, Some(splat)) => {
-                let places = scout::of_splat(&splat);
-                let names: Vec<&str> = places.functions.iter().map(String::as_str).collect();
-                let names = terminal_line(&names.join(", "));
-                self.say(format!("it shows; vCPUs are held in {names} from now on"));
-                (true, (places.functions, places.files))
-            }
-            // What is followed is no splat, whatever its title: it says nothing of where.
-            (Shown::Hit { .. }, None) => (true, nowhere()),
-            (Shown::Miss, _) => (false, nowhere()),
-            (Shown::Never(why), _) => {
-                self.skip(commit, why)?;
-                return Ok(None);
-            }
-            (Shown::Blind(why), _) => {
-                self.blind(commit, why)?;
-                return Ok(None);
-            }
-            (Shown::Interrupted, _) => return Err(Error::interrupted()),
-            (Shown::Spoiled(why), _) => {
-                self.spoiled(commit, why)?;
-                return Ok(None);
-            }
-        };
-        if !hit {
-            self.say(format!(
-                "{commit:.12}: nothing yet, in {} trials",
-                self.scouts + 1
-            ));
-        }
-        self.add(Line::Scouted {
-            commit: commit.to_owned(),
-            hit,
-            functions,
-            files,
-            late,
-        })?;
-        if let Some(places) = self.scouted.clone() {
-            self.trials.hold(places)?;
-        }
-        let vain = !hit && self.scouts >= self.search.patience();
-        Ok(vain.then_some(self.scouts))
     }
 }
 
@@ -574,6 +496,8 @@ fn first_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::{bisect::Aim, source::Parent};
 
