@@ -124,7 +124,7 @@ impl Args {
 
     fn console(&mut self, console: &Console) {
         match console {
-            // A multiplexer takes escapes, one of them for a break: see `ASKS`.
+            // A multiplexer takes escapes, one of them for a break: `drive/pump.rs` asks by it.
             Console::Fd(fd) => {
                 self.pair("-chardev", format!("socket,id=console,fd={fd},mux=on"));
             }

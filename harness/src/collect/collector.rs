@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Result,
-    drive::{Cause, Event as Driven, Shown, Stop, conclude},
+    drive::{Cause, Event as Driven, Shown, Stop, conclude, slept},
     error::Context,
     event::{Event, Watcher},
     plan::Cell,
@@ -323,7 +323,7 @@ fn words(cause: &Cause) -> String {
     match cause {
         Cause::Exited(exit) => exit.words(),
         Cause::Halted(_) => "QEMU stopped the guest".into(),
-        Cause::Slept(time) => format!("the host slept for {} s", time.as_secs()),
+        Cause::Slept(time) => slept(*time),
         Cause::Enough => "it has shown what it was run for".into(),
         Cause::Cancelled => "the user stopped it".into(),
         Cause::Stopped(Stop::Limit(_, why) | Stop::Lingers(why)) => why.clone(),

@@ -133,9 +133,7 @@ pub fn conclude(cause: Cause, shown: &Shown) -> End {
         Cause::Halted(said) => End::Infrastructure {
             why: format!("QEMU stopped the guest: {}", said.trim()),
         },
-        Cause::Slept(time) => End::Infrastructure {
-            why: format!("{SLEPT} for {} s", time.as_secs()),
-        },
+        Cause::Slept(time) => End::Infrastructure { why: slept(time) },
         Cause::Stopped(Stop::Protocol(theirs)) => End::Infrastructure {
             why: format!("the agent speaks protocol {theirs}, and this ktwin protocol {PROTOCOL}"),
         },
@@ -156,6 +154,11 @@ pub fn conclude(cause: Cause, shown: &Shown) -> End {
         },
         Cause::Exited(exit) => last_word(shown).unwrap_or_else(|| exited(&exit, shown)),
     }
+}
+
+/// That the host slept, in words.
+pub(crate) fn slept(time: Duration) -> String {
+    format!("{SLEPT} for {} s", time.as_secs())
 }
 
 /// The end that the agent itself announced.

@@ -24,8 +24,8 @@ mod watchdog;
 
 pub(crate) use cell::settings;
 pub use cell::{CellContext, Counted, Provoked, Restored, Until, Watched, run_cell};
-pub(crate) use conclude::SLEPT;
 pub use conclude::{Cause, Exit, Shown, conclude};
+pub(crate) use conclude::{SLEPT, slept};
 pub use limits::Limits;
 pub use lines::{Line, Lines};
 pub use pump::{Event, Go, Observer, drive};

@@ -49,8 +49,8 @@ pub(super) enum Spoiled {
 
 impl Spoiled {
     /// What spoiled the boot, if anything did, and if it showed nothing that no host makes a kernel
-    /// show: another boot may not show that again.
-    pub(super) fn of(record: &RunRecord, run: &Path) -> Option<Self> {
+    /// show: another boot may not show that again. Without emulation it is only the host's sleep.
+    pub(super) fn of(record: &RunRecord, run: &Path, emulated: bool) -> Option<Self> {
         let mut splats = record.splats.iter();
         if splats.any(|one| CERTAIN.contains(&one.splat.class.as_str())) {
             return None;
@@ -58,6 +58,9 @@ impl Spoiled {
         let dir = run.join(&record.cell.id);
         if matches!(&record.end, End::Infrastructure { why } if why.starts_with(SLEPT)) {
             return Some(Self::Slept);
+        }
+        if !emulated {
+            return None;
         }
         let died = matches!(record.end, End::BootFailed { .. } | End::Died { .. });
         let stale = |text: Vec<u8>| is_stale(&String::from_utf8_lossy(&text));
@@ -85,11 +88,6 @@ impl Spoiled {
             Self::NoTimer => "lost its timer at boot, as the host kept it waiting",
             Self::Slept => "was cut short as the host slept",
         }
-    }
-
-    /// Whether it happens with any accelerator.
-    pub(super) fn any_hosts(self) -> bool {
-        self == Self::Slept
     }
 
     /// Whether what shows in every boot is the host's all the same.

@@ -261,7 +261,7 @@ impl<'a> Guests<'a> {
             let mut record = self.with(cell, image, Some(subject), provenance, run, run_cell)?;
             symbols::add(&mut record, image, subject.touched, run, self.ways.watcher)?;
             let emulated = self.accel(cell, image)?.accel == Accel::Tcg;
-            let spoiled = Spoiled::of(&record, run).filter(|one| emulated || one.any_hosts());
+            let spoiled = Spoiled::of(&record, run, emulated);
             let Some(spoiled) = spoiled else {
                 return Ok(record);
             };

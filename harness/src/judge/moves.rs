@@ -30,10 +30,8 @@ impl Moves {
         let deadline = Instant::now() + LIMIT;
         let mut found = Vec::new();
         for _ in 0..PASSES {
-            let texts = |lines: &[Line]| -> Vec<String> {
-                lines.iter().map(|(text, _)| text.clone()).collect()
-            };
-            let (old, new) = (texts(&self.removed), texts(&self.added));
+            let old: Vec<&str> = self.removed.iter().map(|(text, _)| text.as_str()).collect();
+            let new: Vec<&str> = self.added.iter().map(|(text, _)| text.as_str()).collect();
             let ops = capture_diff_slices_deadline(Algorithm::Myers, &old, &new, Some(deadline));
             // From the end, so that what is taken out moves nothing that is still to be.
             let mut any = false;

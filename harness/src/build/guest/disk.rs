@@ -42,8 +42,8 @@ pub(super) fn filled(image: &Path, folder: &Path, size: Size, cancel: &Cancel) -
 }
 
 /// A blank file system of `mib` MiB, of which the host keeps the room: where it ran out halfway, QEMU
-/// would stop the guest, and that looks like a kernel that hangs. Nothing is left to initialize: a kernel thread
-/// that does it later would disturb what is measured.
+/// would stop the guest, and that looks like a kernel that hangs. Nothing is left to initialize: a
+/// kernel thread that does it later would disturb what is measured.
 pub(super) fn scratch(image: &Path, mib: u32, cancel: &Cancel) -> Result<()> {
     let bytes = u64::from(mib) << 20;
     blank(image, bytes)?;

@@ -254,8 +254,8 @@ impl<'a> Trials<'a> {
             Err(error) => return Err(error),
         };
         let emulated = self.guests.settle(image)?.accel == Accel::Tcg;
-        let spoiled = Spoiled::of(&record, &run).filter(|one| emulated || one.any_hosts());
-        let spoiled = spoiled.filter(|_| record.end != End::Interrupted);
+        let spoiled =
+            Spoiled::of(&record, &run, emulated).filter(|_| record.end != End::Interrupted);
         let judged = || followed.in_boot(&record, &|title| accepts(self.scenario, title));
         let shown = said(spoiled, how.last, judged);
         let mut splat = None;
