@@ -13,7 +13,7 @@ pub(crate) use guest::locate;
 pub use guest::{GuestImages, Tools};
 pub use kconfig::{ConfigText, Enabled, Fragment, Lost, Request, Symbols, Value, lost};
 pub(crate) use kernel::bootable;
-pub use kernel::{Builder, Following, Patched, Source, would_compile};
+pub use kernel::{Builder, Following, Patched, Source, same_code, would_compile};
 pub use objects::Origin;
 pub use plugin::plugin;
 pub use sandbox::{Sandbox, Toolchain};

@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Fault, Result,
     boot::settings::Accel,
-    build::{Enabled, KernelImage, would_compile},
+    build::{Enabled, KernelImage, same_code, would_compile},
     collect::{
         Provenance,
         record::{End, RunRecord},
@@ -61,6 +61,8 @@ struct VariantSide<'a> {
     proof: Option<Proof>,
     /// What its patch makes of structures.
     structures: Vec<Structure>,
+    /// Whether its kernel holds base's very code and data.
+    unchanged: bool,
     kernel: std::result::Result<(Side, Touched), Broken>,
 }
 
@@ -77,10 +79,16 @@ impl<'a> Sides<'a> {
 
     pub(super) fn add(&mut self, variant: &'a Variant, built: Built, structures: Vec<Structure>) {
         let kernel = built.map(|(image, touched)| (Side::new(image), touched));
+        let unchanged = match (&self.base, &kernel) {
+            // An image that cannot be read shows when it is booted.
+            (Ok(base), Ok((own, _))) => same_code(&base.image, &own.image).unwrap_or(false),
+            _ => false,
+        };
         self.variants.push(VariantSide {
             variant,
             proof: None,
             structures,
+            unchanged,
             kernel,
         });
     }
@@ -407,6 +415,7 @@ impl Comparing<'_> {
                     proof: one.proof.as_ref(),
                     structures: &one.structures,
                     compiled: Some(&side.image.compiled),
+                    unchanged: one.unchanged,
                     symbols: &symbols,
                     reruns_left,
                     rules: self.rules(sides),
@@ -449,6 +458,7 @@ impl Comparing<'_> {
             base_broken: None,
             touched: None,
             compiled: None,
+            unchanged: false,
             symbols: NONE,
             proof: None,
             structures: &[],

@@ -53,6 +53,8 @@ pub struct JudgeInput<'a> {
     pub touched: Option<&'a Touched>,
     /// Source files that the variant's build compiled, where that is known.
     pub compiled: Option<&'a [String]>,
+    /// Whether the variant's kernel holds the very code and data that base's does.
+    pub unchanged: bool,
     /// For source files that are not compiled, the Kconfig symbol that would.
     pub symbols: &'a BTreeMap<String, String>,
     /// What the detectors of the variant's kernel did when they were provoked; none where they were
@@ -351,14 +353,16 @@ fn requirements(input: &JudgeInput<'_>, findings: &[Finding], reasons: &mut Reas
         let (base, boots) = (input.base, input.boots);
         reasons.inconclusive(unable(input.variant, base, boots, findings));
     }
-    if let (Some(touched), Some(compiled)) = (input.touched, input.compiled) {
-        reasons.inconclusive(conditions::compiled(
-            input.config,
-            touched,
-            compiled,
-            input.symbols,
-        ));
+    let lacking = match (input.touched, input.compiled) {
+        (Some(touched), Some(compiled)) => {
+            conditions::compiled(input.config, touched, compiled, input.symbols)
+        }
+        _ => Vec::new(),
+    };
+    if lacking.is_empty() {
+        reasons.inconclusive(ran::unchanged(input));
     }
+    reasons.inconclusive(lacking);
 }
 
 /// The order of reading: what counts first.

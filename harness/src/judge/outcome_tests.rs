@@ -346,6 +346,47 @@ fn a_file_that_is_not_compiled() {
 }
 
 #[test]
+fn a_patch_of_which_the_compiler_makes_nothing() {
+    let mut setup = Setup::new(vec![nothing()], vec![nothing()]);
+    setup.unchanged = true;
+    let comparison = setup.judge();
+    assert_eq!(comparison.outcome, Outcome::Inconclusive);
+    assert_eq!(
+        comparison.reasons,
+        [
+            "the patch makes no other kernel of lockdep, in code or data: is what it changes under an \
+             option that is off?"
+        ]
+    );
+    // A file that is left out says more.
+    setup.compiled.clear();
+    let reasons = setup.judge().reasons;
+    assert!(
+        matches!(&reasons[..], [one] if one.contains("does not compile")),
+        "{reasons:?}"
+    );
+
+    // Lines of it that own code do what base's do: the other words for it have been tried.
+    setup.compiled = vec!["fs/fuse/backing.c".into()];
+    let ran: Change = Box::new(|record| {
+        record.coverage = Some(Coverage {
+            lines: vec![Line {
+                file: "fs/fuse/backing.c".into(),
+                line: 1,
+                hits: 1,
+            }],
+            ..Coverage::default()
+        });
+    });
+    setup.boots = Setup::new(vec![], vec![ran]).boots;
+    assert_eq!(setup.judge().outcome, Outcome::Pass);
+
+    setup.touched = Some(Touched::default());
+    setup.boots = Setup::new(vec![], vec![nothing()]).boots;
+    assert_eq!(setup.judge().outcome, Outcome::Pass);
+}
+
+#[test]
 fn a_patch_of_words_asks_for_nothing_to_have_run() {
     let mut setup = Setup::new(vec![count("overlaps", 0)], vec![count("overlaps", 0)]);
     assert_eq!(setup.judge().outcome, Outcome::Inconclusive);

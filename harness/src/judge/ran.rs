@@ -47,6 +47,19 @@ pub(super) fn nothing(coverage: &Coverage) -> Option<String> {
     ))
 }
 
+/// Why a patch was not tried, if the compiler made nothing of it. Where lines that it wrote own code,
+/// that code does what base's did, and has been tried.
+pub(super) fn unchanged(input: &JudgeInput<'_>) -> Option<String> {
+    let owns = coverage(input).is_some_and(|coverage| !coverage.lines.is_empty());
+    (input.unchanged && !owns).then(|| {
+        format!(
+            "the patch makes no other kernel of {}, in code or data: is what it changes under an option \
+             that is off?",
+            input.config
+        )
+    })
+}
+
 fn unwatched<'a>(input: &JudgeInput<'a>) -> &'a str {
     let mut phases = input.boots.iter().flat_map(|one| &one.cell.plan.phases);
     if !phases.any(|phase| is_watched(&phase.load)) {
