@@ -9,8 +9,7 @@ use super::{
     known::Known,
     measures, memory,
     observe::{Observation, observe},
-    ran,
-    status::{self, Boots},
+    ran, status,
     throughput::{self, Rules},
     touched::Touched,
     unable::unable,
@@ -379,28 +378,4 @@ fn order(finding: &Finding) -> (bool, u8, Kind, &str) {
         finding.kind,
         &finding.title,
     )
-}
-
-impl Boots {
-    /// Boots of each side that could have shown a finding: that of one load's, those that had it to run.
-    pub(super) fn of(input: &JudgeInput<'_>, group: &Group<'_>) -> Self {
-        let seen = group.base.iter().chain(&group.variant);
-        let loads: Option<BTreeSet<&str>> = seen.map(|one| one.load.as_deref()).collect();
-        let has_load = |record: &RunRecord| {
-            let mut loads = loads.iter().flatten();
-            loads.any(|load| conditions::plans(record, load) > 0)
-        };
-        let count = |records: &[RunRecord]| {
-            let able = records.iter().filter(|record| match record.end {
-                End::Infrastructure { .. } | End::Interrupted => false,
-                _ if group.kind == Kind::BootFailed => true,
-                _ => record.hello.is_some() && (loads.is_none() || has_load(record)),
-            });
-            u32::try_from(able.count()).unwrap_or(u32::MAX)
-        };
-        Boots {
-            base: count(input.base),
-            variant: count(input.boots),
-        }
-    }
 }

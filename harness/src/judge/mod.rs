@@ -23,6 +23,7 @@
 //! | `rates.rs` | rates of rare events, and what none of them means |
 //! | `assemble.rs` | the whole run's verdict |
 
+mod able;
 mod assemble;
 mod compare;
 mod conditions;

@@ -1,6 +1,7 @@
 //! New, unconfirmed, common or fixed: the verdict's four statuses, and why.
 
 use super::{
+    able::Able,
     compare::JudgeInput,
     conditions::boots,
     fisher::{Hits, could_settle, p_value, significant},
@@ -14,13 +15,6 @@ use super::{
 /// As sure as one wants to be that something is fixed.
 const SURE: f64 = 0.99;
 
-/// How many boots of each side could have shown a finding.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Boots {
-    pub(super) base: u32,
-    pub(super) variant: u32,
-}
-
 /// A finding's status.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Judged {
@@ -32,7 +26,7 @@ pub(super) struct Judged {
 
 /// The status of a group of observations.
 pub(super) fn of(group: &Group<'_>, known: &Known, input: &JudgeInput<'_>) -> Judged {
-    let able = Boots::of(input, group);
+    let able = Able::of(input, group);
     let base = Hits {
         hits: Group::hits(&group.base),
         boots: able.base.max(Group::hits(&group.base)),
@@ -102,6 +96,7 @@ pub(super) fn of(group: &Group<'_>, known: &Known, input: &JudgeInput<'_>) -> Ju
     };
     let akin = group.variant.iter().any(|seen| known.akin(seen));
     let whose = match akin {
+        _ if base.boots == 0 => "no boot of base could have shown it",
         true => "base shows one of these accesses racing with the same function at another line",
         false => "no frame in the patch",
     };
