@@ -16,10 +16,9 @@ const EXAMPLES: &str = "\
 Examples:
   cargo xtask run kcsan --yes                    the project's own patch, under KCSAN and lockdep
   cargo xtask run kasan --patch my.patch         a patch of yours to fs/fuse
-  cargo xtask run all --kernel ~/linux --base HEAD~3
-                                                 the last three commits of your tree, all configs
-  cargo xtask run lockdep --patch my.mbox -- ./repro --fast
-                                                 any patch, with a program of your own
+  cargo xtask run all --keep-going --kernel ~/linux --base HEAD~3 -- ./repro --fast
+                                                 the last three commits of your tree, with a
+                                                 program of your own, in every config
 
 Exit codes:
   0 pass   1 regression   2 wrong usage or bad input   3 inconclusive   4 infrastructure
@@ -57,4 +56,40 @@ pub(crate) enum Command {
     Bench(cmd::bench::Options),
     /// What lies in the cache, and clearing it.
     Cache(cmd::cache::Options),
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::Cli;
+
+    fn all(command: &Command, check: &mut dyn FnMut(&Command)) {
+        check(command);
+        command.get_subcommands().for_each(|one| all(one, check));
+    }
+
+    /// A line that clap breaks is another command to whoever pastes it.
+    #[test]
+    fn examples_are_shown_as_they_are_to_be_typed() {
+        let mut cli = Cli::command();
+        cli.build();
+        let mut seen = 0;
+        all(&cli, &mut |command| {
+            let Some(examples) = command.get_after_help().map(ToString::to_string) else {
+                return;
+            };
+            let shown = command
+                .clone()
+                .term_width(100)
+                .render_long_help()
+                .to_string();
+            for line in examples.lines().filter(|line| line.starts_with("  ")) {
+                let whole = shown.lines().any(|one| one.trim_end() == line.trim_end());
+                assert!(whole, "{}: {line}", command.get_name());
+                seen += 1;
+            }
+        });
+        assert!(seen > 40, "{seen} lines of examples");
+    }
 }

@@ -187,8 +187,8 @@ pub(crate) struct Options {
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo xtask bisect --kernel ~/linux --good v7.2 --bad v7.3 kasan --scenario hammer --path fs/fuse \\
-      --title 'KASAN: slab-use-after-free Read in fuse_backing_get'
+  cargo xtask bisect --kernel ~/linux --good v7.2 --bad v7.3 kasan --scenario hammer \\
+      --path fs/fuse --title 'KASAN: slab-use-after-free Read in fuse_backing_get'
   cargo xtask bisect --kernel ~/linux --good v7.2 --bad HEAD lockdep -- ./repro --fast
   cargo xtask bisect --kernel ~/linux --good v7.2 --bad HEAD plain --finding boot-failed
   cargo xtask bisect --kernel ~/linux --good v7.2 --bad HEAD plain --scenario operations \\

@@ -12,7 +12,7 @@ use crate::{host, ui};
 /// patches and config, the plan, the seed, the machine, and the programs of `-- COMMAND`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bundle target/ktwin/runs/20260102-030405-kasan-1a2b3c4d --cell kasan-my-1\n  cargo xtask bundle target/ktwin/runs/20260102-030405-kasan-1a2b3c4d/kasan-my-1 --kernel-image -o race.ktwin\n\ncargo xtask replay BUNDLE repeats it."
+    after_help = "Examples:\n  cargo xtask bundle target/ktwin/runs/20260102-030405-kasan-1a2b3c4d --cell kasan-my-1\n  cargo xtask bundle target/ktwin/runs/20260102-030405-kasan-1a2b3c4d/kasan-my-1 \\\n      --kernel-image -o race.ktwin\n\ncargo xtask replay BUNDLE repeats it."
 )]
 pub(crate) struct Options {
     /// A run directory, or a boot's folder in one.

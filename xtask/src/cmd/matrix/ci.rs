@@ -15,7 +15,7 @@ use crate::{host, ui};
 /// A job definition for a CI of your own: one job a shard, and one that reports on all.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask matrix ci scenarios/matrices/nightly.yaml --format github --shards 8 >.github/workflows/nightly.yml\n  cargo xtask matrix ci scenarios/matrices/nightly.yaml --format gitlab --shards 4 >.gitlab-ci.yml"
+    after_help = "Examples:\n  cargo xtask matrix ci scenarios/matrices/nightly.yaml --format github --shards 8 \\\n      >.github/workflows/nightly.yml\n  cargo xtask matrix ci scenarios/matrices/nightly.yaml --format gitlab --shards 4 \\\n      >.gitlab-ci.yml"
 )]
 pub(super) struct Options {
     /// The matrix file, by its path in the checkout.
