@@ -246,7 +246,6 @@ fn attempt(trial: &Trial<'_>) -> Result<(Choice, bool)> {
 fn settings(trial: &Trial<'_>) -> MachineSettings {
     let boot = Boot {
         accel: Accel::Kvm,
-        config: "",
         built: &Enabled::default(),
         tsc_khz: None,
         purpose: crate::plan::Purpose::Loads,

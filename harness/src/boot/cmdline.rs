@@ -15,8 +15,8 @@ enum When {
     On(Accel),
     /// In boots for this.
     For(Purpose),
-    /// To a config of this name, or one stacked with it (`kasan+lockdep`).
-    Config(&'static str),
+    /// To a kernel built with the symbol, by whichever fragment.
+    With(&'static str),
     /// To a kernel built with the first symbol and without the second.
     Built(&'static str, &'static str),
 }
@@ -42,7 +42,7 @@ const WORDS: &[Row] = &[
         "lockdep selects tracing that nobody asked for: a fifth of its boot"),
     (When::Built("KCSAN", "SLUB_DEBUG"), "initcall_blacklist=slab_late_init",
         "/sys/kernel/slab has next to nothing to tell, at a fifteenth of KCSAN's boot"),
-    (When::Config("kasan"), "kasan_multi_shot", "a second report may be the patch's"),
+    (When::With("KASAN"), "kasan_multi_shot", "a second report may be the patch's"),
 ];
 
 /// How often a second the kernel's tick comes, by the symbol that says so.
@@ -58,8 +58,6 @@ const TICKS: &[(&str, u64)] = &[
 pub struct Boot<'a> {
     /// How guest code is run.
     pub accel: Accel,
-    /// The config's name.
-    pub config: &'a str,
     /// What the kernel was built with.
     pub built: &'a Enabled,
     /// The frequency of the time stamp counter that the guest will see; none where unknown.
@@ -89,7 +87,7 @@ pub fn words(boot: &Boot<'_>, append: &[String]) -> Vec<String> {
     }
     // Long watches find little in a boot, which is one thread most of the time, and take a tenth
     // of it. The agent lengthens them before the first load.
-    if When::Config("kcsan").holds(boot) {
+    if When::With("KCSAN").holds(boot) {
         words.extend(KCSAN_WATCHES.iter().map(KcsanWatch::word));
     }
     words.extend_from_slice(append);
@@ -102,29 +100,19 @@ impl When {
             When::Always => true,
             When::On(accel) => accel == boot.accel,
             When::For(purpose) => boot.purpose == purpose,
-            When::Config(name) => stacked(boot.config).any(|part| part == name),
+            When::With(symbol) => boot.built.has(symbol),
             When::Built(with, without) => boot.built.has(with) && !boot.built.has(without),
         }
     }
-}
-
-/// The fragments that a config's name names: itself, or its parts between `+`.
-pub fn stacked(config: &str) -> impl Iterator<Item = &str> {
-    config.split('+')
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn line(accel: Accel, config: &str, tsc_khz: Option<u32>) -> String {
-        built(accel, config, tsc_khz, "")
-    }
-
-    fn built(accel: Accel, config: &str, tsc_khz: Option<u32>, built: &str) -> String {
+    fn line(accel: Accel, tsc_khz: Option<u32>, built: &str) -> String {
         let boot = Boot {
             accel,
-            config,
             built: &Enabled::of(built),
             tsc_khz,
             purpose: Purpose::Loads,
@@ -133,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn words_come_by_accelerator_and_config() {
+    fn words_come_by_accelerator_and_what_is_built() {
         use Accel::{Kvm, Tcg};
         type Row = (
             Accel,
@@ -141,35 +129,29 @@ mod tests {
             &'static [&'static str],
             &'static [&'static str],
         );
-        let table: [Row; 5] = [
+        let table: [Row; 4] = [
             (
                 Tcg,
-                "plain",
+                "CONFIG_PREEMPT_LAZY=y\n",
                 &["tsc=reliable", "tsc_early_khz=2600000"],
                 &["kasan_multi_shot"],
             ),
             (
                 Tcg,
-                "kasan",
-                &["kasan_multi_shot", "oops=panic", "panic=-1"],
+                "CONFIG_PROVE_LOCKING=y\nCONFIG_KASAN=y\n",
+                &["kasan_multi_shot", "oops=panic", "no_timer_check"],
                 &["kcsan.udelay_task=8"],
             ),
             (
-                Tcg,
-                "lockdep+kasan",
-                &["kasan_multi_shot", "no_timer_check"],
-                &[],
-            ),
-            (
                 Kvm,
-                "kcsan",
+                "CONFIG_KCSAN=y\n",
                 &["console=ttyS0", "reboot=t", "kcsan.udelay_task=8"],
                 &["tsc=reliable", "tsc_early_khz=2600000", "no_timer_check"],
             ),
-            (Kvm, "kasanlike", &[], &["kasan_multi_shot"]),
+            (Kvm, "CONFIG_KASAN_VMALLOC=y\n", &[], &["kasan_multi_shot"]),
         ];
         for (accel, config, with, without) in table {
-            let line = line(accel, config, Some(2_600_000));
+            let line = line(accel, Some(2_600_000), config);
             let has = |word: &str| line.split(' ').any(|w| w == word);
             assert!(with.iter().all(|w| has(w)), "{config}: {line}");
             assert!(!without.iter().any(|w| has(w)), "{config}: {line}");
@@ -183,7 +165,7 @@ mod tests {
     #[test]
     fn initcalls_are_left_out_where_nobody_asked_for_what_they_make() {
         let count = |config: &str| {
-            built(Accel::Tcg, "kcsan", None, config)
+            line(Accel::Tcg, None, config)
                 .matches("initcall_blacklist=")
                 .count()
         };
@@ -213,7 +195,7 @@ mod tests {
             (Accel::Kvm, Some(2_600_000), "CONFIG_HZ_100=y\n", ""),
         ];
         for (accel, khz, config, word) in table {
-            let line = built(accel, "plain", khz, config);
+            let line = line(accel, khz, config);
             assert_eq!(line.contains(" lpj="), !word.is_empty(), "{line}");
             assert!(line.contains(word), "{line}");
         }
@@ -221,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_unknown_frequency_is_left_to_the_kernel() {
-        let line = line(Accel::Tcg, "plain", None);
+        let line = line(Accel::Tcg, None, "");
         assert!(!line.contains("tsc_early_khz"), "{line}");
     }
 }

@@ -267,7 +267,6 @@ fn unloaded() -> End {
 pub(crate) fn settings(context: &CellContext<'_>) -> MachineSettings {
     let boot = Boot {
         accel: context.accel.accel,
-        config: &context.cell.config,
         built: context.built,
         tsc_khz: match context.counted {
             Some(_) => Some(COUNTED_TSC_KHZ),

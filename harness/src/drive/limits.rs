@@ -5,7 +5,7 @@ use std::time::Duration;
 use protocol::{MAX_LINE, Plan};
 use serde::{Deserialize, Serialize};
 
-use crate::{boot::cmdline::stacked, scenario::Profile};
+use crate::scenario::Profile;
 
 /// A boot's limits.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ const PROFILES: [(Profile, f64); 3] = [
 impl Limits {
     /// A boot's limits.
     pub fn of(config: &str, profile: Profile, plan: &Plan) -> Self {
-        let parts = stacked(config).map(|part| look_up(&CONFIGS, &part));
+        let parts = config.split('+').map(|part| look_up(&CONFIGS, &part));
         let slowness = parts.product::<f64>() * look_up(&PROFILES, &profile);
         let phases: f64 = plan
             .phases
