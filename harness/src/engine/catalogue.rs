@@ -50,7 +50,13 @@ pub fn read(cache: &Cache) -> Result<Catalogue> {
 
 fn configs(home: &Home) -> Result<Vec<Entry>> {
     let names = configs::names(&home.configs())?;
-    let about = |name: &str| first_comment(&home.configs().join(format!("{name}.config")));
+    let about = |name: &str| {
+        let about = first_comment(&home.configs().join(format!("{name}.config")));
+        let own = about
+            .strip_prefix(name)
+            .and_then(|rest| rest.strip_prefix(": "));
+        own.map_or(about.clone(), str::to_owned)
+    };
     Ok(names
         .into_iter()
         .map(|name| Entry {
@@ -80,7 +86,7 @@ fn variants(home: &Home) -> Result<Vec<Entry>> {
     {
         for (name, path) in subject::known(&listed.path()) {
             let planted = path.parent().is_some_and(|p| p.ends_with("planted"));
-            let about = if planted { "a planted bug" } else { "" };
+            let about = if planted { "planted, for tests" } else { "" };
             let subject = listed.file_name();
             entries.push(Entry {
                 name,
@@ -107,7 +113,7 @@ fn kernels(cache: &Cache) -> Result<Vec<Entry>> {
     let kernels = cache.list()?.into_iter().filter(|e| e.kind == Kind::Kernel);
     Ok(kernels
         .map(|e| Entry {
-            about: format!("{}, {} MiB", kernel(cache, &e.key), e.bytes >> 20),
+            about: kernel(cache, &e.key),
             name: e.key.chars().take(16).collect(),
         })
         .collect())
@@ -135,12 +141,15 @@ pub fn kernel(cache: &Cache, key: &str) -> String {
     format!("{release} {config}{patched}")
 }
 
-/// The first comment line of a YAML file or fragment.
+/// The first sentence of the comment that begins a YAML file or fragment.
 fn first_comment(path: &std::path::Path) -> String {
     let text = fs::read_to_string(path).unwrap_or_default();
-    let comment = text
-        .lines()
-        .find_map(|l| l.strip_prefix('#'))
-        .unwrap_or_default();
-    comment.trim().to_owned()
+    let lines = text.lines().map_while(|line| line.strip_prefix('#'));
+    let words: Vec<&str> = lines
+        .take_while(|line| !line.trim().is_empty())
+        .flat_map(str::split_whitespace)
+        .collect();
+    let about = words.join(" ");
+    let end = about.find(". ").unwrap_or(about.len());
+    about[..end].trim_end_matches('.').to_owned()
 }
