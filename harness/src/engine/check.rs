@@ -1,5 +1,7 @@
 //! What can be wrong with a request before anything is built.
 
+use protocol::Load;
+
 use super::{
     Home, Request, configs, kernels, overlay,
     subject::{self, Subject},
@@ -7,7 +9,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    build::ConfigText,
+    build::{ConfigText, locate},
     patch::{Chooser, Series},
     scenario::{LoadSpec, Scenario, judges_costs},
     source::{SourceTree, Ways},
@@ -72,7 +74,7 @@ pub(super) struct Sourced {
     pub(super) overlay: Option<Series>,
 }
 
-/// Resolves names, reads files, brings base's source and looks whether it will do.
+/// Resolves names, reads files, looks for programs, brings base's source and looks whether it will do.
 pub(super) fn sourced(
     home: &Home,
     request: &Request,
@@ -87,9 +89,17 @@ pub(super) fn sourced(
         stacks,
         mut subject,
     } = checked?;
+    for phase in request.profile.phases(&subject.scenario) {
+        if let Load::Exec(exec) = &phase.load
+            && let Some(program) = exec.command.first()
+        {
+            locate(program)?;
+        }
+    }
     let source = kernels::source(home, request, &mut subject, ways)?;
     subject::check_covers(request, &subject)?;
-    let overlay = overlaid(request, &mut subject, &source, ways, choose)?;
+    kernels::check_requires(request, &source, &subject)?;
+    let overlay = overlaid(request, &mut subject, ways, choose)?;
     Ok(Sourced {
         configs,
         stacks,
@@ -99,15 +109,13 @@ pub(super) fn sourced(
     })
 }
 
-/// Looks whether base's source will do, and puts the overlays on the variants; gives base's.
+/// Puts the overlays on the variants; gives base's.
 pub(super) fn overlaid(
     request: &Request,
     subject: &mut Subject,
-    source: &SourceTree,
     ways: Ways<'_>,
     choose: &mut Chooser<'_>,
 ) -> Result<Option<Series>> {
-    kernels::check_requires(request, source, subject)?;
     let overlay = overlay::put(request, subject, choose);
     ways.cancel.check()?;
     let overlay = overlay?;
@@ -149,7 +157,13 @@ pub(super) mod tests {
 
     use super::*;
     use crate::{
-        Fault, cache::Cache, cancel::Cancel, engine::Variants, event::Unwatched, patch::Ambiguous,
+        Fault,
+        cache::Cache,
+        cancel::Cancel,
+        engine::{Kernel, Variants, Workload},
+        event::Unwatched,
+        patch::Ambiguous,
+        source,
     };
 
     /// Two versions of one patch.
@@ -210,6 +224,27 @@ pub(super) mod tests {
                     .contains(refused.unwrap_or_default())
             );
         }
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_told_before_the_kernel_is_looked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::at(&dir.path().join("cache")).unwrap();
+        let ways = Ways {
+            cache: &cache,
+            cancel: &Cancel::new(),
+            watcher: &Unwatched,
+        };
+        let request = Request {
+            configs: vec!["plain".into()],
+            kernel: Kernel::Source(source::Request::Tree(dir.path().join("none"))),
+            workload: Workload::Command(vec!["./no-program".into()]),
+            variants: Variants::None,
+            ..Request::default()
+        };
+        let error = sourced(&Home::here(), &request, ways, &mut |_| None).map(drop);
+        let error = error.unwrap_err().to_string();
+        assert!(error.contains("./no-program"), "{error}");
     }
 
     #[test]

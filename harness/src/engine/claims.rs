@@ -1,7 +1,6 @@
 //! The runs that a patch's claims are measured by.
 
 use std::{
-    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -22,7 +21,7 @@ use crate::{
     event::{Event, Watcher},
     hash::file_sha256,
     judge::verdict::{Outcome, Verdict},
-    patch::{Ambiguous, Chooser},
+    patch::{self, Chooser},
     report,
     source::Ways,
 };
@@ -70,14 +69,7 @@ pub fn measure_claims(
     watcher: &dyn Watcher,
     choose: &mut Chooser<'_>,
 ) -> Result<Made> {
-    let mut answers = BTreeMap::new();
-    let choose: &mut Chooser<'_> = &mut |ambiguous: &Ambiguous| {
-        let known = answers
-            .entry((ambiguous.input.clone(), ambiguous.to_string()))
-            .or_insert(None);
-        *known = known.or_else(|| choose(ambiguous));
-        *known
-    };
+    let choose: &mut Chooser<'_> = &mut patch::remembering(choose);
     let needed = |name: &str| {
         let mut checks = claims.claims.iter().flat_map(|claim| &claim.checks);
         checks.any(|check| check.figure.run == name)

@@ -1,10 +1,14 @@
 //! Debug-only patches on top of what is compared: the classic temporary `udelay()`.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::{
     Error, Result,
     engine::{Request, subject::Subject},
+    error::Context,
     judge::verdict::{Comparison, Outcome},
     patch::{self, Chooser, Series},
     plan::BASE,
@@ -84,9 +88,15 @@ fn check(request: &Request, subject: &Subject, overlays: &[Overlay]) -> Result<(
     none_is_bare(subject, overlays)
 }
 
-/// Whether each kernel that is known by now has what a scenario with debug overlays needs of it.
+/// Whether the files are there, and each kernel that is known by now has what a scenario with debug
+/// overlays needs of it.
 pub(super) fn foresee(request: &Request, subject: &Subject) -> Result<()> {
-    none_is_bare(subject, &all(request, &subject.scenario))
+    let overlays = all(request, &subject.scenario);
+    for overlay in &overlays {
+        let file = &overlay.file;
+        fs::metadata(file).input(|| format!("failed to read {}", file.display()))?;
+    }
+    none_is_bare(subject, &overlays)
 }
 
 fn none_is_bare(subject: &Subject, overlays: &[Overlay]) -> Result<()> {
@@ -215,6 +225,20 @@ mod tests {
         };
         let error = check(&request, &subject(&[], &["ida"]), &[]).unwrap_err();
         assert_eq!(error.mending(), Some("there are ida, base"));
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_told_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("d.patch");
+        let request = Request {
+            overlays: vec![Overlay::parse(&file.display().to_string())],
+            ..Request::default()
+        };
+        let error = foresee(&request, &subject(&[], &["ida"])).unwrap_err();
+        assert!(error.to_string().contains("d.patch"), "{error}");
+        fs::write(&file, "").unwrap();
+        foresee(&request, &subject(&[], &["ida"])).unwrap();
     }
 
     #[test]

@@ -66,7 +66,11 @@ pub fn prepare_shell(
     one_variant(&subject.variants)?;
     let stacks = configs::stacks(&home, &names, request, &subject.scenario)?;
     let source = kernels::source(&home, request, &mut subject, ways)?;
-    let overlay = check::overlaid(request, &mut subject, &source, ways, choose)?;
+    // Nothing of the default scenario runs in a shell.
+    if matches!(request.workload, Workload::Scenario(_)) {
+        kernels::check_requires(request, &source, &subject)?;
+    }
+    let overlay = check::overlaid(request, &mut subject, ways, choose)?;
     let shell = Request {
         workload: Workload::Command(command()),
         stalls: Stalls::Off,

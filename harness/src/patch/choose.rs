@@ -1,6 +1,9 @@
 //! Which of an input's diffs are meant: one series, or a choice that somebody must make.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use super::{candidate::Candidate, series::Patch};
 use crate::{Error, Result};
@@ -42,6 +45,18 @@ impl std::error::Error for Ambiguous {}
 
 /// Asked when an input is ambiguous; gives the index of the choice that is meant.
 pub type Chooser<'a> = dyn FnMut(&Ambiguous) -> Option<usize> + 'a;
+
+/// Asks once for each input, however often it is read.
+pub fn remembering(choose: &mut Chooser<'_>) -> impl FnMut(&Ambiguous) -> Option<usize> {
+    let mut answers = BTreeMap::new();
+    move |ambiguous| {
+        let known = answers
+            .entry((ambiguous.input.clone(), ambiguous.to_string()))
+            .or_insert(None);
+        *known = known.or_else(|| choose(ambiguous));
+        *known
+    }
+}
 
 /// How an input's diffs belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -29,7 +29,7 @@ mod series;
 mod subject;
 
 pub use apply::{apply, check};
-pub use choose::{Ambiguous, Choice, Chooser};
+pub use choose::{Ambiguous, Choice, Chooser, remembering};
 pub(crate) use farm::{link as link_farm, make_way};
 pub use head::MailHead;
 pub(crate) use kernel_code::is_kernel_code;

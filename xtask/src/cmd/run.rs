@@ -12,6 +12,7 @@ use harness::{
     engine::{AccelChoice, Kernel, Overlay, Request, Stalls, VariantSpec, Variants, Workload},
     exit,
     matrix::Left,
+    patch,
     plugin::Spec,
     report::{self, Format},
     scenario::Profile,
@@ -81,7 +82,8 @@ Examples:
   cargo xtask run plain --variant old=v1.mbox --variant new=v2.mbox
   cargo xtask run kasan --kernel ~/linux --base v7.2 -- ./repro
   cargo xtask run all --patch my.mbox --notify 'jq -r .verdict.outcome | mail -s ktwin me'
-  git bisect run sh -c 'cd ~/ktwin && cargo xtask run kasan --kernel ~/linux --no-patch --bisect-exit --no-history'";
+  git bisect run sh -c 'cd ~/ktwin && cargo xtask run kasan --kernel ~/linux --no-patch \\
+      --bisect-exit --no-history'";
 
 /// Kernel, variants and guest: what `run` and `shell` share.
 #[derive(Debug, Args)]
@@ -262,15 +264,15 @@ fn compared(options: &Options) -> Result<u8> {
     let recorder = options.record.recorder()?;
     let request = request(options)?;
     let cache = Cache::open()?;
+    let mut chooser = ui::chooser(&cancel);
+    let mut chooser = patch::remembering(&mut chooser);
+    // A misspelt name is told before anything is installed.
+    let foreseen = engine::foresee(&request, &mut chooser);
+    cancel.check()?;
+    foreseen?;
     host::prepare(&cache, &cancel, options.what.yes)?;
     let progress = ui::Progress::new();
-    let done = engine::run(
-        &request,
-        &cache,
-        &cancel,
-        &progress,
-        &mut ui::chooser(&cancel),
-    );
+    let done = engine::run(&request, &cache, &cancel, &progress, &mut chooser);
     progress.finish();
     let done = done?;
     let left = Left::alone(&done.dir);
@@ -394,11 +396,16 @@ mod tests {
     /// git runs it in the kernel's tree, where cargo knows of no xtask and exits with 101: a bad commit.
     #[test]
     fn git_bisect_is_told_to_run_it_in_ktwins_folder() {
-        let mut lines = EXAMPLES.lines().map(str::trim);
-        let example = lines.find(|line| line.starts_with("git bisect run "));
-        let example = example.expect("an example for git bisect");
+        let at = EXAMPLES.find("git bisect run ");
+        let words = |text: &str| {
+            text.replace("\\\n", " ")
+                .split_whitespace()
+                .collect::<Vec<_>>()
+                .join(" ")
+        };
+        let example = words(&EXAMPLES[at.expect("an example for git bisect")..]);
         assert!(example.contains("run sh -c 'cd ~/ktwin && "), "{example}");
-        let readme = include_str!("../../../README.md");
-        assert!(readme.contains(example), "README has not: {example}");
+        let readme = words(include_str!("../../../README.md"));
+        assert!(readme.contains(&example), "README has not: {example}");
     }
 }

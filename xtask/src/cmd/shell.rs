@@ -10,7 +10,7 @@ use crate::{host, ui};
 /// A shell in that very guest, or one that waits for gdb.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask shell kasan\n  cargo xtask shell kasan --variant ida-hashtable --gdb\nCtrl-A X ends QEMU."
+    after_help = "Examples:\n  cargo xtask shell kasan --no-patch\n  cargo xtask shell kasan --variant ida-hashtable --gdb\n  cargo xtask shell lockdep --kernel ~/linux --patch fix.patch\n\nIt takes one config, and one variant at most: without any named, the scenario's default.\nCtrl-A X ends QEMU."
 )]
 pub(crate) struct Options {
     #[command(flatten)]
