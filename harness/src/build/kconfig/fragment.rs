@@ -2,7 +2,6 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::left_out::since;
 use crate::{Error, Result};
 
 /// The longest fragment that is read, in bytes; distributions' whole configs are a tenth of it.
@@ -111,14 +110,12 @@ impl ConfigText {
         Ok(last.into_values().collect())
     }
 
-    /// All fragments in one text, for kbuild; without what their lines say to us alone.
+    /// All fragments in one text, for kbuild. Comments are left out: another wording is no other
+    /// kernel.
     pub fn merged(&self) -> String {
-        let one = |fragment: &Fragment| {
-            let lines = fragment.text.trim_end().lines();
-            let lines: Vec<&str> = lines.filter(|line| since(line).is_none()).collect();
-            lines.join("\n") + "\n"
-        };
-        self.fragments.iter().map(one).collect()
+        let lines = self.fragments.iter().flat_map(|one| one.text.lines());
+        let said = lines.filter(|line| setting(line) != Ok(None));
+        said.fold(String::new(), |all, line| all + line + "\n")
     }
 }
 
@@ -236,12 +233,12 @@ pub(super) mod tests {
     #[test]
     fn the_last_line_counts() {
         let config = stack(&[
-            ("base", "CONFIG_A=y\nCONFIG_B=y"),
+            ("base", "# why\nCONFIG_A=y\n\n# since 6.9\nCONFIG_B=y"),
             ("own", "# CONFIG_A is not set"),
         ]);
         let requests = config.requests().unwrap();
         let places: Vec<_> = requests.iter().map(|r| (&*r.symbol, &*r.place)).collect();
-        assert_eq!(places, [("A", "own:1"), ("B", "base:2")]);
+        assert_eq!(places, [("A", "own:1"), ("B", "base:5")]);
         assert_eq!(
             config.merged(),
             "CONFIG_A=y\nCONFIG_B=y\n# CONFIG_A is not set\n"
