@@ -3,6 +3,7 @@
 mod cli;
 mod cmd;
 mod host;
+mod record;
 mod ui;
 
 use std::process::ExitCode;

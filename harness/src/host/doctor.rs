@@ -191,7 +191,8 @@ fn toolchain(cancel: &Cancel) -> Line {
         Err(error) => line(
             "cargo",
             Health::Missing,
-            error.chain(),
+            // rustup prints where it panicked, too.
+            error.chain().lines().take(2).collect::<Vec<_>>().join(" "),
             Some("install Rust with rustup".into()),
         ),
     }

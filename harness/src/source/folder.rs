@@ -73,12 +73,15 @@ pub(super) fn tarball_hash(sha256: &str) -> String {
     hex_sha256(&[RECIPE.as_bytes(), sha256.as_bytes()])
 }
 
+/// What the user can give instead of what is no kernel's source.
+pub(super) const ARCHIVES: &str =
+    "give a kernel tree's folder, or a .tar, .tar.gz, .tar.xz or .tar.zst of one";
+
 pub(super) fn unpack(tarball: &Path, ways: Ways<'_>) -> Result<SourceTree> {
     let what = tarball.display().to_string();
     if !tarball.is_file() {
         let error = Error::input(format!("no tree or tarball {what}"));
-        return Err(error
-            .mend("give a kernel tree's folder, or a .tar, .tar.gz, .tar.xz or .tar.zst of one"));
+        return Err(error.mend(ARCHIVES));
     }
     ways.step(&what, || {
         let identity = Identity::Tarball {

@@ -5,6 +5,7 @@ use std::{
     path::Path,
 };
 
+use super::folder::ARCHIVES;
 use crate::{Error, host::quote, host::shortage};
 
 /// A file or a folder of the user's that cannot be read.
@@ -41,7 +42,10 @@ pub(super) fn unpacked(what: &str, said: &str, failed: Error, foreign: bool) -> 
     } else if said.lines().any(shortage::of_host) {
         "cargo xtask cache gc, or set KTWIN_CACHE to a larger disk".into()
     } else if foreign {
-        return Error::input(format!("failed to unpack {what}")).because(failed.chain());
+        let error = Error::input(format!("failed to unpack {what}")).mend(ARCHIVES);
+        // What tar was called with says nothing to whoever called us.
+        let last = said.lines().find(|line| line.starts_with("tar: "));
+        return error.because(last.map_or_else(|| failed.chain(), str::to_owned));
     } else {
         return failed;
     };
@@ -95,7 +99,7 @@ mod tests {
                 "tar: This does not look like a tar archive",
                 true,
                 Fault::Input,
-                None,
+                Some(ARCHIVES),
             ),
             (
                 "tar: l/a.c: Cannot write: No space left on device\ntar: Exiting with failure status",
@@ -126,7 +130,7 @@ mod tests {
                 "tar: xz: Cannot exec: /No space left on device/x: Cannot open: Invalid argument",
                 true,
                 Fault::Input,
-                None,
+                Some(ARCHIVES),
             ),
             ("tar: broken", false, Fault::Infrastructure, None),
         ] {

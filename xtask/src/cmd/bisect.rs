@@ -162,6 +162,10 @@ pub(crate) struct Options {
     #[arg(long, value_enum, default_value_t = run::AccelName::Auto, help_heading = "A trial")]
     accel: run::AccelName,
 
+    /// What is emulated around the processors (see `run --help`).
+    #[arg(long, value_enum, default_value_t = run::MachineName::Microvm, help_heading = "A trial")]
+    machine: run::MachineName,
+
     /// Print what came of it as one JSON object, and nothing else, on stdout.
     #[arg(long, conflicts_with = "log", help_heading = "The bisect")]
     json: bool,
@@ -304,6 +308,7 @@ fn asked(options: &Options) -> Result<Asked> {
             append: append.map(str::to_owned).collect(),
             kconfig: options.kconfig.clone(),
             accel: AccelChoice::from(options.accel),
+            machine: options.machine.into(),
             stalls: run::stalls(&options.stall),
             ..Request::default()
         },

@@ -17,6 +17,7 @@ const KEY: usize = 32;
 
 /// What lies in the cache, and clearing it.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cargo xtask cache list\n  cargo xtask cache gc")]
 pub(crate) struct Options {
     #[command(subcommand)]
     action: Action,

@@ -12,6 +12,7 @@ use crate::{host, ui};
 
 /// What this host has and lacks, and the one command that mends it.
 #[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  cargo xtask doctor\n  cargo xtask doctor --fix")]
 pub(crate) struct Options {
     /// Install what is missing with the system's package manager.
     #[arg(long, visible_alias = "yes")]

@@ -8,6 +8,7 @@ use crate::ui;
 
 /// Configs, scenarios, variants, profiles and cached kernels.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  cargo xtask list")]
 pub(crate) struct Options {}
 
 pub(crate) fn run(_: Options) -> Result<u8> {

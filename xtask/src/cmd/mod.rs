@@ -9,7 +9,6 @@ pub(crate) mod doctor;
 pub(crate) mod history;
 pub(crate) mod list;
 pub(crate) mod matrix;
-pub(crate) mod record;
 pub(crate) mod replay;
 pub(crate) mod report;
 pub(crate) mod run;

@@ -19,8 +19,7 @@ use harness::{
     source,
 };
 
-use super::record;
-use crate::{host, ui};
+use crate::{host, record, ui};
 
 /// Build and boot base and variant, exercise both, and give a verdict.
 #[derive(Debug, Args)]
@@ -236,6 +235,15 @@ impl From<ProfileName> for Profile {
     }
 }
 
+impl From<MachineName> for Machine {
+    fn from(name: MachineName) -> Self {
+        match name {
+            MachineName::Microvm => Machine::Microvm,
+            MachineName::Q35 => Machine::Q35,
+        }
+    }
+}
+
 impl From<AccelName> for AccelChoice {
     fn from(name: AccelName) -> Self {
         match name {
@@ -350,10 +358,7 @@ impl What {
                 .map(str::to_owned)
                 .collect(),
             kconfig: self.kconfig.clone(),
-            machine: match self.machine {
-                MachineName::Microvm => Machine::Microvm,
-                MachineName::Q35 => Machine::Q35,
-            },
+            machine: self.machine.into(),
             accel: self.accel.into(),
             ..Request::default()
         }

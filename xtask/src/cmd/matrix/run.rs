@@ -17,8 +17,9 @@ use super::{
     select::{self, Which},
 };
 use crate::{
-    cmd::record::{self, Recorder},
-    host, ui,
+    host,
+    record::{self, Recorder},
+    ui,
 };
 
 /// Run the cells that have not ended.

@@ -12,7 +12,7 @@ use harness::{
 
 use super::{before::before, github, run::code, select};
 use crate::{
-    cmd::record::{self, Recorder},
+    record::{self, Recorder},
     ui,
 };
 
