@@ -13,11 +13,9 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use nix::{
-    errno::Errno,
-    sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid},
-    unistd::Pid,
-};
+use nix::{errno::Errno, unistd::Pid};
+
+use crate::sys;
 
 /// How a child ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +24,16 @@ pub(crate) enum End {
     Code(i32),
     /// By this signal.
     Signal(i32),
+}
+
+impl End {
+    /// What a wait status says. By hand: nix knows no signal from 32 on, and takes such an end for an error.
+    fn of(status: libc::c_int) -> Self {
+        match libc::WIFSIGNALED(status) {
+            true => End::Signal(libc::WTERMSIG(status)),
+            false => End::Code(libc::WEXITSTATUS(status)),
+        }
+    }
 }
 
 /// Children that somebody waits for, and how they ended.
@@ -44,8 +52,8 @@ pub(crate) fn start() -> Result<()> {
             loop {
                 // Look without taking: taking is done under the lock, so that a
                 // child cannot vanish between its start and its entry below.
-                match waitid(Id::All, WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {
-                    Ok(_) => reap(),
+                match sys::wait_for_an_end() {
+                    Ok(()) => reap(),
                     Err(Errno::EINTR) => {}
                     Err(_) => thread::sleep(Duration::from_millis(50)),
                 }
@@ -57,15 +65,9 @@ pub(crate) fn start() -> Result<()> {
 
 fn reap() {
     let mut ours = lock();
-    while let Ok(status) = waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
-        let (pid, end) = match status {
-            WaitStatus::Exited(pid, code) => (pid, End::Code(code)),
-            WaitStatus::Signaled(pid, signal, _) => (pid, End::Signal(signal as i32)),
-            WaitStatus::StillAlive => break,
-            _ => continue,
-        };
-        if let Some(entry) = ours.as_mut().and_then(|ours| ours.get_mut(&pid.as_raw())) {
-            *entry = Some(end);
+    while let Ok(Some((pid, status))) = sys::take_an_end() {
+        if let Some(entry) = ours.as_mut().and_then(|ours| ours.get_mut(&pid)) {
+            *entry = Some(End::of(status));
             ENDED.notify_all();
         }
     }
@@ -109,4 +111,24 @@ impl Child {
 
 fn lock() -> MutexGuard<'static, Option<HashMap<i32, Option<End>>>> {
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_end_is_told_whatever_the_signal() {
+        start().unwrap();
+        for (script, end) in [
+            ("exit 3", End::Code(3)),
+            ("kill -9 $$", End::Signal(9)),
+            ("kill -40 $$", End::Signal(40)),
+            // Those after it as well.
+            ("exit 0", End::Code(0)),
+        ] {
+            let child = spawn(Command::new("/bin/sh").args(["-c", script])).unwrap();
+            assert_eq!(child.wait(Duration::from_secs(20)), Some(end), "{script}");
+        }
+    }
 }

@@ -154,6 +154,27 @@ pub(crate) fn in_own_session(command: &mut Command) -> &mut Command {
     unsafe { command.pre_exec(|| nix::unistd::setsid().map(drop).map_err(io::Error::from)) }
 }
 
+/// Sleeps until a child has ended; its end stays there to be taken.
+pub(crate) fn wait_for_an_end() -> Result<(), Errno> {
+    ends(libc::WEXITED | libc::WNOWAIT)
+}
+
+/// Waits as the flags say, for any child.
+fn ends(flags: libc::c_int) -> Result<(), Errno> {
+    let mut told = MaybeUninit::<libc::siginfo_t>::zeroed();
+    // SAFETY: the kernel writes a structure to a pointer to one.
+    let done = unsafe { libc::waitid(libc::P_ALL, 0, told.as_mut_ptr(), flags) };
+    Errno::result(done).map(drop)
+}
+
+/// Takes the end of a child that has ended, if there is one: its number, and its wait status.
+pub(crate) fn take_an_end() -> Result<Option<(libc::pid_t, libc::c_int)>, Errno> {
+    let mut status = 0;
+    // SAFETY: the kernel writes an int to a pointer to one.
+    let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+    Errno::result(pid).map(|pid| (pid != 0).then_some((pid, status)))
+}
+
 /// A no-operation that tells whoever counts instructions where an operation begins or ends.
 macro_rules! mark {
     ($operation:expr, $end:expr) => {
