@@ -2,10 +2,7 @@
 
 use std::{
     panic,
-    sync::{
-        OnceLock,
-        mpsc::{self, RecvTimeoutError},
-    },
+    sync::{OnceLock, mpsc},
     thread,
     time::Duration,
 };
@@ -20,13 +17,16 @@ use nix::{
 
 use protocol::FindingKind;
 
-use crate::{channel::Outbox, findings::Findings, kmsg, sys};
+use crate::{channel::Outbox, crew, findings::Findings, kmsg, sys};
 
 /// A filesystem that is stuck must not keep the guest from ending: the host waits twice as long.
 const SYNC_WITHIN: Duration = Duration::from_secs(15);
 /// How long all that loads wrote may take to reach the disk: less than the host waits for an agent
 /// that does nothing but beat, which is a minute and more.
 const WRITTEN_WITHIN: Duration = Duration::from_secs(45);
+
+/// The thread that writes everything back.
+const SYNC: &str = "sync";
 
 /// Where a panic reports to, once there is a channel.
 static LAST_WORDS: OnceLock<Outbox> = OnceLock::new();
@@ -69,18 +69,20 @@ pub(crate) fn report_panics_to(out: &Outbox) {
 
 /// Writes everything back while that can still be told of; one that does not end is a finding.
 pub(crate) fn write_back(findings: &Findings) {
-    if !within(WRITTEN_WITHIN, unistd::sync) {
+    if within(WRITTEN_WITHIN, SYNC, unistd::sync).is_none() {
         let limit = WRITTEN_WITHIN.as_secs();
         findings.report(FindingKind::Hang, "the final sync does not end", || {
-            format!("sync() did not return within {limit} s")
+            let stands = crew::where_they_stand(|name| name == SYNC);
+            format!("sync() did not return within {limit} s\n{stands}")
         });
+        kmsg::stacks();
     }
 }
 
 /// Writes everything back, and restarts: with `-no-reboot` that ends QEMU, and
 /// microvm has no other way to end.
 pub(crate) fn power_off() -> ! {
-    within(SYNC_WITHIN, unistd::sync);
+    within(SYNC_WITHIN, SYNC, unistd::sync);
     if unistd::getpid().as_raw() == 1 {
         let _ = reboot(RebootMode::RB_AUTOBOOT);
     }
@@ -88,14 +90,14 @@ pub(crate) fn power_off() -> ! {
     std::process::exit(1)
 }
 
-/// Runs something that may hang; false if it has not ended in time.
-pub(crate) fn within(limit: Duration, work: impl FnOnce() + Send + 'static) -> bool {
+/// Runs something that may hang, in a thread of that name; none if it has not ended in time.
+pub(crate) fn within<T: Send + 'static>(
+    limit: Duration,
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let (done, wait) = mpsc::sync_channel(1);
-    let started = thread::Builder::new()
-        .name("ktwin-within".into())
-        .spawn(move || {
-            work();
-            let _ = done.send(());
-        });
-    started.is_ok() && !matches!(wait.recv_timeout(limit), Err(RecvTimeoutError::Timeout))
+    let worker = thread::Builder::new().name(name.into());
+    worker.spawn(move || drop(done.send(work()))).ok()?;
+    wait.recv_timeout(limit).ok()
 }

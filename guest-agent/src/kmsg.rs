@@ -1,6 +1,9 @@
 //! Marks in the kernel's own log, so that every splat knows its phase.
 
-use std::{fs::OpenOptions, io::Write};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+};
 
 use protocol::KMSG_PREFIX;
 
@@ -21,4 +24,12 @@ pub(crate) fn phase_begin(name: &str) {
 /// Marks the end of a phase.
 pub(crate) fn phase_end(name: &str) {
     mark(&format!("phase {name} end"));
+}
+
+/// Has the kernel print the stacks of blocked tasks, and of what runs on each CPU meanwhile, where it was
+/// built with the magic keys.
+pub(crate) fn stacks() {
+    for key in ["w", "l"] {
+        let _ = fs::write("/proc/sysrq-trigger", key);
+    }
 }

@@ -19,6 +19,9 @@ const MAX_STACK_DEPTH: u32 = 1;
 /// Requests of more than this are cut by the kernel; a server's buffer holds it.
 const MAX_WRITE: u32 = 1 << 20;
 
+/// The thread that unmounts: who is stuck where it does not come back.
+pub(crate) const UNMOUNT: &str = "umount";
+
 /// A mounted filesystem whose server threads run.
 pub(crate) struct Mounted {
     at: PathBuf,
@@ -81,7 +84,7 @@ pub(super) fn detach(at: &Path, limit: Duration) -> bool {
         // A file that is still open makes this fail; see below.
         let _ = umount2(&path, MntFlags::empty());
     };
-    let done = init::within(limit, unmount);
+    let done = init::within(limit, UNMOUNT, unmount).is_some();
     if done {
         let _ = umount2(at, MntFlags::MNT_DETACH);
     }
@@ -124,7 +127,7 @@ impl Mounted {
     pub(crate) fn end(mut self, limit: Duration) -> Vec<String> {
         if !detach(&self.at, limit) {
             std::mem::forget(self.device);
-            return vec!["umount".into()];
+            return vec![UNMOUNT.into()];
         }
         let stuck = self.servers.end(limit);
         if !stuck.is_empty() {

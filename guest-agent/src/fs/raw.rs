@@ -206,7 +206,7 @@ impl Served {
     pub(crate) fn end(mut self, limit: Duration) -> Vec<String> {
         if !mount::detach(&self.connection.at, limit) {
             std::mem::forget(self.connection);
-            return vec!["umount".into()];
+            return vec![mount::UNMOUNT.into()];
         }
         self.crew.end(limit)
     }
@@ -217,7 +217,7 @@ impl Served {
         self.stop.set();
         let mut stuck = self.crew.end(limit);
         if stuck.is_empty() && !self.connection.end(limit) {
-            stuck.push("umount".into());
+            stuck.push(mount::UNMOUNT.into());
         }
         stuck
     }

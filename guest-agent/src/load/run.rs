@@ -1,6 +1,6 @@
 //! One phase of the plan: marks around it, its load, what it left behind.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Result;
 use protocol::{FindingKind, GuestMessage, Load, Phase};
@@ -77,15 +77,43 @@ pub(crate) fn phase(context: &Context<'_>, index: usize, phase: &Phase) -> Resul
 fn report_stuck(context: &Context<'_>, stuck: &[String]) {
     let title = format!("threads of {} did not come back", context.phase);
     context.findings.report(FindingKind::Hang, &title, || {
-        let ours = |name: &str| {
-            name.starts_with("fuse")
-                || stuck
-                    .iter()
-                    .any(|stuck| stuck.starts_with(name) && !name.is_empty())
-        };
-        format!("{}\n{}", stuck.join(", "), crew::where_they_stand(ours))
+        let stands = crew::where_they_stand(|name| is_part(name, stuck));
+        format!("{}\n{stands}", stuck.join(", "))
     });
-    // The console then holds the stacks of all blocked tasks, where the kernel
-    // was built with the magic keys.
-    let _ = fs::write("/proc/sysrq-trigger", "w");
+    kmsg::stacks();
+}
+
+/// Whether a thread is one of those that are stuck, or a server that they may wait for. The kernel shows
+/// the beginning of a name.
+fn is_part(name: &str, stuck: &[String]) -> bool {
+    let is_stuck = |stuck: &String| stuck.starts_with(name) && !name.is_empty();
+    name.starts_with("fuse") || stuck.iter().any(is_stuck)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+    use crate::{fs::mount::UNMOUNT, init};
+
+    #[test]
+    fn an_unmount_that_hangs_is_shown() {
+        let (end, ends) = mpsc::channel::<()>();
+        let hangs = move || {
+            let _ = ends.recv();
+        };
+        assert_eq!(
+            init::within(Duration::from_millis(200), UNMOUNT, hangs),
+            None
+        );
+        let stands = crew::where_they_stand(|name| is_part(name, &[UNMOUNT.into()]));
+        assert!(stands.starts_with("umount: waits in"), "{stands}");
+        drop(end);
+        assert!(is_part(
+            "a-long-name-tha",
+            &["a-long-name-that-is-cut".into()]
+        ));
+        assert!(!is_part("ktwin-beat", &[UNMOUNT.into()]));
+    }
 }

@@ -13,6 +13,7 @@ use nix::errno::Errno;
 use super::trial::{COMES_BACK_WITHIN, Seen, Trial, register};
 use crate::{
     fs::{
+        mount::UNMOUNT,
         raw::{self, Connection, Files, Served},
         wire::{Offer, PASSTHROUGH, WRITEBACK_CACHE},
     },
@@ -78,7 +79,7 @@ fn unanswered(trial: &Trial<'_>) -> Result<Vec<String>> {
     trial.log.add("mounts");
     Ok(match connection.end(COMES_BACK_WITHIN) {
         true => Vec::new(),
-        false => vec!["umount".into()],
+        false => vec![UNMOUNT.into()],
     })
 }
 
