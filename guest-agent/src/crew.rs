@@ -48,20 +48,33 @@ impl Crew {
     }
 }
 
-/// Where each thread of this process whose name `wanted` accepts stands in the
-/// kernel: its wait channel and, where the kernel tells, its stack.
-pub(crate) fn where_they_stand(wanted: impl Fn(&str) -> bool) -> String {
-    let Ok(tasks) = fs::read_dir("/proc/self/task") else {
+/// This process, by its name in `/proc`.
+pub(crate) const SELF: &str = "self";
+/// An account of where threads stand that is so long, in bytes, goes on to no other thread.
+pub(crate) const ACCOUNT: usize = 16 << 10;
+
+/// Where each thread of a process whose name `wanted` accepts stands in the
+/// kernel: its state, its wait channel and, where the kernel tells, its stack.
+pub(crate) fn where_they_stand(process: &str, wanted: impl Fn(&str) -> bool) -> String {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{process}/task")) else {
         return String::new();
     };
     let mut text = String::new();
     for task in tasks.flatten() {
+        if text.len() > ACCOUNT {
+            break;
+        }
         let read = |file: &str| fs::read_to_string(task.path().join(file)).unwrap_or_default();
         let name = read("comm").trim_end().to_owned();
         if wanted(&name) {
-            let (wchan, stack) = (read("wchan"), read("stack"));
+            let (stat, wchan, stack) = (read("stat"), read("wchan"), read("stack"));
+            // The name before it, in parentheses, may hold anything.
+            let state = stat
+                .rsplit_once(") ")
+                .and_then(|(_, rest)| rest.chars().next());
             text.push_str(&format!(
-                "{name}: waits in {}\n{stack}",
+                "{name} ({}): waits in {}\n{stack}",
+                state.unwrap_or('?'),
                 if wchan.is_empty() { "?" } else { &wchan }
             ));
         }
@@ -85,7 +98,8 @@ mod tests {
         .unwrap();
         crew.spawn("ends", || {}).unwrap();
         assert_eq!(crew.end(Duration::from_millis(200)), ["stays"]);
-        assert!(where_they_stand(|name| name == "stays").starts_with("stays: waits in"));
+        let stands = where_they_stand(SELF, |name| name == "stays");
+        assert!(stands.starts_with("stays (S): waits in"), "{stands}");
         stop.set();
         assert!(crew.end(Duration::from_secs(60)).is_empty());
     }

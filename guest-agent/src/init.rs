@@ -72,7 +72,7 @@ pub(crate) fn write_back(findings: &Findings) {
     if within(WRITTEN_WITHIN, SYNC, unistd::sync).is_none() {
         let limit = WRITTEN_WITHIN.as_secs();
         findings.report(FindingKind::Hang, "the final sync does not end", || {
-            let stands = crew::where_they_stand(|name| name == SYNC);
+            let stands = crew::where_they_stand(crew::SELF, |name| name == SYNC);
             format!("sync() did not return within {limit} s\n{stands}")
         });
         kmsg::stacks();

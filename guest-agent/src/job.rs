@@ -20,7 +20,9 @@ use nix::{
 use protocol::Counters;
 
 use crate::{
+    crew::{ACCOUNT, where_they_stand},
     heartbeat::Progress,
+    init,
     reap::{self, Child, End},
     stop::Stop,
     sys,
@@ -31,9 +33,11 @@ use crate::{
 const TAIL: usize = 128 << 10;
 /// How often a running program is looked at.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long a look at where its tasks stand may take.
+const LOOKS_WITHIN: Duration = Duration::from_secs(5);
 /// How long a killed program may take to end, and an ended one's children to
 /// let go of its output.
-const ENDS_WITHIN: Duration = Duration::from_secs(10);
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
 
 /// How a program ended.
 #[derive(Debug)]
@@ -44,6 +48,10 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<String>,
     /// Whether its time was over, or the host said stop.
     pub(crate) killed: bool,
+    /// Where its tasks stood when its time was over.
+    pub(crate) stood: String,
+    /// Whether it is still there though it was killed: something in the kernel holds it.
+    pub(crate) stuck: bool,
     /// The end of its output.
     pub(crate) output: Tail,
     /// How long it ran.
@@ -134,6 +142,8 @@ pub(crate) fn run(
                 end: None,
                 error,
                 killed: false,
+                stood: String::new(),
+                stuck: false,
                 output: Tail::default(),
                 time: began.elapsed(),
             };
@@ -142,11 +152,23 @@ pub(crate) fn run(
     cpu.session.store(child.0.as_raw(), Ordering::Relaxed);
     let output = Arc::<Mutex<Tail>>::default();
     let closed = drain(reader, output.clone(), heard);
-    let (end, killed) = wait(child, began + limit, stop);
+    let mut end = wait(child, began + limit, stop);
+    let killed = end.is_none();
+    let mut stood = String::new();
+    if killed {
+        // Of what the host stops nobody asks why it went on.
+        if !stop.is_set() {
+            stood = where_it_stands(child);
+        }
+        end_session(child);
+        end = child.wait(ENDS_WITHIN);
+    }
     let time = began.elapsed();
     // What it left behind goes with it, and so does the last writer of the pipe.
     end_session(child);
-    let _ = closed.recv_timeout(ENDS_WITHIN);
+    if end.is_some() {
+        let _ = closed.recv_timeout(ENDS_WITHIN);
+    }
     cpu.millis();
     let mut output = output
         .lock()
@@ -157,6 +179,8 @@ pub(crate) fn run(
         end,
         error: None,
         killed,
+        stood,
+        stuck: end.is_none(),
         output,
         time,
     }
@@ -185,14 +209,30 @@ fn drain(
     closed
 }
 
-fn wait(child: Child, until: Instant, stop: &Stop) -> (Option<End>, bool) {
+/// Waits for the child's end; none if its time is over before, or the host says stop.
+fn wait(child: Child, until: Instant, stop: &Stop) -> Option<End> {
     while Instant::now() < until && !stop.is_set() {
         if let Some(end) = child.wait(LOOK) {
-            return (Some(end), false);
+            return Some(end);
         }
     }
-    end_session(child);
-    (child.wait(ENDS_WITHIN), true)
+    None
+}
+
+/// Where the tasks of the child's session stand. Who looks at a task may be held up by what holds it up.
+fn where_it_stands(child: Child) -> String {
+    let look = move || {
+        let mut text = String::new();
+        for stat in session_members(child.0.as_raw()) {
+            if text.len() > ACCOUNT {
+                break;
+            }
+            text.push_str(&where_they_stand(&stat.pid.to_string(), |_| true));
+        }
+        text
+    };
+    init::within(LOOKS_WITHIN, "ktwin-look", look)
+        .unwrap_or_else(|| "nobody can look at its tasks\n".into())
 }
 
 /// Kills every process of the child's session, whatever its process group.
@@ -264,6 +304,21 @@ mod tests {
         );
         assert_eq!(parse_stat("42 (a"), None);
         assert_eq!(parse_stat(""), None);
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_looked_at_and_killed() {
+        reap::start().unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "sleep 60 & wait"]);
+        let limit = Duration::from_secs(2);
+        let cpu = CpuTime::default();
+        let outcome = run(&mut command, limit, &Stop::default(), &cpu, |_| {});
+        assert_eq!(outcome.end, Some(End::Signal(9)));
+        assert!(outcome.killed && !outcome.stuck);
+        for one in ["sh (S): waits in", "sleep (S): waits in"] {
+            assert!(outcome.stood.contains(one), "{}", outcome.stood);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! A program of the user's, as root.
 
 use std::{
+    borrow::Cow,
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -59,21 +60,17 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Exec, limit: Duration) -> Result<
     if let Some(title) = failure(program, &outcome, wanted.expect, load.stop.is_set()) {
         load.findings
             .report(FindingKind::CommandFailed, &title, || {
-                format!(
-                    "{}\n{}",
-                    wanted.command.join(" "),
-                    outcome
-                        .error
-                        .clone()
-                        .unwrap_or_else(|| outcome.output.text())
-                )
+                let said = outcome.error.clone();
+                let said = said.unwrap_or_else(|| outcome.output.text());
+                format!("{}\n{}{said}", wanted.command.join(" "), outcome.stood)
             });
     }
+    let stuck = stuck(program, &outcome);
     load.out
         .send(&GuestMessage::ExecResult(result(wanted, outcome)))?;
     Ok(Ended {
         progress: cpu,
-        stuck: Vec::new(),
+        stuck,
     })
 }
 
@@ -135,9 +132,7 @@ fn home_of(program: &Path) -> PathBuf {
 
 /// The finding's title, if it failed: the same from run to run.
 fn failure(program: &str, outcome: &Outcome, expect: i32, stopped: bool) -> Option<String> {
-    let name = Path::new(program)
-        .file_name()
-        .map_or(program.into(), |name| name.to_string_lossy());
+    let name = name_of(program);
     match outcome.end {
         _ if stopped => None,
         _ if outcome.killed => Some(format!("{name} did not end within its limit")),
@@ -146,6 +141,17 @@ fn failure(program: &str, outcome: &Outcome, expect: i32, stopped: bool) -> Opti
         Some(End::Signal(signal)) => Some(format!("{name} was ended by signal {signal}")),
         None => Some(format!("{name} could not start")),
     }
+}
+
+/// Who is stuck: the program, where killing it did not end it.
+fn stuck(program: &str, outcome: &Outcome) -> Vec<String> {
+    let stuck = outcome.stuck.then(|| name_of(program).into_owned());
+    stuck.into_iter().collect()
+}
+
+fn name_of(program: &str) -> Cow<'_, str> {
+    let name = Path::new(program).file_name();
+    name.map_or(program.into(), |name| name.to_string_lossy())
 }
 
 fn result(wanted: &Exec, outcome: Outcome) -> ExecResult {
@@ -182,6 +188,8 @@ mod tests {
             end,
             error: None,
             killed,
+            stood: String::new(),
+            stuck: killed && end.is_none(),
             output: Tail::default(),
             time: Duration::ZERO,
         }
@@ -210,12 +218,29 @@ mod tests {
                 Some("repro did not end within its limit"),
             ),
             (Some(End::Signal(9)), true, true, None),
+            (
+                None,
+                true,
+                false,
+                Some("repro did not end within its limit"),
+            ),
             (None, false, false, Some("repro could not start")),
         ] {
             assert_eq!(
                 failure("/home/u/repro", &outcome(end, killed), 3, stopped).as_deref(),
                 title
             );
+        }
+    }
+
+    #[test]
+    fn a_program_that_nothing_ends_is_stuck() {
+        for (end, killed, named) in [
+            (None, true, vec!["repro"]),
+            (Some(End::Signal(9)), true, vec![]),
+            (None, false, vec![]),
+        ] {
+            assert_eq!(stuck("/home/u/repro", &outcome(end, killed)), named);
         }
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct Context<'a> {
 pub(crate) struct Ended {
     /// Its counters.
     pub(crate) progress: Arc<dyn Progress>,
-    /// Threads that did not come back.
+    /// Threads, and programs, that did not come back.
     pub(crate) stuck: Vec<String>,
 }
 
@@ -77,7 +77,7 @@ pub(crate) fn phase(context: &Context<'_>, index: usize, phase: &Phase) -> Resul
 fn report_stuck(context: &Context<'_>, stuck: &[String]) {
     let title = format!("threads of {} did not come back", context.phase);
     context.findings.report(FindingKind::Hang, &title, || {
-        let stands = crew::where_they_stand(|name| is_part(name, stuck));
+        let stands = crew::where_they_stand(crew::SELF, |name| is_part(name, stuck));
         format!("{}\n{stands}", stuck.join(", "))
     });
     kmsg::stacks();
@@ -107,8 +107,8 @@ mod tests {
             init::within(Duration::from_millis(200), UNMOUNT, hangs),
             None
         );
-        let stands = crew::where_they_stand(|name| is_part(name, &[UNMOUNT.into()]));
-        assert!(stands.starts_with("umount: waits in"), "{stands}");
+        let stands = crew::where_they_stand(crew::SELF, |name| is_part(name, &[UNMOUNT.into()]));
+        assert!(stands.starts_with("umount (S): waits in"), "{stands}");
         drop(end);
         assert!(is_part(
             "a-long-name-tha",

@@ -7,13 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use harness::judge::verdict::{Kind, Outcome, Status, Verdict};
+use harness::judge::verdict::{Finding, Kind, Outcome, Status, Verdict};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
+use serde_json::{Value, json};
 
-use crate::ktwin::{command, plain, planted_file, run};
+use crate::ktwin::{Run, command, plain, planted_file, run};
 
 #[test]
 fn a_patch_that_does_not_apply_says_where() {
@@ -125,6 +126,42 @@ fn a_guest_that_hangs_is_asked_what_it_does() {
     for answer in ["Show Blocked State", "Show backtrace of all active CPUs"] {
         assert!(console.contains(answer), "no {answer} in {console}");
     }
+}
+
+/// A write to a frozen file system waits in the kernel, whatever signal comes.
+#[test]
+fn a_command_that_cannot_be_killed_ends_the_boot() {
+    let freeze = "cd /sys/block; \
+                  for disk in vd*; do \
+                      read -r serial < $disk/serial; \
+                      [ \"$serial\" != ktwin-scratch ] || mount -t ext4 /dev/$disk /mnt; \
+                  done; \
+                  $0 -f /mnt; echo > /mnt/file";
+    let run = run_loads(&[
+        // It brings the disk.
+        json!({"fio": {"store": "ext4", "jobs": 1, "file": "1M", "seconds": 1}}),
+        json!({"exec": {"command": ["sh", "-c", freeze, "/usr/sbin/fsfreeze"], "seconds": 10}}),
+        json!({"exec": {"command": ["true"], "seconds": 10}}),
+    ]);
+    assert_eq!(run.code, 1);
+    let findings = &run.verdict.comparisons[0].findings;
+    let hangs =
+        |f: &Finding| f.kind == Kind::Hang && f.title == "threads of exec did not come back";
+    assert!(findings.iter().any(hangs), "{findings:#?}");
+    let events = run.dir.path().join("run/plain-base-1/events.ndjson");
+    let events = fs::read_to_string(events).unwrap();
+    assert!(events.contains("sh (D): waits in"), "{events}");
+    assert!(!events.contains("\"index\":2"), "{events}");
+}
+
+/// Runs a scenario of these loads on one kernel.
+fn run_loads(loads: &[Value]) -> Run {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("loads.yaml");
+    let scenario = json!({"name": "loads", "subject": "boot", "covers": [], "loads": loads});
+    // JSON is YAML.
+    fs::write(&file, scenario.to_string()).unwrap();
+    run(&["plain", "--no-patch", "--scenario", file.to_str().unwrap()])
 }
 
 /// Ctrl-C in the middle of a boot: QEMU is gone, the run directory can be read and says so.
