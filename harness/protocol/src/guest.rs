@@ -83,7 +83,7 @@ pub enum FindingKind {
     WrongData,
     /// kmemleak reported an object twice in a row.
     Leak,
-    /// Threads of a load did not come back in time.
+    /// Threads of a load, or its program, did not come back in time.
     Hang,
     /// A command's exit code was not the expected one.
     CommandFailed,
@@ -156,7 +156,7 @@ pub struct Slab {
 pub struct ExecResult {
     /// The command line that ran.
     pub command: Vec<String>,
-    /// Its exit code; none where a signal ended it or it could not start.
+    /// Its exit code; none where a signal ended it, it could not start, or not even be killed.
     pub code: Option<i32>,
     /// The signal that ended it.
     pub signal: Option<i32>,

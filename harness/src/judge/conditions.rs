@@ -240,10 +240,11 @@ fn not_ended(result: Option<&ExecResult>, limit: u64) -> Option<String> {
         return Some("no end of it was seen".to_owned());
     };
     let late = result.seconds >= limit as f64;
-    match (&result.error, result.signal) {
-        (Some(error), _) => Some(super::observe::tidy(error, 200)),
-        (None, Some(_)) if late => Some(format!("its limit of {limit} s ended it")),
-        (None, _) => None,
+    match (&result.error, result.code, result.signal) {
+        (Some(error), ..) => Some(super::observe::tidy(error, 200)),
+        (None, None, None) => Some("it was killed, and is still there".to_owned()),
+        (None, _, Some(_)) if late => Some(format!("its limit of {limit} s ended it")),
+        (None, ..) => None,
     }
 }
 

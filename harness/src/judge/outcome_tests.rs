@@ -184,18 +184,25 @@ fn a_corner_that_runs_out_of_time() {
 
 #[test]
 fn a_command_ended_by_its_limit_did_not_run_to_its_end() {
-    let killed = |seconds: f64| -> Change {
+    let ended = |signal: Option<i32>, seconds: f64| -> Change {
         Box::new(move |record| {
             record.exec[0].code = None;
-            record.exec[0].signal = Some(9);
+            record.exec[0].signal = signal;
             record.exec[0].seconds = seconds;
         })
     };
+    let killed = |seconds| ended(Some(9), seconds);
     let both = Setup::new(vec![killed(10.1)], vec![killed(10.1)]).judge();
     assert_eq!(both.outcome, Outcome::Inconclusive);
     assert_eq!(
         both.reasons[0],
         "the command did not run to its end in lockdep-ida-1: its limit of 10 s ended it"
+    );
+    let stuck = Setup::new(vec![ended(None, 30.1)], vec![ended(None, 30.1)]).judge();
+    assert_eq!(stuck.outcome, Outcome::Inconclusive);
+    assert_eq!(
+        stuck.reasons[0],
+        "the command did not run to its end in lockdep-ida-1: it was killed, and is still there"
     );
     let crashes = Setup::new(vec![killed(1.0)], vec![killed(1.0)]).judge();
     assert_eq!(crashes.outcome, Outcome::Pass);
