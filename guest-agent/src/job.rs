@@ -15,7 +15,7 @@ use std::{
 
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::{Pid, SysconfVar, sysconf},
+    unistd::{Pid, SysconfVar, getpid, sysconf},
 };
 use protocol::Counters;
 
@@ -50,7 +50,8 @@ pub(crate) struct Outcome {
     pub(crate) killed: bool,
     /// Where its tasks stood when its time was over.
     pub(crate) stood: String,
-    /// Whether it is still there though it was killed: something in the kernel holds it.
+    /// Whether it, or what it left behind, is still there though it was killed: something in the kernel
+    /// holds it.
     pub(crate) stuck: bool,
     /// The end of its output.
     pub(crate) output: Tail,
@@ -160,14 +161,16 @@ pub(crate) fn run(
         if !stop.is_set() {
             stood = where_it_stands(child);
         }
-        end_session(child);
+        kill_all(child);
         end = child.wait(ENDS_WITHIN);
     }
     let time = began.elapsed();
     // What it left behind goes with it, and so does the last writer of the pipe.
-    end_session(child);
-    if end.is_some() {
-        let _ = closed.recv_timeout(ENDS_WITHIN);
+    kill_all(child);
+    let until = Instant::now() + ENDS_WITHIN;
+    let stuck = end.is_none() || !are_gone(until);
+    if !stuck {
+        let _ = closed.recv_timeout(until.saturating_duration_since(Instant::now()));
     }
     cpu.millis();
     let mut output = output
@@ -180,7 +183,7 @@ pub(crate) fn run(
         error: None,
         killed,
         stood,
-        stuck: end.is_none(),
+        stuck,
         output,
         time,
     }
@@ -235,11 +238,32 @@ fn where_it_stands(child: Child) -> String {
         .unwrap_or_else(|| "nobody can look at its tasks\n".into())
 }
 
-/// Kills every process of the child's session, whatever its process group.
-fn end_session(child: Child) {
+/// Kills the child and what it started. PID 1 kills all there is but itself and the kernel's: nothing else
+/// of ours runs beside a program, and so whoever left the session, or forks meanwhile, is met as well.
+fn kill_all(child: Child) {
+    if is_init() {
+        let _ = kill(Pid::from_raw(-1), Signal::SIGKILL);
+        return;
+    }
     for pid in session_members(child.0.as_raw()).map(|stat| stat.pid) {
         let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
+}
+
+/// Whether all that was killed is gone in time. Only PID 1 can tell: every orphan is its child.
+fn are_gone(until: Instant) -> bool {
+    while is_init() && sys::has_children() {
+        if Instant::now() > until {
+            return false;
+        }
+        thread::sleep(LOOK);
+    }
+    true
+}
+
+/// Whether the machine is the agent's. Tests' never is, whatever their number in a container.
+fn is_init() -> bool {
+    !cfg!(test) && getpid().as_raw() == 1
 }
 
 /// The fields of /proc/PID/stat that matter here.

@@ -159,6 +159,11 @@ pub(crate) fn wait_for_an_end() -> Result<(), Errno> {
     ends(libc::WEXITED | libc::WNOWAIT)
 }
 
+/// Whether there is any child, alive or not.
+pub(crate) fn has_children() -> bool {
+    ends(libc::WEXITED | libc::WNOWAIT | libc::WNOHANG) != Err(Errno::ECHILD)
+}
+
 /// Waits as the flags say, for any child.
 fn ends(flags: libc::c_int) -> Result<(), Errno> {
     let mut told = MaybeUninit::<libc::siginfo_t>::zeroed();

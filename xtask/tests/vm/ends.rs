@@ -128,6 +128,20 @@ fn a_guest_that_hangs_is_asked_what_it_does() {
     }
 }
 
+/// What a command leaves behind in a session of its own is gone when the next one runs.
+#[test]
+fn a_command_leaves_nothing_behind() {
+    let daemon = "setsid sleep 999 > /dev/null 2>&1 & sleep 1";
+    let look = "for comm in /proc/[0-9]*/comm; do \
+                    read -r name < $comm; [ \"$name\" != sleep ] || exit 1; \
+                done; exit 0";
+    let run = run_loads(&[
+        json!({"exec": {"command": ["sh", "-c", daemon], "seconds": 60}}),
+        json!({"exec": {"command": ["sh", "-c", look], "seconds": 60}}),
+    ]);
+    assert_eq!(run.code, 0, "{:#?}", run.verdict);
+}
+
 /// A write to a frozen file system waits in the kernel, whatever signal comes.
 #[test]
 fn a_command_that_cannot_be_killed_ends_the_boot() {
