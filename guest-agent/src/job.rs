@@ -59,6 +59,14 @@ pub(crate) struct Outcome {
     pub(crate) time: Duration,
 }
 
+impl Outcome {
+    /// What there is to read about its failure.
+    pub(crate) fn told(&self) -> String {
+        let said = self.error.clone().unwrap_or_else(|| self.output.text());
+        format!("{}{said}", self.stood)
+    }
+}
+
 /// The end of a stream of bytes.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tail {

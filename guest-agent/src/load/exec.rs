@@ -60,9 +60,7 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Exec, limit: Duration) -> Result<
     if let Some(title) = failure(program, &outcome, wanted.expect, load.stop.is_set()) {
         load.findings
             .report(FindingKind::CommandFailed, &title, || {
-                let said = outcome.error.clone();
-                let said = said.unwrap_or_else(|| outcome.output.text());
-                format!("{}\n{}{said}", wanted.command.join(" "), outcome.stood)
+                format!("{}\n{}", wanted.command.join(" "), outcome.told())
             });
     }
     let stuck = stuck(program, &outcome);
@@ -131,7 +129,12 @@ fn home_of(program: &Path) -> PathBuf {
 }
 
 /// The finding's title, if it failed: the same from run to run.
-fn failure(program: &str, outcome: &Outcome, expect: i32, stopped: bool) -> Option<String> {
+pub(super) fn failure(
+    program: &str,
+    outcome: &Outcome,
+    expect: i32,
+    stopped: bool,
+) -> Option<String> {
     let name = name_of(program);
     match outcome.end {
         _ if stopped => None,
@@ -144,7 +147,7 @@ fn failure(program: &str, outcome: &Outcome, expect: i32, stopped: bool) -> Opti
 }
 
 /// Who is stuck: the program, where killing it did not end it.
-fn stuck(program: &str, outcome: &Outcome) -> Vec<String> {
+pub(super) fn stuck(program: &str, outcome: &Outcome) -> Vec<String> {
     let stuck = outcome.stuck.then(|| name_of(program).into_owned());
     stuck.into_iter().collect()
 }

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail};
 use fastrand::Rng;
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -23,7 +23,7 @@ use protocol::{
 };
 
 use super::{
-    exec::ENVIRONMENT,
+    exec::{ENVIRONMENT, failure, stuck},
     run::{Context, Ended},
 };
 use crate::{
@@ -37,6 +37,8 @@ use crate::{
     reap::End,
 };
 
+/// The program.
+const FIO: &str = "fio";
 /// Where the backing files lie.
 const STORE: &str = "/scratch";
 /// Where fio works.
@@ -83,7 +85,7 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Fio, time: Duration) -> Result<En
         Passthrough::new(Path::new(STORE), work.traffic.clone()).context("serve the store")?;
     let mounted = Mounted::new(server, Path::new(AT), SERVERS)?;
 
-    let mut command = Command::new("fio");
+    let mut command = Command::new(FIO);
     command
         .args(arguments(wanted, time, load.seed))
         .env_clear()
@@ -92,25 +94,23 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Fio, time: Duration) -> Result<En
     let unheard = |_: &[u8]| {};
     let outcome = job::run(&mut command, time + BEYOND, load.stop, &work.cpu, unheard);
 
-    let stuck = mounted.end(COMES_BACK_WITHIN);
+    let mut stuck = stuck(FIO, &outcome);
+    stuck.extend(mounted.end(COMES_BACK_WITHIN));
     if stuck.is_empty() {
         umount2(STORE, MntFlags::MNT_DETACH).context("unmount the store")?;
     }
-    ensure!(
-        outcome.end.is_some() || !stuck.is_empty(),
-        "fio: {}",
-        outcome.error.as_deref().unwrap_or("cannot be ended")
-    );
+    if let Some(error) = outcome.error.as_ref().filter(|_| stuck.is_empty()) {
+        bail!("fio: {error}");
+    }
     let code = match outcome.end {
         Some(End::Code(code)) => code,
         // As a shell would say it.
         Some(End::Signal(signal)) => 128 + signal,
         None => -1,
     };
-    if code != 0 && !load.stop.is_set() {
-        let title = format!("fio exited with {code}, not 0");
+    if let Some(title) = failure(FIO, &outcome, 0, load.stop.is_set()) {
         load.findings
-            .report(FindingKind::CommandFailed, &title, || outcome.output.text());
+            .report(FindingKind::CommandFailed, &title, || outcome.told());
     }
     load.out.send(&GuestMessage::FioResult(result(
         code,
