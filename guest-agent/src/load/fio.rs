@@ -206,8 +206,9 @@ fn result(code: i32, stderr: String) -> FioResult {
 
 /// fio writes its warnings before the JSON.
 fn parse(code: i32, report: &[u8], mut stderr: String) -> FioResult {
-    // Room for the rest of the message, even if all of it is escaped.
-    stderr.truncate(stderr.floor_char_boundary(16 << 10));
+    // Its end, with room for the rest of the message, even if all of it is escaped.
+    let over = stderr.len().saturating_sub(16 << 10);
+    stderr.drain(..stderr.ceil_char_boundary(over));
     let start = report
         .iter()
         .position(|&byte| byte == b'{')
@@ -276,6 +277,9 @@ mod tests {
             (good.json, good.stderr.as_str()),
             (serde_json::json!({"jobs": []}), "fio: a warning\n")
         );
+        let much = format!("{}why", "\u{e4}".repeat(16 << 10));
+        let kept = parse(1, b"", much).stderr;
+        assert!(kept.ends_with("\u{e4}why") && kept.len() <= 16 << 10);
         assert_eq!(parse(1, b"", "no".into()).json, serde_json::Value::Null);
         assert_eq!(
             parse(1, b"{\"cut", "no".into()).json,
