@@ -24,6 +24,8 @@ const LIVE: usize = 64 << 10;
 const LIVE_IN_ALL: usize = 32 << 20;
 /// What a message takes besides its text, amply.
 const MESSAGE: usize = 64;
+/// What stands for output that was not sent.
+const LEFT_OUT: &str = "\n[... left out ...]\n";
 
 /// All the environment there is.
 pub(super) const ENVIRONMENT: &[(&str, &str)] = &[
@@ -53,9 +55,9 @@ pub(crate) fn run(load: &Context<'_>, wanted: &Exec, limit: Duration) -> Result<
     let mut live = Live::new();
     let out = load.out.clone();
     let outcome = job::run(&mut command, limit, load.stop, &cpu, move |bytes| {
-        if let Some(text) = live.take(bytes, Instant::now()) {
-            out.offer(&GuestMessage::Output { text });
-        }
+        live.take(bytes, Instant::now(), |text| {
+            out.offer(&GuestMessage::Output { text })
+        });
     });
     if let Some(title) = failure(program, &outcome, wanted.expect, load.stop.is_set()) {
         load.findings
@@ -80,6 +82,8 @@ struct Live {
     second: (Instant, usize),
     /// How much room is left in all.
     left: usize,
+    /// Whether what came last was not sent.
+    left_out: bool,
 }
 
 impl Live {
@@ -88,32 +92,33 @@ impl Live {
             begun: Vec::new(),
             second: (Instant::now(), LIVE),
             left: LIVE_IN_ALL,
+            left_out: false,
         }
     }
 
-    /// Takes a piece of output; gives what is to be sent, if anything.
-    fn take(&mut self, bytes: &[u8], now: Instant) -> Option<String> {
+    /// Takes a piece of output, and sends it where there is room; `send` says whether it had some, too.
+    fn take(&mut self, bytes: &[u8], now: Instant, send: impl FnOnce(String) -> bool) {
         if now.saturating_duration_since(self.second.0) >= Duration::from_secs(1) {
             self.second = (now, LIVE);
-        }
-        let rooms = [&mut self.second.1, &mut self.left];
-        let fits = rooms.map(|room| {
-            let left = room.checked_sub(bytes.len() + MESSAGE);
-            *room = left.unwrap_or(0);
-            left.is_some()
-        });
-        if fits.contains(&false) {
-            self.begun.clear();
-            return None;
         }
         self.begun.extend_from_slice(bytes);
         let whole = match str::from_utf8(&self.begun) {
             Err(error) if error.error_len().is_none() => error.valid_up_to(),
             _ => self.begun.len(),
         };
-        let rest = self.begun.split_off(whole);
-        let text = String::from_utf8_lossy(&std::mem::replace(&mut self.begun, rest)).into_owned();
-        (!text.is_empty()).then_some(text)
+        if whole == 0 {
+            return;
+        }
+        let mark = if self.left_out { LEFT_OUT } else { "" };
+        let text = format!("{mark}{}", String::from_utf8_lossy(&self.begun[..whole]));
+        self.begun.drain(..whole);
+        let size = text.len() + MESSAGE;
+        let fits = size <= self.second.1.min(self.left);
+        self.left_out = !(fits && send(text));
+        if !self.left_out {
+            self.second.1 -= size;
+            self.left -= size;
+        }
     }
 }
 
@@ -251,14 +256,28 @@ mod tests {
     fn output_goes_to_the_host_in_whole_characters_and_not_without_end() {
         let mut live = Live::new();
         let now = Instant::now();
-        let mut take = |bytes: &[u8], at: u64| live.take(bytes, now + Duration::from_secs(at));
-        assert_eq!(take(b"ok 1\n", 0).as_deref(), Some("ok 1\n"));
-        assert_eq!(take(b"\xc3", 0), None);
-        assert_eq!(take(b"\xa4\xff!", 0).as_deref(), Some("\u{e4}\u{fffd}!"));
-        assert_eq!(take(&[b'x'; LIVE], 0), None);
-        assert_eq!(take(b"more", 0), None);
-        assert_eq!(take(b"later", 2).as_deref(), Some("later"));
-        let sent = |at| usize::from(take(&[b'x'; LIVE / 2], at).is_some());
+        let mut take = |bytes: &[u8], at: u64, open: bool| {
+            let mut sent = None;
+            live.take(bytes, now + Duration::from_secs(at), |text| {
+                sent = Some(text).filter(|_| open);
+                open
+            });
+            sent
+        };
+        assert_eq!(take(b"ok 1\n", 0, true).as_deref(), Some("ok 1\n"));
+        assert_eq!(take(b"\xc3", 0, true), None);
+        assert_eq!(
+            take(b"\xa4\xff!", 0, true).as_deref(),
+            Some("\u{e4}\u{fffd}!")
+        );
+        // What is not sent takes no room, and leaves a mark where the rest goes on.
+        for (unsent, open) in [(&[b'x'; LIVE][..], true), (b"lost", false)] {
+            assert_eq!(take(unsent, 0, open), None);
+        }
+        let marked = "\n[... left out ...]\nmore";
+        assert_eq!(take(b"more", 0, true).as_deref(), Some(marked));
+        assert_eq!(take(b"later", 2, true).as_deref(), Some("later"));
+        let sent = |at| usize::from(take(&[b'x'; LIVE / 2], at, true).is_some());
         let sent: usize = (3..3000).map(sent).sum();
         assert!((900..=1024).contains(&sent), "{sent}");
     }

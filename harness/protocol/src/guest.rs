@@ -33,7 +33,8 @@ pub enum GuestMessage {
     /// fio's own report.
     FioResult(FioResult),
     /// What a command of the user's printed just now, wrong bytes replaced: where the guest dies, all
-    /// that is known of how far it came. Of a flood some is left out; its end comes with the result.
+    /// that is known of how far it came. Of a flood some is left out, with a mark in its place; its
+    /// end comes with the result.
     Output {
         /// A piece of its stdout and stderr.
         text: String,
