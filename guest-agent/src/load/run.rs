@@ -61,11 +61,14 @@ pub(crate) fn phase(context: &Context<'_>, index: usize, phase: &Phase) -> Resul
     };
     context.heart.rest();
     kmsg::phase_end(&name);
-    let ended = ended?;
-    if !ended.stuck.is_empty() {
-        report_stuck(context, &ended.stuck);
+    if let Ok(Ended { stuck, .. }) = &ended
+        && !stuck.is_empty()
+    {
+        report_stuck(context, stuck);
     }
+    // Before an error ends the boot.
     send_findings(context.out, context.findings);
+    let ended = ended?;
     context.out.send(&GuestMessage::PhaseEnded {
         index,
         phase: name,
