@@ -77,7 +77,7 @@ impl Heart {
 /// Sends what has gathered, waiting for a slow host if it must: a finding is
 /// never dropped.
 pub(crate) fn send_findings(out: &Outbox, findings: &Findings) {
-    for finding in findings.take() {
+    findings.hand_over(|finding| {
         let _ = out.send(&GuestMessage::Finding(finding));
-    }
+    });
 }
