@@ -130,7 +130,10 @@ impl Watchdog {
                 progress = *counters != self.counters;
                 self.counters.clone_from(counters);
             }
-            GuestMessage::Finished | GuestMessage::Fatal { .. } => self.finished = Some(at),
+            GuestMessage::Finished | GuestMessage::Fatal { .. } => {
+                // A guest that says it again has no more time for that.
+                self.finished.get_or_insert(at);
+            }
             _ => {}
         }
         if progress {

@@ -71,6 +71,7 @@ enum Step {
     ConsoleTo(u64, u64),
     Say(u64, GuestMessage),
     BeatTo(u64, u64),
+    FinishTo(u64, u64),
     WorkTo(u64, u64),
 }
 
@@ -91,6 +92,9 @@ fn play(load: Load, script: &[Step], until: u64) -> Option<(u64, Stop)> {
                 ConsoleTo(a, b) if within(*a, *b) => dog.hear(at, Heard::Console(1)),
                 Say(s, m) if *s == second => dog.hear(at, Heard::Message(m, 2)),
                 BeatTo(a, b) if within(*a, *b) => dog.hear(at, Heard::Message(&beat(7), 1)),
+                FinishTo(a, b) if within(*a, *b) => {
+                    dog.hear(at, Heard::Message(&GuestMessage::Finished, 1))
+                }
                 WorkTo(a, b) if within(*a, *b) => dog.hear(at, Heard::Message(&beat(second), 1)),
                 _ => None,
             };
@@ -227,6 +231,8 @@ fn a_guest_that_finished_may_power_off() {
     for last in [GuestMessage::Finished, fatal] {
         assert_eq!(play(race(), &done(last), 99), Some((15, lingers.clone())));
     }
+    let again = [Say(2, hello(PROTOCOL)), FinishTo(5, 99)];
+    assert_eq!(play(race(), &again, 99), Some((15, lingers)));
 }
 
 #[test]
