@@ -195,7 +195,8 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
             tokio::task::spawn_blocking(move || snapshot::feed(&folder, &file, &cancel))
         });
         let mut provoking = None;
-        let mut neighbours = Neighbours::of(machine.process.group());
+        let plan = &context.cell.plan;
+        let mut neighbours = Neighbours::of(machine.process.group(), plan.phases.len());
         let mut observe = |at, event: Driven<'_>| {
             if let (Some(provoked), Driven::Message(GuestMessage::Hello(_))) =
                 (&context.provoked, &event)
@@ -212,7 +213,6 @@ fn boot(context: &CellContext<'_>, settings: &MachineSettings, dir: &CellDir) ->
             let enough = context.until.is_some_and(|wanted| collector.showed(wanted));
             Ok(if enough { Go::Enough } else { Go::On })
         };
-        let plan = &context.cell.plan;
         let cause = drive(
             &mut machine,
             plan,

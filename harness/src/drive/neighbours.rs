@@ -10,24 +10,31 @@ use crate::{collect::record::RunRecord, host::busy::Moment};
 #[derive(Debug)]
 pub(super) struct Neighbours {
     group: Pid,
+    /// How many phases the plan has.
+    planned: usize,
     /// A phase's place in the plan, when it began, and what others had until it ended.
     phases: Vec<(usize, Moment, Option<f64>)>,
 }
 
 impl Neighbours {
-    /// For a machine whose processes are one group's.
-    pub(super) fn of(group: Pid) -> Self {
-        let phases = Vec::new();
-        Self { group, phases }
+    /// For a machine whose processes are one group's, and whose plan has so many phases.
+    pub(super) fn of(group: Pid, planned: usize) -> Self {
+        Self {
+            group,
+            planned,
+            phases: Vec::new(),
+        }
     }
 
     /// Takes an event of the machine's.
     pub(super) fn follow(&mut self, event: &Event<'_>) {
         match event {
             Event::Message(GuestMessage::PhaseStarted { index, .. }) => {
-                // A guest may say so as often as it likes; each phase is looked at once.
-                let begins = self.phases.last().is_none_or(|(last, ..)| last < index);
-                if let Some(now) = Moment::now(self.group).filter(|_| begins) {
+                // A guest may say so as often as it likes, and of any number; each phase of the plan is
+                // looked at once.
+                let next = self.phases.last().is_none_or(|(last, ..)| last < index);
+                let begins = next && *index < self.planned;
+                if begins && let Some(now) = Moment::now(self.group) {
                     self.phases.push((*index, now, None));
                 }
             }
@@ -48,5 +55,22 @@ impl Neighbours {
             let own = known.find(|(index, ..)| *index == phase.index);
             phase.others = own.and_then(|(_, _, others)| *others);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_phases_of_the_plan_are_followed_and_each_once() {
+        let mut neighbours = Neighbours::of(nix::unistd::getpgrp(), 2);
+        for index in [usize::MAX, 0, 0, 1, 2, 0] {
+            let phase = "race".to_owned();
+            let begins = GuestMessage::PhaseStarted { index, phase };
+            neighbours.follow(&Event::Message(&begins));
+        }
+        let followed = neighbours.phases.iter().map(|(index, ..)| *index);
+        assert_eq!(followed.collect::<Vec<_>>(), [0, 1]);
     }
 }
