@@ -179,14 +179,16 @@ impl Ledger {
     }
 
     /// What it means that an open, answered with `id` at `from` and back at
-    /// `to`, read `stamp`.
+    /// `to`, read `stamp`; none is what no file of ours ever held, whoever was registered.
     pub(super) fn judge(&self, id: u32, stamp: Option<u32>, from: u32, to: u32) -> Judgement {
+        let Some(stamp) = stamp else {
+            return Judgement::Wrong;
+        };
         let bucket = self.bucket(id);
-        if stamp.is_some_and(|stamp| {
-            bucket
-                .within(id, from, to)
-                .any(|registration| registration.stamp == stamp)
-        }) {
+        if bucket
+            .within(id, from, to)
+            .any(|registration| registration.stamp == stamp)
+        {
             Judgement::Right
         } else if bucket.forgotten > from {
             Judgement::Unknown
@@ -348,5 +350,7 @@ mod tests {
             Judgement::Unknown
         );
         assert_eq!(ledger.judge(7, Some(999), now, now), Judgement::Wrong);
+        // Nobody registered what is no stamp.
+        assert_eq!(ledger.judge(7, None, long_ago, now), Judgement::Wrong);
     }
 }

@@ -129,14 +129,16 @@ impl Opening {
 
     fn check(&self, file: &OwnedFd, window: Window) {
         let mut read = [0; STAMP_LEN];
-        let stamp = match pread(file.as_fd(), &mut read, 0) {
-            Ok(length) => stamp_of(self.seed, &read[..length]),
+        // All files are whole before they are registered, and so a short read is no stamp either.
+        let read = match pread(file.as_fd(), &mut read, 0) {
+            Ok(length) => &read[..length],
             Err(errno) => return self.unexpected("read", errno),
         };
+        let stamp = stamp_of(self.seed, read);
         let Window { id, from, to } = window;
         let ledger = &self.churn.ledger;
         let mut judgement = ledger.judge(id, stamp, from, to);
-        if judgement == Judgement::Wrong {
+        if judgement == Judgement::Wrong && stamp.is_some() {
             // The kernel may have handed the id out again in an ioctl whose
             // caller has not come round to recording it: wait, and look again.
             judgement = if self.settles(to) {
