@@ -43,6 +43,8 @@ const NICE_WITH_DETECTORS: i32 = 2;
 const WRONG_STAMP: &str = "wrong data: open returned another backing file's stamp";
 /// The title of the finding that a registered id was not found.
 const LOST: &str = "wrong data: open missed a live backing id";
+/// The title of the finding that an inode had two backing files at once.
+const SHARED: &str = "wrong data: an inode that is open was opened with another backing file";
 
 /// What all openers share.
 pub(super) struct Opening {
@@ -51,6 +53,12 @@ pub(super) struct Opening {
     pub(super) root: OwnedFd,
     pub(super) seed: u64,
     pub(super) instrumented: bool,
+}
+
+/// A file that is open, and the stamp that was read from it.
+struct Held {
+    _file: OwnedFd,
+    stamp: Option<u32>,
 }
 
 /// One open's answer: the id, and the ticks between which it was looked up.
@@ -79,15 +87,15 @@ impl Opening {
             let Some((index, name)) = rng.choice(&files) else {
                 return;
             };
-            let held = self.once(*index, name, false);
+            let held = self.once(*index, name, None);
             if held.is_some() && rng.u32(..HELD_ONE_IN) == 0 {
-                drop(self.once(*index, name, true));
+                drop(self.once(*index, name, held.as_ref()));
             }
         }
     }
 
-    /// Opens, judges, and gives back the open file.
-    fn once(&self, index: usize, name: &CString, held: bool) -> Option<OwnedFd> {
+    /// Opens, judges, and gives back the open file; `held` is the same one, open already.
+    fn once(&self, index: usize, name: &CString, held: Option<&Held>) -> Option<Held> {
         let tally = &self.churn.tally;
         tally.add(Count::Opens);
         let opened = openat(
@@ -113,11 +121,14 @@ impl Opening {
         match opened {
             Ok(file) => {
                 tally.add(Count::Lookups);
-                self.check(&file, window);
-                Some(file)
+                let stamp = self.check(&file, window);
+                if let Some(held) = held {
+                    self.compare(held.stamp, stamp);
+                }
+                Some(Held { _file: file, stamp })
             }
             Err(Errno::EIO) => {
-                self.missed(window, held);
+                self.missed(window, held.is_some());
                 None
             }
             Err(errno) => {
@@ -127,12 +138,16 @@ impl Opening {
         }
     }
 
-    fn check(&self, file: &OwnedFd, window: Window) {
+    /// Judges what is read from an open file; gives its stamp.
+    fn check(&self, file: &OwnedFd, window: Window) -> Option<u32> {
         let mut read = [0; STAMP_LEN];
         // All files are whole before they are registered, and so a short read is no stamp either.
         let read = match pread(file.as_fd(), &mut read, 0) {
             Ok(length) => &read[..length],
-            Err(errno) => return self.unexpected("read", errno),
+            Err(errno) => {
+                self.unexpected("read", errno);
+                return None;
+            }
         };
         let stamp = stamp_of(self.seed, read);
         let Window { id, from, to } = window;
@@ -157,6 +172,20 @@ impl Opening {
                     None => format!("the answer was id {id}, and what was read is no stamp: {read:02x?}"),
                 });
             }
+        }
+        stamp
+    }
+
+    /// What two opens of one file read that were open at once: a second backing file has to be refused.
+    /// Their ids may differ without harm, as one file may have been registered twice.
+    fn compare(&self, held: Option<u32>, second: Option<u32>) {
+        if let (Some(held), Some(second)) = (held, second)
+            && held != second
+        {
+            self.churn.tally.add(Count::WrongData);
+            self.churn.findings.report(FindingKind::WrongData, SHARED, || {
+                format!("backing file {second} was read through it while backing file {held} was open")
+            });
         }
     }
 
@@ -192,5 +221,62 @@ impl Opening {
         self.churn
             .findings
             .report(FindingKind::WrongData, &title, || errno.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        path::Path,
+    };
+
+    use super::*;
+    use crate::{
+        findings::Findings,
+        load::{
+            backing_race::{slots::Slots, tally::Tally},
+            stamp::stamp_bytes,
+        },
+    };
+
+    const SEED: u64 = 1;
+
+    /// Openers of an ordinary folder.
+    fn opening(root: &Path, findings: &Findings) -> Opening {
+        let slots = Arc::new(Slots::new(1, SEED, root).unwrap());
+        let tally = Arc::<Tally>::default();
+        Opening {
+            churn: Arc::new(Churn::new(slots, tally, findings.clone(), 0)),
+            answers: Arc::new([Answer::default()]),
+            root: File::open(root).unwrap().into(),
+            seed: SEED,
+            instrumented: false,
+        }
+    }
+
+    #[test]
+    fn a_second_backing_file_of_an_open_inode_is_a_finding() {
+        let root = std::env::temp_dir().join(format!("ktwin-opener-{}", std::process::id()));
+        fs::create_dir_all(&root).unwrap();
+        let findings = Findings::default();
+        let opening = opening(&root, &findings);
+        let name = CString::new(file_name(0)).unwrap();
+        let mut held = None;
+        for (id, stamp, found) in [(7, 1, false), (8, 1, false), (9, 2, true)] {
+            // As if the server had answered with this id, registered for that file.
+            fs::write(root.join(file_name(0)), stamp_bytes(SEED, stamp)).unwrap();
+            let ledger = &opening.churn.ledger;
+            assert!(ledger.registered(id, stamp, ledger.now()));
+            let answer = &opening.answers[0];
+            answer.id.store(id, Ordering::Release);
+            answer.at.store(ledger.tick(), Ordering::Release);
+            let opened = opening.once(0, &name, held.as_ref()).unwrap();
+            held.get_or_insert(opened);
+            let told: Vec<String> = findings.take().into_iter().map(|one| one.title).collect();
+            let wanted: &[&str] = if found { &[SHARED] } else { &[] };
+            assert_eq!(told, wanted, "{id}");
+        }
+        fs::remove_dir_all(root).unwrap();
     }
 }
