@@ -140,9 +140,37 @@ fn with(trial: &Trial<'_>) -> Result<Vec<String>> {
             Some(id),
             Seen::Stamp(1),
         );
+        another(trial, &served, id)?;
         log.expect("BACKING_CLOSE", Ok(()), sys::backing_close(device, id));
         reader.refuse(&served, "an open with a removed id", id);
     }
     log.add("mounts");
     Ok(served.end(COMES_BACK_WITHIN))
+}
+
+/// A second backing file, which an inode that is open with the first must not get.
+fn another(trial: &Trial<'_>, served: &Served, first: u32) -> Result<()> {
+    let (log, reader) = (&trial.log, trial.reader());
+    let registered = register(served.device(), &trial.backing(2)?);
+    let Some(second) = log.expect("BACKING_OPEN", Ok(()), registered) else {
+        return Ok(());
+    };
+    served.files.answer_with(0, Some(first));
+    let opened = File::open(served.path(0)).map_err(|error| sys::errno_of(&error));
+    let Some(held) = log.expect("an open with passthrough", Ok(()), opened) else {
+        return Ok(());
+    };
+    let what = "an open with another backing file while the first is open";
+    reader.refuse(served, what, second);
+    reader.check(
+        "a file that another open was refused for",
+        &held,
+        Seen::Stamp(1),
+    );
+    drop(held);
+    let what = "an open with another backing file once the first is closed";
+    reader.open(served, what, Some(second), Seen::Stamp(2));
+    let closed = sys::backing_close(served.device(), second);
+    log.expect("BACKING_CLOSE", Ok(()), closed);
+    Ok(())
 }
