@@ -8,8 +8,12 @@ use std::{
 
 use anyhow::{Context, Result};
 
+use crate::stop::Stop;
+
 /// How often ends are looked for.
 const LOOK: Duration = Duration::from_millis(5);
+/// How often the time is looked at meanwhile.
+const CLOCK: Duration = Duration::from_millis(200);
 
 /// Threads that a load has started.
 #[derive(Default)]
@@ -45,6 +49,23 @@ impl Crew {
             }
             thread::sleep(LOOK);
         }
+    }
+
+    /// Waits for all to end, and says stop to them once their time is over: from then on they have the
+    /// limit. Whoever stays behind comes back by name.
+    pub(crate) fn end_by(
+        &mut self,
+        is_over: impl Fn() -> bool,
+        stop: &Stop,
+        limit: Duration,
+    ) -> Vec<String> {
+        while !self.end(CLOCK).is_empty() {
+            if is_over() {
+                stop.set();
+                return self.end(limit);
+            }
+        }
+        Vec::new()
     }
 }
 
@@ -85,7 +106,6 @@ pub(crate) fn where_they_stand(process: &str, wanted: impl Fn(&str) -> bool) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stop::Stop;
 
     #[test]
     fn only_those_that_stay_behind_are_named() {
@@ -102,5 +122,24 @@ mod tests {
         assert!(stands.starts_with("stays (S): waits in"), "{stands}");
         stop.set();
         assert!(crew.end(Duration::from_secs(60)).is_empty());
+    }
+
+    #[test]
+    fn nobody_is_late_before_the_time_is_over() {
+        let (stop, mut crew) = (Stop::default(), Crew::default());
+        let held = stop.clone();
+        let until_told = move || {
+            held.sleep(Duration::from_secs(60));
+        };
+        crew.spawn("works", until_told).unwrap();
+        let over = Instant::now() + Duration::from_millis(500);
+        let is_over = || Instant::now() > over;
+        let late = crew.end_by(is_over, &stop, Duration::from_secs(60));
+        assert!(late.is_empty() && is_over() && stop.is_set());
+        // Whoever ends before is told nothing.
+        let stop = Stop::default();
+        crew.spawn("ends", || {}).unwrap();
+        let late = crew.end_by(|| false, &stop, Duration::from_secs(60));
+        assert!(late.is_empty() && !stop.is_set());
     }
 }

@@ -7,7 +7,6 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
-    time::Duration,
 };
 
 use anyhow::{Error, Result};
@@ -31,8 +30,6 @@ const IDS: usize = 8;
 const MORE: usize = 4;
 /// Stamps of one connection's files begin so far from another's.
 const STAMPS: u32 = 1 << 16;
-/// How often a thread that waits for another's end looks.
-const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs them side by side.
 pub(super) fn run(trial: &Trial<'_>, connections: u32, rounds: u32) -> Result<Vec<String>> {
@@ -70,9 +67,9 @@ pub(super) fn run(trial: &Trial<'_>, connections: u32, rounds: u32) -> Result<Ve
             }
         })?;
     }
-    while !trial.is_over() && !crew.end(LOOK).is_empty() {}
-    stop.set();
-    lock(&stuck).extend(crew.end(COMES_BACK_WITHIN));
+    // Not under the lock, which who gets stuck wants as well.
+    let late = crew.end_by(|| trial.is_over(), &stop, COMES_BACK_WITHIN);
+    lock(&stuck).extend(late);
     match lock(&failed).take() {
         Some(error) => Err(error),
         None => Ok(std::mem::take(&mut *lock(&stuck))),

@@ -23,6 +23,7 @@ use crate::{
         raw::{Files, Served},
         wire::Offer,
     },
+    stop::Stop,
     sys,
 };
 
@@ -232,6 +233,7 @@ fn some_free(trial: &Trial<'_>, limit: u32, turns: u32) -> Result<Vec<String>> {
 fn together(trial: &Trial<'_>, limit: u32, turns: u32) -> Result<Vec<String>> {
     let ids = Ids::new(trial, 1, limit)?;
     let live = Arc::new(Mutex::new(BTreeSet::new()));
+    let stop = Stop::default();
     let mut crew = Crew::default();
     // Together they never hold more than half of the range.
     let most = (limit / 2 / THREADS).max(1) as usize;
@@ -244,8 +246,9 @@ fn together(trial: &Trial<'_>, limit: u32, turns: u32) -> Result<Vec<String>> {
         };
         let (device, file) = (ids.served.share(), trial.backing(who)?);
         let mut rng = Rng::with_seed(trial.load.seed ^ u64::from(who));
+        let stop = stop.clone();
         crew.spawn(format!("cursor-{who}"), move || {
-            for _ in 0..turns {
+            for _ in (0..turns).take_while(|_| !stop.is_set()) {
                 match one.mine.len() < most && rng.bool() {
                     true => one.take(register(device.as_fd(), &file)),
                     false => one.give(&mut rng, |id| sys::backing_close(device.as_fd(), id)),
@@ -253,7 +256,7 @@ fn together(trial: &Trial<'_>, limit: u32, turns: u32) -> Result<Vec<String>> {
             }
         })?;
     }
-    let stuck = crew.end(COMES_BACK_WITHIN);
+    let stuck = crew.end_by(|| trial.is_over(), &stop, COMES_BACK_WITHIN);
     match stuck.is_empty() {
         true => Ok(ids.end()),
         false => {
