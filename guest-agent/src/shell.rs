@@ -4,17 +4,20 @@ use std::{
     fs::{self, OpenOptions},
     path::Path,
     process::Command,
+    time::Duration,
 };
 
 use anyhow::{Context, Result};
 
-use crate::{init, kcsan, mounts, tools};
+use crate::{init, kcsan, mounts, reap, tools};
 
 /// The word on the kernel's command line that asks for it.
 const WORD: &str = "ktwin.shell";
 /// Gives the shell the console as its own terminal, so that Ctrl-C reaches what it runs.
 const SETSID: [&str; 2] = ["/usr/bin/setsid", "/bin/setsid"];
 const CONSOLE: &str = "/dev/ttyS0";
+/// How long one looks for the shell's end at a time.
+const LOOK: Duration = Duration::from_secs(3600);
 
 /// Was a shell asked for? Needs `/proc`.
 pub(crate) fn is_wanted() -> bool {
@@ -44,6 +47,9 @@ pub(crate) fn run() -> Result<()> {
         .stdin(console()?)
         .stdout(console()?)
         .stderr(console()?);
-    command.status().context("start /bin/sh")?;
+    // What the user leaves in the background is PID 1's to reap.
+    reap::start()?;
+    let shell = reap::spawn(&mut command).context("start /bin/sh")?;
+    while shell.wait(LOOK).is_none() {}
     Ok(())
 }
