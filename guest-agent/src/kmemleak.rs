@@ -8,6 +8,7 @@ use std::{
     collections::BTreeSet,
     fs::{self, OpenOptions},
     io::{ErrorKind, Write},
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -18,6 +19,9 @@ use protocol::{DetectorState, FindingKind};
 use crate::{findings::Findings, kmsg};
 
 pub(crate) const FILE: &str = "/sys/kernel/debug/kmemleak";
+/// In how many scans on end an object must be white before the kernel lists it; from 7.3 on, and more than
+/// one with `CONFIG_DEBUG_KMEMLEAK_VERBOSE`.
+const LISTED_AFTER: &str = "/sys/module/kmemleak/parameters/min_unref_scans";
 /// The kernel reports nothing younger than 5 s; a little more, for its clock
 /// counts in jiffies.
 const YOUNG: Duration = Duration::from_millis(5500);
@@ -64,6 +68,7 @@ pub(crate) fn scan_twice(findings: &Findings) -> Result<()> {
     if state() != DetectorState::On {
         return Ok(());
     }
+    list_at_once(Path::new(LISTED_AFTER))?;
     let began = Instant::now();
     kmsg::phase_begin("kmemleak");
     command("scan").context("scan")?;
@@ -80,6 +85,14 @@ pub(crate) fn scan_twice(findings: &Findings) -> Result<()> {
         findings.report(FindingKind::Leak, &leak.title(), || leak.0.clone());
     }
     Ok(())
+}
+
+/// Has the kernel list what one scan finds; the second look is this module's own.
+fn list_at_once(parameter: &Path) -> Result<()> {
+    if !parameter.exists() {
+        return Ok(());
+    }
+    fs::write(parameter, "1").with_context(|| format!("write {}", parameter.display()))
 }
 
 fn scan() -> Result<BTreeSet<Leak>> {
@@ -168,6 +181,18 @@ unreferenced object (percpu) 0x607fd2a1 (size 8):
                 "memory leak in fuse_backing_open"
             ]
         );
+    }
+
+    #[test]
+    fn objects_are_listed_at_once_where_the_kernel_can_be_told() {
+        let name = format!("ktwin-kmemleak-{}", std::process::id());
+        let parameter = std::env::temp_dir().join(name);
+        list_at_once(&parameter).unwrap();
+        assert!(!parameter.exists());
+        fs::write(&parameter, "2").unwrap();
+        list_at_once(&parameter).unwrap();
+        assert_eq!(fs::read_to_string(&parameter).unwrap(), "1");
+        fs::remove_file(parameter).unwrap();
     }
 
     #[test]
