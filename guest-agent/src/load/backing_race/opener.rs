@@ -244,7 +244,7 @@ mod tests {
 
     /// Openers of an ordinary folder.
     fn opening(root: &Path, findings: &Findings) -> Opening {
-        let slots = Arc::new(Slots::new(1, SEED, root).unwrap());
+        let slots = Arc::new(Slots::new(1, 1, SEED, root).unwrap());
         let tally = Arc::<Tally>::default();
         Opening {
             churn: Arc::new(Churn::new(slots, tally, findings.clone(), 0)),

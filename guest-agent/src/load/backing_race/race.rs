@@ -49,7 +49,8 @@ pub(crate) fn run(load: &Load<'_>, sizes: &BackingRace, time: Duration) -> Resul
     );
     let tally = Arc::new(Tally::default());
     load.heart.watch(load.phase, tally.clone());
-    let slots = Arc::new(Slots::new(sizes.ids, load.seed, Path::new(STORE))?);
+    let slots = Slots::new(sizes.ids, sizes.openers, load.seed, Path::new(STORE))?;
+    let slots = Arc::new(slots);
     let mut rng = Rng::with_seed(load.seed);
     let end = Instant::now() + time;
     let mut stuck = Vec::new();

@@ -58,8 +58,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// An id to answer this opener with, and the slot whose current one it is.
-    fn choose(&self, opener: usize, rng: &mut Rng) -> (u32, Option<usize>) {
+    /// An id to answer an open of this file with, and the slot whose current one it is.
+    fn choose(&self, file: usize, rng: &mut Rng) -> (u32, Option<usize>) {
         let slots = &self.churn.slots;
         let stale = rng.u32(..STALE_ONE_IN) == 0;
         for _ in 0..8 {
@@ -71,7 +71,7 @@ impl Server {
                 id if stale => return (id, None),
                 id => {
                     let due = self.churn.turn().wrapping_add(turns(rng));
-                    slots.aim(opener, index, due);
+                    slots.aim(file, index, due);
                     return (id, Some(index));
                 }
             }

@@ -21,8 +21,6 @@ use crate::load::stamp::stamped_file;
 /// so many registrations of the same slot.
 const FILES_A_SLOT: u32 = 2;
 
-/// Answers whose removals may be aimed at a time: more than there are openers.
-const AIMS: usize = 8;
 /// No aim.
 const NONE: u64 = u64::MAX;
 /// So many turns ahead no aim lies.
@@ -52,23 +50,25 @@ pub(super) struct Slot {
 pub(super) struct Slots {
     slots: Box<[Apart<Slot>]>,
     files: Vec<OwnedFd>,
-    /// Slots that servers answered with: when each is to be removed, in turns, and its number.
-    aims: [Apart<AtomicU64>; AIMS],
+    /// For each opener the slot that it was last answered with: when that is to be removed, in turns, and
+    /// its number.
+    aims: Box<[Apart<AtomicU64>]>,
     /// The turn before which none of them is due, so that most turns look no further. A hint: who
     /// writes it may have missed an aim that was just taken, which is then met by the next look.
     soonest: Apart<AtomicU32>,
 }
 
 impl Slots {
-    /// Makes the slots and their stamped backing files, nameless in `dir`.
-    pub(super) fn new(count: u32, seed: u64, dir: &Path) -> Result<Slots> {
+    /// Makes the slots and their stamped backing files, nameless in `dir`, for so many openers.
+    pub(super) fn new(count: u32, openers: u32, seed: u64, dir: &Path) -> Result<Slots> {
+        let aim = |_| Apart(AtomicU64::new(NONE));
         let file = |stamp| Ok(OwnedFd::from(stamped_file(dir, seed, stamp)?));
         Ok(Slots {
             slots: (0..count).map(|_| Apart::default()).collect(),
             files: (0..count.saturating_mul(FILES_A_SLOT))
                 .map(file)
                 .collect::<Result<_>>()?,
-            aims: [const { Apart(AtomicU64::new(NONE)) }; AIMS],
+            aims: (0..openers).map(aim).collect(),
             soonest: Apart::default(),
         })
     }
@@ -89,12 +89,16 @@ impl Slots {
         (stamp as u32, &self.files[stamp])
     }
 
-    /// A server is about to answer an opener with this slot's id: it is to be removed at that turn of
-    /// the churners'.
-    pub(super) fn aim(&self, opener: usize, index: usize, due: u32) {
+    /// A server is about to answer an open of this file with this slot's id: it is to be removed at that
+    /// turn of the churners'. Files are dealt over openers, each of whom waits for one answer at a time.
+    pub(super) fn aim(&self, file: usize, index: usize, due: u32) {
         self.at(index).aimed.store(true, Ordering::Relaxed);
         let aim = u64::from(due) << 32 | index as u64;
-        self.missed(self.aims[opener % AIMS].swap(aim, Ordering::Release));
+        let last = self.aims[file % self.aims.len()].swap(aim, Ordering::Release);
+        // The same slot is still aimed at.
+        if last as u32 != aim as u32 {
+            self.missed(last);
+        }
         if before(due, self.soonest.load(Ordering::Relaxed)) {
             self.soonest.store(due, Ordering::Release);
         }
@@ -108,7 +112,7 @@ impl Slots {
             return None;
         }
         let mut soonest = turn.wrapping_add(FAR);
-        for aim in &self.aims {
+        for aim in self.aims.iter() {
             let seen = aim.load(Ordering::Acquire);
             let due = (seen >> 32) as u32;
             if seen == NONE {
@@ -141,7 +145,7 @@ impl Slots {
 
     /// No ids any more: the connection that gave them out is gone.
     pub(super) fn clear(&self) {
-        for aim in &self.aims {
+        for aim in self.aims.iter() {
             self.missed(aim.swap(NONE, Ordering::Relaxed));
         }
         self.soonest.store(0, Ordering::Relaxed);
@@ -161,7 +165,7 @@ mod tests {
 
     #[test]
     fn a_slot_that_is_aimed_at_is_taken_once_when_it_is_due() {
-        let slots = Slots::new(3, 1, &std::env::temp_dir()).unwrap();
+        let slots = Slots::new(3, 3, 1, &std::env::temp_dir()).unwrap();
         let aimed = |index: usize| slots.at(index).aimed.load(Ordering::Relaxed);
         let soon = u32::MAX.wrapping_add(3);
         slots.aim(0, 2, soon);
@@ -174,6 +178,16 @@ mod tests {
         slots.aim(1, 1, 7);
         assert_eq!((aimed(0), aimed(1)), (false, true));
         assert_eq!((slots.due(9), slots.due(9)), (Some(1), None));
+        // It may name the same slot again.
+        slots.aim(1, 1, 7);
+        slots.aim(1, 1, 8);
+        assert!(aimed(1));
+        assert_eq!((slots.due(7), slots.due(8)), (None, Some(1)));
+        // Another opener's, of whatever file, does not.
+        slots.aim(0, 0, 7);
+        slots.aim(8, 2, 7);
+        assert_eq!((aimed(0), aimed(2)), (true, true));
+        assert_eq!((slots.due(9), slots.due(9)), (Some(0), Some(2)));
         slots.aim(1, 1, 7);
         slots.clear();
         assert_eq!((slots.due(9), aimed(1)), (None, false));
@@ -181,7 +195,7 @@ mod tests {
 
     #[test]
     fn each_registration_of_a_slot_has_a_file_of_its_own() {
-        let slots = Slots::new(2, 1, &std::env::temp_dir()).unwrap();
+        let slots = Slots::new(2, 1, 1, &std::env::temp_dir()).unwrap();
         let stamps: Vec<u32> = (0..FILES_A_SLOT)
             .flat_map(|turn| [slots.file(0, turn).0, slots.file(1, turn).0])
             .collect();
