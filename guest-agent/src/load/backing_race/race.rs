@@ -96,7 +96,7 @@ fn round(
         seed: rng.u64(..),
         churn: churn.clone(),
         answers: answers.clone(),
-        negotiate: true,
+        unasked: None,
     };
     let mounted = Mounted::new(server, Path::new(AT), sizes.servers as usize)?;
     churn.connect(mount::share(&mounted)?);

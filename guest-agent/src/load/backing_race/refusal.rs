@@ -1,13 +1,7 @@
 //! A connection that never asked for passthrough: it has no ids, and must
 //! refuse every call about them and every answer that names one.
 
-use std::{
-    fs::File,
-    os::fd::AsFd,
-    path::Path,
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{fs::File, os::fd::AsFd, path::Path, sync::Arc, time::Duration};
 
 use anyhow::Result;
 use nix::errno::Errno;
@@ -21,6 +15,9 @@ use super::{
     tally::{Count, Tally},
 };
 use crate::{findings::Findings, fs::mount::Mounted, load::outcome::unlike, sys};
+
+/// The id that a first registration would get.
+const FIRST: u32 = 1;
 
 /// Mounts without passthrough, tries what must be refused, unmounts. Gives
 /// back who got stuck.
@@ -44,12 +41,10 @@ pub(super) fn run(
         seed: 0,
         churn,
         answers,
-        negotiate: false,
+        unasked: Some(FIRST),
     };
     let mounted = Mounted::new(server, at, 1)?;
     let device = mounted.device().as_fd();
-    // The server answers with this one; 1 is what a first registration would get.
-    slots.at(0).current.store(1, Ordering::Release);
     let file = race::any_file(slots)?;
     let opened = File::open(at.join(file_name(0)));
     let tried = [
@@ -58,7 +53,11 @@ pub(super) fn run(
             Errno::EPERM,
             sys::backing_open(device, file.as_fd()).map(drop),
         ),
-        ("BACKING_CLOSE", Errno::EPERM, sys::backing_close(device, 1)),
+        (
+            "BACKING_CLOSE",
+            Errno::EPERM,
+            sys::backing_close(device, FIRST),
+        ),
         (
             "open",
             Errno::EIO,

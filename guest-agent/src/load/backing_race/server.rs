@@ -53,13 +53,17 @@ pub(super) struct Server {
     pub(super) seed: u64,
     pub(super) churn: Arc<Churn>,
     pub(super) answers: Arc<[Answer]>,
-    /// Whether passthrough is asked for in the answer to INIT.
-    pub(super) negotiate: bool,
+    /// What every open is answered with where passthrough is not asked for in the answer to INIT; none
+    /// where it is.
+    pub(super) unasked: Option<u32>,
 }
 
 impl Server {
     /// An id to answer an open of this file with, and the slot whose current one it is.
     fn choose(&self, file: usize, rng: &mut Rng) -> (u32, Option<usize>) {
+        if let Some(id) = self.unasked {
+            return (id, None);
+        }
         let slots = &self.churn.slots;
         let stale = rng.u32(..STALE_ONE_IN) == 0;
         for _ in 0..8 {
@@ -109,10 +113,9 @@ fn parse_name(name: &OsStr) -> Option<INodeNo> {
 
 impl Filesystem for Server {
     fn init(&mut self, _req: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        if self.negotiate {
-            mount::negotiate_passthrough(config)
-        } else {
-            mount::limit_writes(config)
+        match self.unasked {
+            None => mount::negotiate_passthrough(config),
+            Some(_) => mount::limit_writes(config),
         }
     }
 
@@ -149,6 +152,27 @@ impl Filesystem for Server {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        findings::Findings,
+        load::backing_race::{slots::Slots, tally::Tally},
+    };
+
+    #[test]
+    fn without_passthrough_every_open_is_answered_alike() {
+        let slots = Slots::new(64, 1, 1, &std::env::temp_dir()).unwrap();
+        let tally = Arc::<Tally>::default();
+        let churn = Churn::new(Arc::new(slots), tally, Findings::default(), 0);
+        let server = Server {
+            seed: 0,
+            churn: Arc::new(churn),
+            answers: Arc::new([Answer::default()]),
+            unasked: Some(1),
+        };
+        let mut rng = Rng::with_seed(1);
+        for _ in 0..100 {
+            assert_eq!(server.choose(0, &mut rng), (1, None));
+        }
+    }
 
     #[test]
     fn names_and_inodes_go_together() {
