@@ -81,7 +81,8 @@ fn place(from: &Path) -> Result<()> {
     }
 }
 
-/// Copies a file, link or tree. Devices, sockets and pipes are left out.
+/// Copies a file, link or tree; a folder that is there already stays as it is. Devices, sockets and pipes
+/// are left out.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     let found = fs::symlink_metadata(from)?;
     if found.is_symlink() {
@@ -89,13 +90,18 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
             symlink(fs::read_link(from)?, to)?;
         }
     } else if found.is_dir() {
-        fs::create_dir_all(to)?;
+        let is_new = !to.is_dir();
+        if is_new {
+            fs::create_dir(to)?;
+        }
         for entry in fs::read_dir(from)? {
             let entry = entry?;
             copy(&entry.path(), &to.join(entry.file_name()))?;
         }
-        // Last, so that a read-only folder can be filled.
-        fs::set_permissions(to, found.permissions())?;
+        // Last, so that a read-only folder can be filled. `/tmp` is the guest's own, for all to write to.
+        if is_new {
+            fs::set_permissions(to, found.permissions())?;
+        }
     } else if found.is_file() {
         fs::copy(from, to)?;
     }
@@ -112,6 +118,8 @@ pub(crate) fn is_system(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
@@ -126,9 +134,29 @@ mod tests {
         }
     }
 
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    }
+
+    #[test]
+    fn a_folder_that_is_there_keeps_its_mode() {
+        let root = std::env::temp_dir().join(format!("ktwin-modes-{}", std::process::id()));
+        let (from, to) = (root.join("from"), root.join("to"));
+        for (folder, bits) in [
+            (from.join("new"), 0o750),
+            (from.clone(), 0o755),
+            (to.clone(), 0o1777),
+        ] {
+            fs::create_dir_all(&folder).unwrap();
+            fs::set_permissions(folder, fs::Permissions::from_mode(bits)).unwrap();
+        }
+        copy(&from, &to).unwrap();
+        assert_eq!((mode(&to), mode(&to.join("new"))), (0o1777, 0o750));
+        fs::remove_dir_all(root).unwrap();
+    }
+
     #[test]
     fn a_tree_is_copied_with_its_links_and_modes() {
-        use std::os::unix::fs::PermissionsExt;
         let root = std::env::temp_dir().join(format!("ktwin-tools-{}", std::process::id()));
         let (from, to) = (root.join("from"), root.join("to"));
         fs::create_dir_all(from.join("a")).unwrap();
@@ -137,10 +165,7 @@ mod tests {
         symlink("a/run", from.join("link")).unwrap();
         copy(&from, &to).unwrap();
         assert_eq!(fs::read_link(to.join("link")).unwrap(), Path::new("a/run"));
-        assert_eq!(
-            fs::metadata(to.join("a/run")).unwrap().permissions().mode() & 0o777,
-            0o755
-        );
+        assert_eq!(mode(&to.join("a/run")), 0o755);
         fs::remove_dir_all(root).unwrap();
     }
 }
