@@ -19,7 +19,8 @@ use protocol::FindingKind;
 
 use crate::{channel::Outbox, crew, findings::Findings, kmsg, sys};
 
-/// A filesystem that is stuck must not keep the guest from ending: the host waits twice as long.
+/// A filesystem that is stuck must not keep the guest from ending: the host waits three times as long, 45 s
+/// and more.
 const SYNC_WITHIN: Duration = Duration::from_secs(15);
 /// How long all that loads wrote may take to reach the disk: less than the host waits for an agent
 /// that does nothing but beat, which is a minute and more.
