@@ -22,16 +22,23 @@ pub(super) struct Stacks {
 const FAULT: &str = r"Call [Tt]race:|Backtrace:|^ *backtrace(?: \(crc .*\))?:$|^(?:read|write|race|assert no) .* (?:by|on cpu|at unknown)|^(?:Use-after-free|Out-of-bounds|Invalid|Corrupted|Memory)[a-z -]* (?:read|write|of|at)";
 
 /// Behind such a line stands one that explains.
-const CONTEXT: &str = r"^(?:Allocated|Freed)(?: by task \d+)?:|^Uninit was|^(?:Last|Second to last) potentially related|^page last |allocated by task \d+|freed by task \d+|^ *-> #\d|^which became|^the first lock|state was registered at:$|^(?:hard|soft)irqs|^Local variable|^Object was|^Preemption disabled at|lock-.*usage.*:$|^ *\.\.\.|^NMI backtrace for";
+const CONTEXT: &str = r"^(?:Allocated|Freed)(?: by task \d+)?:|^Uninit was|^(?:Last|Second to last) potentially related|^page last |allocated by task \d+|freed by task \d+|^ *-> #\d|^which became|^the first lock|state was registered at:$|^Local variable|^Object was|^Preemption disabled at|lock-.*usage.*:$|^ *\.\.\.";
+
+/// A CPU's own dump: registers, then a call trace. That of the first one is the fault where nothing
+/// was printed before; another CPU's explains. An idle one is passed over.
+const NMI: &str = r"^NMI backtrace for cpu \d+(?P<idle> skipped)?";
 
 /// Reads the stacks of a report whose header is `lines[0]`.
 pub(super) fn read(lines: &[Entry]) -> Stacks {
     let fault = pattern::cached(Cow::Borrowed(FAULT));
     let context = pattern::cached(Cow::Borrowed(CONTEXT));
+    let nmi = pattern::cached(Cow::Borrowed(NMI));
     let mut all = Stacks::default();
     let mut stack: Vec<Frame> = Vec::new();
     let mut inlined: Vec<Place> = Vec::new();
     let mut explains = false;
+    // The next trace is still that of the dump that explains.
+    let mut dumped = false;
     for line in &lines[lines.len().min(1)..] {
         match &line.kind {
             Kind::Frame(frame) => {
@@ -59,13 +66,21 @@ pub(super) fn read(lines: &[Entry]) -> Stacks {
                     break;
                 }
                 let begins = if fault.is_match(&line.text) {
+                    let of_dump = mem::take(&mut dumped);
                     // The program counter is the first frame of the trace behind it.
-                    if stack.len() == 1 && stack[0].exact && !explains {
+                    if stack.len() == 1 && stack[0].exact && explains == of_dump {
                         continue;
                     }
-                    Some(false)
+                    Some(of_dump)
+                } else if let Some(cpu) = nmi.captures(&line.text) {
+                    all.take(&mut stack, explains);
+                    dumped = cpu.name("idle").is_none() && !all.fault.is_empty();
+                    Some(dumped)
                 } else if context.is_match(&line.text) {
                     Some(true)
+                } else if line.text.starts_with("CPU: ") && !dumped {
+                    // Registers or a trace follow, whatever was told before them.
+                    Some(false)
                 } else {
                     line.text.trim().is_empty().then_some(explains)
                 };
@@ -127,5 +142,29 @@ mod tests {
         );
         assert_eq!(fault, [["f", "g"]]);
         assert_eq!(context, [["k"], ["l"]]);
+    }
+
+    #[test]
+    fn a_stuck_cpus_function_leads_its_stack_and_other_cpus_explain() {
+        let dump = |cpu: u32, [at, caller]: [&str; 2]| {
+            format!(
+                "CPU: {cpu} UID: 0 PID: 7\nRIP: 0010:{at}+0x1/0x2\nCall Trace:\n {caller}+0x1/0x2\n"
+            )
+        };
+        let irqs = "irq event stamp: 2\nhardirqs last  enabled at (1): [<ff>] e+0x1/0x2\nsoftirqs last disabled at (2): [<ff>] d+0x1/0x2\n";
+        let stuck = dump(1, ["f", "g"]);
+        let others = format!(
+            "NMI backtrace for cpu 0\n{}NMI backtrace for cpu 2 skipped: idling at h+0x1/0x2\nNMI backtrace for cpu 3\n{}",
+            dump(0, ["k", "l"]),
+            dump(3, ["m", "n"]),
+        );
+        for own in [
+            "",
+            "Sending NMI from CPU 0 to CPUs 1:\nNMI backtrace for cpu 1\n",
+        ] {
+            let (fault, context) = shape(&format!("BUG: x\n{irqs}{own}{stuck}{others}"));
+            assert_eq!(fault, [["f", "g"]], "{own}");
+            assert_eq!(context, [["k", "l"], ["m", "n"]], "{own}");
+        }
     }
 }
