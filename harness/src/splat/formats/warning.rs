@@ -7,6 +7,16 @@ use super::{
 
 const USB: &[&str] = &["usb_(?:submit_urb|start_wait_urb|bulk_msg|interrupt_msg|control_msg)"];
 
+/// Helpers that warn of what their callers did: put a file once too often, slept under RCU.
+const HELPERS: &[&str] = &[
+    "^__file_ref_",
+    "^fput",
+    "^__fput_sync$",
+    "^rcuref_",
+    "^rcu_note_context_switch$",
+    r"^(?:_*|io_|preempt_)schedule(?:_common|_hrtimeout.*|_idle|_irq|_notrace|_preempt_disabled|_rtlock|_timeout.*)?$",
+];
+
 /// A WARN row; they differ in header, name and what to pass over.
 const fn warn(
     header: &'static str,
@@ -61,6 +71,12 @@ pub(super) const ROWS: &[Format] = &[
         &["refcount", "kobject_"],
     ),
     warn(
+        r"WARNING: .*(?:fs/file\.c.*file_ref_|lib/rcuref\.c.* (?:rcuref_|at))",
+        "refcount",
+        "WARNING: refcount bug in {func}",
+        HELPERS,
+    ),
+    warn(
         r"WARNING: .*kernel/locking/lockdep\.c.*lock_",
         "lockdep",
         "WARNING: locking bug in {func}",
@@ -88,16 +104,16 @@ pub(super) const ROWS: &[Format] = &[
         r"WARNING: .* at {SRC} {F}",
         "warning",
         "WARNING in {func}",
-        &[],
+        HELPERS,
     ),
     warn(
         r"WARNING: (?:\[.*\] )?{SRC} at ",
         "warning",
         "WARNING in {func}",
-        &[],
+        HELPERS,
     ),
     // Without CONFIG_DEBUG_BUGVERBOSE the kernel does not know the line.
-    warn(r"WARNING: at {F}", "warning", "WARNING in {func}", &[]),
+    warn(r"WARNING: at {F}", "warning", "WARNING in {func}", HELPERS),
     Format {
         needle: "WARNING: ",
         header: r"WARNING: kernel stack regs at [0-9a-f]+ in [^ ]* has bad '(?P<what>[^']+)' value",
