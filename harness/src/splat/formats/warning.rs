@@ -76,6 +76,16 @@ pub(super) const ROWS: &[Format] = &[
         "WARNING: refcount bug in {func}",
         HELPERS,
     ),
+    // With CONFIG_BUG_ON_DATA_CORRUPTION it is a BUG.
+    Format {
+        alternatives: &["bad-access in {func}"],
+        ..warn(
+            r"WARNING: .*lib/list_debug\.c.* (?:__list_|at)",
+            "list-corruption",
+            "BUG: corrupted list in {func}",
+            &[],
+        )
+    },
     warn(
         r"WARNING: .*kernel/locking/lockdep\.c.*lock_",
         "lockdep",
