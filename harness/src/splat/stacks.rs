@@ -24,21 +24,36 @@ const FAULT: &str = r"Call [Tt]race:|Backtrace:|^ *backtrace(?: \(crc .*\))?:$|^
 /// Behind such a line stands one that explains.
 const CONTEXT: &str = r"^(?:Allocated|Freed)(?: by task \d+)?:|^Uninit was|^(?:Last|Second to last) potentially related|^page last |allocated by task \d+|freed by task \d+|^ *-> #\d|^which became|^the first lock|state was registered at:$|^Local variable|^Object was|^Preemption disabled at|lock-.*usage.*:$|^ *\.\.\.";
 
-/// A CPU's own dump: registers, then a call trace. That of the first one is the fault where nothing
-/// was printed before; another CPU's explains. An idle one is passed over.
+/// Behind such a line RCU dumps what holds up its own kthread, call trace and all.
+const STARVED: &str =
+    r"RCU grace-period kthread stack dump:$|Stack dump where RCU GP kthread last ran:$";
+
+/// Behind such a line a CPU is dumped, call trace and all; an idle one is not. The first one is the
+/// one that is stuck, unless its stack stands above already.
 const NMI: &str = r"^NMI backtrace for cpu \d+(?P<idle> skipped)?";
+
+/// A dump that explains: to it belongs the next call trace too, unless it was of a CPU in user
+/// space, which has none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Dump {
+    Announced,
+    Begun,
+    #[default]
+    Over,
+}
 
 /// Reads the stacks of a report whose header is `lines[0]`.
 pub(super) fn read(lines: &[Entry]) -> Stacks {
     let fault = pattern::cached(Cow::Borrowed(FAULT));
     let context = pattern::cached(Cow::Borrowed(CONTEXT));
+    let starved = pattern::cached(Cow::Borrowed(STARVED));
     let nmi = pattern::cached(Cow::Borrowed(NMI));
     let mut all = Stacks::default();
     let mut stack: Vec<Frame> = Vec::new();
     let mut inlined: Vec<Place> = Vec::new();
     let mut explains = false;
-    // The next trace is still that of the dump that explains.
-    let mut dumped = false;
+    let mut dump = Dump::Over;
+    let mut is_starved = false;
     for line in &lines[lines.len().min(1)..] {
         match &line.kind {
             Kind::Frame(frame) => {
@@ -66,7 +81,7 @@ pub(super) fn read(lines: &[Entry]) -> Stacks {
                     break;
                 }
                 let begins = if fault.is_match(&line.text) {
-                    let of_dump = mem::take(&mut dumped);
+                    let of_dump = mem::take(&mut dump) != Dump::Over;
                     // The program counter is the first frame of the trace behind it.
                     if stack.len() == 1 && stack[0].exact && explains == of_dump {
                         continue;
@@ -74,13 +89,25 @@ pub(super) fn read(lines: &[Entry]) -> Stacks {
                     Some(of_dump)
                 } else if let Some(cpu) = nmi.captures(&line.text) {
                     all.take(&mut stack, explains);
-                    dumped = cpu.name("idle").is_none() && !all.fault.is_empty();
-                    Some(dumped)
+                    let is_other = dump != Dump::Over || !all.fault.is_empty();
+                    dump = match cpu.name("idle") {
+                        None if is_other => Dump::Announced,
+                        _ => Dump::Over,
+                    };
+                    Some(dump != Dump::Over)
+                } else if starved.is_match(&line.text) {
+                    is_starved = true;
+                    dump = Dump::Announced;
+                    Some(true)
                 } else if context.is_match(&line.text) {
                     Some(true)
-                } else if line.text.starts_with("CPU: ") && !dumped {
+                } else if line.text.starts_with("CPU: ") {
                     // Registers or a trace follow, whatever was told before them.
-                    Some(false)
+                    dump = match dump {
+                        Dump::Announced => Dump::Begun,
+                        Dump::Begun | Dump::Over => Dump::Over,
+                    };
+                    Some(dump != Dump::Over)
                 } else {
                     line.text.trim().is_empty().then_some(explains)
                 };
@@ -92,6 +119,10 @@ pub(super) fn read(lines: &[Entry]) -> Stacks {
         }
     }
     all.take(&mut stack, explains);
+    if is_starved && all.fault.is_empty() {
+        // No CPU and no task held up the grace period: this is all that there is to the stall.
+        mem::swap(&mut all.fault, &mut all.context);
+    }
     all
 }
 
@@ -166,5 +197,22 @@ mod tests {
             assert_eq!(fault, [["f", "g"]], "{own}");
             assert_eq!(context, [["k", "l"], ["m", "n"]], "{own}");
         }
+    }
+
+    #[test]
+    fn what_starves_rcus_kthread_explains_unless_nothing_else_stalls() {
+        let kthread = "rcu: RCU grace-period kthread stack dump:\ntask:rcu_preempt\nCall Trace:\n w+0x1/0x2\nrcu: Stack dump where RCU GP kthread last ran:\nNMI backtrace for cpu 1\nCPU: 1 UID: 0\nRIP: 0010:k+0x1/0x2\nCall Trace:\n l+0x1/0x2\n";
+        let own = "CPU: 0 UID: 0\nRIP: 0010:f+0x1/0x2\nCall Trace:\n g+0x1/0x2\n";
+        let starved = vec![vec!["w"], vec!["k", "l"]];
+        let (fault, context) = shape(&format!("rcu: INFO: x\n{kthread}{own}"));
+        assert_eq!(fault, [["f", "g"]]);
+        assert_eq!(context, starved);
+        assert_eq!(shape(&format!("rcu: INFO: x\n{kthread}")).0, starved);
+        let (in_user_space, _) = kthread.rsplit_once("RIP").unwrap();
+        let (fault, context) = shape(&format!(
+            "rcu: INFO: x\n{in_user_space}RIP: 0033:0x7f1d\n{own}"
+        ));
+        assert_eq!(fault, [["f", "g"]]);
+        assert_eq!(context, starved[..1]);
     }
 }

@@ -6,18 +6,41 @@ use super::{
 };
 
 /// The tick finds the stall; what it interrupted stands below its entry.
+const TICK: &[Step] = &[Step::Find("apic_timer_interrupt"), Step::Pc, Step::Frames];
+const OTHER_TICK: &[Step] = &[
+    Step::Find("apic_timer_interrupt|Exception stack|el1h_64_irq"),
+    Step::Frames,
+];
+/// The tick's own frames are left out, and what it interrupted is all there is.
+const NO_TICK: &[Step] = &[Step::OwnPc, TRACE, Step::Frames];
+
 const RCU: Guilty = Guilty {
-    steps: &[Step::Find("apic_timer_interrupt"), Step::Pc, Step::Frames],
-    otherwise: &[
-        &[
-            Step::Find("apic_timer_interrupt|Exception stack|el1h_64_irq"),
-            Step::Frames,
-        ],
-        // The tick's own frames are left out, and what it interrupted is all there is.
-        &[Step::OwnPc, TRACE, Step::Frames],
-    ],
+    steps: TICK,
+    otherwise: &[OTHER_TICK, NO_TICK],
     skip: &["apic_timer_interrupt", "rcu"],
     pick: Pick::Anchor,
+};
+
+/// Where the dump of a CPU begins.
+const CPU: Step = Step::Find(r"^CPU: \d+ ");
+
+/// Before the CPU that stalls comes the grace-period kthread where that is starved, and the CPU
+/// that it last ran on.
+const SELF_DETECTED: Guilty = Guilty {
+    otherwise: &[
+        OTHER_TICK,
+        NO_TICK,
+        &[
+            Step::Find("Stack dump where RCU GP kthread last ran:"),
+            CPU,
+            CPU,
+            Step::Pc,
+            TRACE,
+            Step::Frames,
+        ],
+        &[CPU, Step::Pc, TRACE, Step::Frames],
+    ],
+    ..RCU
 };
 
 const SOFT: Guilty = Guilty {
@@ -44,7 +67,16 @@ pub(super) const ROWS: &[Format] = &[
     },
     Format {
         needle: "INFO: rcu",
-        header: r"INFO: rcu_\w+ (?:self-)?detected(?: expedited)? stall",
+        header: r"INFO: rcu_\w+ self-detected stall",
+        class: "rcu-stall",
+        title: "INFO: rcu detected stall in {func}",
+        alternatives: STALL,
+        guilty: Some(SELF_DETECTED),
+        ..ROW
+    },
+    Format {
+        needle: "INFO: rcu",
+        header: r"INFO: rcu_\w+ detected(?: expedited)? stall",
         class: "rcu-stall",
         title: "INFO: rcu detected stall in {func}",
         alternatives: STALL,
