@@ -409,6 +409,40 @@ fn races_of_one_title() {
     }
 }
 
+/// Base's reports that name no function and the variant's, by the first one of their stacks.
+#[test]
+fn reports_that_name_no_function() {
+    use Status::{Common, Fixed, Unconfirmed};
+    let torn = |function: Option<&str>| {
+        let stacks = function.map(|function| (function, None));
+        let stacks = Vec::from_iter(stacks);
+        Splat {
+            corrupted: Some("no function to blame in its stacks".into()),
+            ..splat("warning", "WARNING in corrupted", &stacks)
+        }
+    };
+    type Row<'a> = (&'a [Option<&'a str>], &'a [Option<&'a str>], &'a [Status]);
+    let table: &[Row<'_>] = &[
+        (&[Some("f")], &[Some("f")], &[Common]),
+        (&[Some("f")], &[Some("g")], &[Unconfirmed, Fixed]),
+        (
+            &[Some("f")],
+            &[Some("g"), Some("f")],
+            &[Unconfirmed, Common],
+        ),
+        (&[], &[Some("g"), Some("f")], &[Unconfirmed, Unconfirmed]),
+        (&[Some("f")], &[None], &[Common]),
+        (&[None], &[Some("f")], &[Common]),
+        (&[], &[None], &[Unconfirmed]),
+    ];
+    for (base, variant, statuses) in table {
+        let boot = |side: &[Option<&str>]| vec![splats(side.iter().copied().map(torn).collect())];
+        let comparison = Setup::new(boot(base), boot(variant)).judge();
+        let got: Vec<Status> = comparison.findings.iter().map(|one| one.status).collect();
+        assert_eq!(got, *statuses, "{base:?} {variant:?}: {comparison:#?}");
+    }
+}
+
 #[test]
 fn what_a_finding_says() {
     let comparison = Setup::new(

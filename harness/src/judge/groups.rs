@@ -1,5 +1,6 @@
 //! Observations of both sides, grouped by what makes two of them the same finding: kind, title
-//! and, for a KCSAN race, both accesses.
+//! and, for a KCSAN race, both accesses; for a report that is not whole and names no function (`WARNING
+//! in corrupted`), the first one of its stack that is not plumbing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,49 +60,59 @@ pub(super) fn groups(seen: &Side) -> Vec<Group<'_>> {
             }
         }
     }
-    by_title.into_values().flat_map(by_race).collect()
+    by_title.into_values().flat_map(by_particular).collect()
 }
 
-/// One title's observations by their accesses. A report without symbols may be any of base's:
-/// where base has the title, it says nothing new.
-fn by_race(group: Group<'_>) -> Vec<Group<'_>> {
-    let races: BTreeSet<&Vec<Access>> = group
+/// What tells observations of one title apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Particular<'a> {
+    Race(&'a [Access]),
+    Unnamed(&'a str),
+}
+
+fn particular(seen: &Observation) -> Option<Particular<'_>> {
+    let unnamed = seen.unnamed.as_deref().map(Particular::Unnamed);
+    seen.race.as_deref().map(Particular::Race).or(unnamed)
+}
+
+/// One title's observations by their particulars. One without, such as a race without symbols, may be
+/// any of base's: where base has the title, it says nothing new.
+fn by_particular(group: Group<'_>) -> Vec<Group<'_>> {
+    let particulars: BTreeSet<Particular<'_>> = group
         .base
         .iter()
         .chain(&group.variant)
-        .filter_map(|seen| seen.race.as_ref())
+        .filter_map(|seen| particular(seen))
         .collect();
-    if races.is_empty() {
+    if particulars.is_empty() {
         return vec![group];
     }
-    let mut split: Vec<Group<'_>> = races
+    let mut split: Vec<Group<'_>> = particulars
         .into_iter()
-        .map(|race| Group {
+        .map(|own| Group {
             kind: group.kind,
             title: group.title.clone(),
-            base: of_race(&group.base, race, true),
-            variant: of_race(&group.variant, race, false),
+            base: having(&group.base, own, true),
+            variant: having(&group.variant, own, false),
         })
         .collect();
     let place = split
         .iter()
         .position(|one| !one.base.is_empty())
         .unwrap_or(0);
-    let unsymbolized = group.variant.iter().filter(|seen| seen.race.is_none());
-    split[place].variant.extend(unsymbolized);
+    let any = group.variant.iter();
+    let any = any.filter(|seen| particular(seen).is_none());
+    split[place].variant.extend(any);
     split
 }
 
-fn of_race<'a>(
+fn having<'a>(
     side: &[&'a Observation],
-    race: &Vec<Access>,
-    and_unsymbolized: bool,
+    own: Particular<'_>,
+    and_those_without: bool,
 ) -> Vec<&'a Observation> {
     side.iter()
         .copied()
-        .filter(|seen| match &seen.race {
-            Some(own) => own == race,
-            None => and_unsymbolized,
-        })
+        .filter(|seen| particular(seen).map_or(and_those_without, |one| one == own))
         .collect()
 }

@@ -40,6 +40,8 @@ pub(super) struct Observation {
     pub(super) title: String,
     /// For a KCSAN race with symbols, both accesses.
     pub(super) race: Option<Vec<Access>>,
+    /// For a splat that names no function, the first one of its stack.
+    pub(super) unnamed: Option<String>,
     /// Its sides, where both are known with symbols.
     pub(super) sides: Vec<RaceSide>,
     /// Its lines, whatever the functions are called.
@@ -76,6 +78,7 @@ pub(super) fn observe(
             class: class.to_owned(),
             title: tidy(title, MAX_TITLE),
             race: None,
+            unnamed: None,
             sides: Vec::new(),
             spots: None,
             rule: Rule::Candidate,
@@ -160,6 +163,7 @@ fn of_splat(
         .collect();
     Observation {
         race: race(splat, touched.filter(|_| is_base)),
+        unnamed: splat.unnamed().map(str::to_owned),
         sides: sides(splat, touched.filter(|_| is_base)),
         spots: spots(splat, touched.filter(|_| is_base)),
         count: timed.count,

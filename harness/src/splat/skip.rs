@@ -7,6 +7,21 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::types::Splat;
+
+impl Splat {
+    /// For a report that is not whole and names no function, the first of its stack that is not
+    /// plumbing: titles like `WARNING in corrupted` are any bug's.
+    pub(crate) fn unnamed(&self) -> Option<&str> {
+        if self.corrupted.is_none() || !self.functions.is_empty() {
+            return None;
+        }
+        let reliable = self.stacks.first()?.iter().filter(|one| !one.unreliable);
+        let mut functions = reliable.map(|frame| frame.function.as_str());
+        functions.find(|function| !is_plumbing(function))
+    }
+}
+
 /// Whether the function is one of those.
 pub(super) fn is_plumbing(function: &str) -> bool {
     static ALL: LazyLock<Regex> = LazyLock::new(|| {
@@ -259,6 +274,41 @@ const UNWINDING: &[&str] = &["stack_trace_(?:consume_entry|save)", "arch_stack_w
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::splat::Frame;
+
+    #[test]
+    fn a_report_without_a_name_goes_by_its_stack() {
+        let frame = |function: &str, unreliable| Frame {
+            function: function.into(),
+            unreliable,
+            ..Frame::default()
+        };
+        let torn = Splat {
+            corrupted: Some("no function to blame".into()),
+            stacks: vec![vec![
+                frame("dump_stack", false),
+                frame("stale", true),
+                frame("f", false),
+            ]],
+            ..Splat::default()
+        };
+        assert_eq!(torn.unnamed(), Some("f"));
+        let named = Splat {
+            functions: vec!["g".into()],
+            ..torn.clone()
+        };
+        let whole = Splat {
+            corrupted: None,
+            ..torn.clone()
+        };
+        let bare = Splat {
+            stacks: vec![],
+            ..torn
+        };
+        for splat in [named, whole, bare] {
+            assert_eq!(splat.unnamed(), None, "{splat:?}");
+        }
+    }
 
     #[test]
     fn plumbing_is_passed_and_work_is_not() {
