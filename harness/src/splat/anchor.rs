@@ -32,6 +32,7 @@ const ANCHORS: &[&[&str]] = &[
     // Interrupts, timers, deferred work, threads.
     &[
         "do_softirq",
+        "handle_softirqs",
         "call_timer_fn",
         "_run_timers",
         "run_timer_softirq",
@@ -82,6 +83,8 @@ const ANCHORS: &[&[&str]] = &[
     &[
         "__do_fault",
         "do_page_fault",
+        "do_user_addr_fault",
+        "exc_page_fault",
         "^page_fault$",
         "__fput",
         "task_work_run",
@@ -122,7 +125,15 @@ mod tests {
 
     #[test]
     fn dispatchers_are_anchors_and_handlers_are_not() {
-        for name in ["do_syscall_64", "vfs_write", "process_one_work", "kthread"] {
+        for name in [
+            "do_syscall_64",
+            "vfs_write",
+            "process_one_work",
+            "kthread",
+            "handle_softirqs",
+            "do_user_addr_fault",
+            "exc_page_fault",
+        ] {
             assert!(is_anchor(name), "{name}");
         }
         for name in ["fuse_dev_write", "kthread_stop"] {
