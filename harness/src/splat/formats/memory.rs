@@ -2,7 +2,7 @@
 
 use super::{
     super::guilty::{Guilty, Pick, Step, TRACE},
-    row::{Format, IN_TRACE, NAMED, ROW, Role},
+    row::{Format, IN_TRACE, NAMED, ROW, Role, WARNED},
 };
 
 const BAD_ACCESS: &[&str] = &["bad-access in {func}"];
@@ -271,9 +271,35 @@ pub(super) const ROWS: &[Format] = &[
     // SLUB: `BUG kmalloc-64 (Not tainted): Poison overwritten`.
     Format {
         needle: "BUG ",
-        header: r"^BUG [A-Za-z][\w:.-]* *(?:\([^)]*\) ?)*: (?P<what>[A-Z][A-Za-z -]+)",
+        header: r"^BUG (?:<unknown>|[0-9A-Za-z][\w:.-]*) *(?:\([^)]*\) ?)*: (?P<what>[A-Z][A-Za-z -]+|(?:objects|inuse) \d+ > max \d+|page slab pointer corrupt)",
         class: "bug",
         title: "BUG: {what}",
+        ..ROW
+    },
+    // Since 2025 such a report ends in a warning.
+    Format {
+        needle: "WARNING: ",
+        header: r"WARNING: .*mm/slub\.c:\d+ (?:at )?(?:object_err|_*slab_err|slab_pad_check|list_slab_objects)\b",
+        class: "bug",
+        title: "WARNING: slab bug in {func}",
+        guilty: Some(Guilty {
+            skip: &[
+                "^object_err$",
+                "^_*slab_err$",
+                "^check_(?:slab|object|bytes)",
+                "^slab_pad_check$",
+                "^list_slab_objects$",
+                "^on_freelist$",
+                "^(?:free|alloc)_(?:debug|consistency)_",
+                "^free_to_partial_list$",
+                "^alloc_single_from_",
+                "^get_from_partial",
+                "^_*refill_objects",
+                "^validate_slab",
+            ],
+            ..WARNED
+        }),
+        role: Role::Sequel,
         ..ROW
     },
     // What is left of such a report when its first line was lost.
