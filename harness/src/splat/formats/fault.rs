@@ -164,4 +164,14 @@ pub(super) const ROWS: &[Format] = &[
         }),
         ..ROW
     },
+    // Whatever else x86 dies of; most faults print a header of their own first.
+    Format {
+        alternatives: &[],
+        role: Role::Sequel,
+        ..oops(
+            "Oops: ",
+            r"^Oops: (?P<what>[^:]+): [0-9a-f]{4} \[#",
+            "Oops: {what} in {func}",
+        )
+    },
 ];
