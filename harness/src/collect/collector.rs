@@ -171,7 +171,9 @@ impl<'a> Collector<'a> {
         match self.titles.get(&splat.title) {
             Some(seen) if seen.kept >= SPLATS_A_TITLE || room >= SPLATS / 2 => {
                 // Counted with the last of its title that was kept.
-                self.record.splats[seen.last].count += 1;
+                let kept = &mut self.record.splats[seen.last];
+                kept.count += 1;
+                kept.splat.fatal |= splat.fatal;
                 return Ok(());
             }
             // Half of the room is for titles not seen yet, so that no flood hides what follows it.

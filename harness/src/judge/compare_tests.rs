@@ -104,6 +104,17 @@ fn findings_side_by_side() {
             panicked,
         })
     };
+    let died_of = |fatal| -> Change {
+        let splat = Splat {
+            fatal,
+            ..splat("warning", "WARNING in other", &[("other", None)])
+        };
+        let (shows, dies) = (splats(vec![splat]), died(true));
+        Box::new(move |record| {
+            shows(record);
+            dies(record);
+        })
+    };
     let table: Vec<Row> = vec![
         (
             "a splat with a touched function",
@@ -253,6 +264,20 @@ fn findings_side_by_side() {
             "a panic without a report",
             many(3, &nothing),
             many(3, &|| died(true)),
+            Regression,
+            vec![(Kind::Splat, New)],
+        ),
+        (
+            "a panic that the report before it does not tell of",
+            many(3, &nothing),
+            many(3, &|| died_of(false)),
+            Regression,
+            vec![(Kind::Splat, New), (Kind::Splat, New)],
+        ),
+        (
+            "a panic that its report tells of",
+            many(3, &nothing),
+            many(3, &|| died_of(true)),
             Regression,
             vec![(Kind::Splat, New)],
         ),

@@ -96,7 +96,7 @@ pub(super) fn of(record: &RunRecord) -> Option<BadEnd> {
         End::Watchdog { why, .. } | End::Died { why, .. } if !hello => {
             Some(boot_failed(record, why))
         }
-        End::Died { panicked: true, .. } if !record.splats.is_empty() => None,
+        End::Died { panicked: true, .. } if tells_of_it(record) => None,
         End::Died {
             why,
             panicked: true,
@@ -123,6 +123,12 @@ pub(super) fn of(record: &RunRecord) -> Option<BadEnd> {
             ))
         }
     }
+}
+
+/// Does a splat hold the panic, or an oops that led to it? A race or a warning before it is another
+/// finding.
+fn tells_of_it(record: &RunRecord) -> bool {
+    record.splats.iter().any(|timed| timed.splat.fatal)
 }
 
 /// No hello: the first splat says why, where there is one.

@@ -28,6 +28,8 @@ const ENDED_S: f64 = 5.0;
 const NESTED_LINES: usize = 20;
 /// Between `<NAME>` and `</NAME>` x86-64 prints the frames of a stack.
 const STACK_MARKS: &[&str] = &["TASK", "IRQ", "NMI", "SOFTIRQ", "ENTRY_TRAMPOLINE"];
+/// What a kernel says that dies, or that ends the task that made it fault.
+const DEATHS: &[&str] = &["Kernel panic - not syncing", "Oops: ", "Internal error: "];
 /// No report spans more of the log.
 const MAX_SPAN: u64 = 20_000;
 
@@ -249,6 +251,8 @@ impl Open {
         if self.cut_off && splat.corrupted.is_none() {
             splat.corrupted = Some("the log ends in the middle of a stack".to_owned());
         }
+        let is_death = |line: &Entry| DEATHS.iter().any(|death| line.text.contains(death));
+        splat.fatal = self.format.class == "oops" || lines.iter().any(is_death);
         splat.start_line = self.start();
         splat.end_line = self.end();
         splat.time_s = self.time;
@@ -307,4 +311,26 @@ fn explains(text: &str) -> bool {
 /// Whether a header with that role may be the end of the report before it.
 pub(super) fn is_sequel(format: &Format) -> bool {
     format.role == Role::Sequel
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scan_bytes;
+
+    #[test]
+    fn a_report_says_whether_the_kernel_died() {
+        let warning = "WARNING: fs/f.c:1 at f+0x1/0x2\nCall Trace:\n f+0x1/0x2\n";
+        let oops = "BUG: kernel NULL pointer dereference, address: 0\n";
+        for (log, fatal) in [
+            (warning.to_owned(), false),
+            (format!("{warning}Kernel panic - not syncing: x\n"), true),
+            (format!("{warning}Oops: bounds: 0000 [#1] SMP\n"), true),
+            (format!("{oops}Oops: Oops: 0000 [#1] SMP\n"), true),
+            (oops.to_owned(), true),
+        ] {
+            let splats = scan_bytes(log.as_bytes());
+            assert_eq!(splats.len(), 1, "{log}");
+            assert_eq!(splats[0].fatal, fatal, "{log}");
+        }
+    }
 }

@@ -20,6 +20,9 @@ pub struct Splat {
     pub end_line: u64,
     /// Why the report is not whole (cut off, mixed with another, no trace).
     pub corrupted: Option<String>,
+    /// Whether it says that the kernel died, or would have: it holds an oops or a panic.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fatal: bool,
     /// The kernel's own time stamp of the first line, in seconds since boot.
     pub time_s: Option<f64>,
     /// The load that ran at the time, from the agent's marks; none before the first.
