@@ -183,7 +183,8 @@ static HARMLESS: LazyLock<Regex> = LazyLock::new(|| {
         r"^INFO: lockdep is turned off",
         r"[Ss]tall ended (?:before state dump start|during stack)",
         r"INFO: NMI handler .* took too long",
-        r"general protection fault .* error:\d+ in ",
+        // A program's, in a file or in memory that no file backs.
+        r"general protection fault (?:ip:|.* error:\d+ in )",
         r"(?:handler|interrupt).*took too long",
         // The boot messages of one kernel, read by a program and printed by the next.
         r"Unknown parameter '",
@@ -230,6 +231,7 @@ mod tests {
             "INFO: lockdep is turned off.",
             "ODEBUG: Out of memory. ODEBUG disabled",
             "traps: a[1] general protection fault ip:7f sp:2 error:0 in a[7+8]",
+            "traps: repro[123] general protection fault ip:7f12a0b4c5d6 sp:7ffe0a1b2c30 error:0",
             "CAM_INFO: CAM-ISP: probe",
             "Spectre V2 : WARNING: Unprivileged eBPF is enabled with eIBRS on",
             "xfs: Unknown parameter 'Booting the kernel.'",
