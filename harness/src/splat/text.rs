@@ -157,7 +157,7 @@ const REPORT_LINES: &[&str] = &[
     r"^rcu_scheduler_active",
     r"May be due to",
     r"^in_atomic|^preempt_count|^RCU nest depth|^Preemption disabled at|^BUG: ",
-    r"^last function:|^caller is",
+    r"^ *last function:|^ +preempt=0x|^caller is",
     // Stalls.
     r"^rcu:|^\t|^NMI backtrace|^Sending NMI|^Showing|^workqueue |^  pwq |^ +(?:in-flight|pending|inactive):|^pool \d|^Task dump",
     r"^.echo 0 >|^      Not tainted|^      Tainted|blocked for more than",

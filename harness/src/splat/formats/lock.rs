@@ -43,6 +43,16 @@ const PREEMPT: Guilty = Guilty {
     ..IN_TRACE
 };
 
+/// Behind the colon comes the worker, which is no bug's.
+const WORK_LEAK: Format = Format {
+    needle: "BUG: workqueue leaked ",
+    header: r"BUG: workqueue leaked (?P<what>lock or atomic|atomic, lock or RCU)",
+    class: "lockdep",
+    title: "BUG: workqueue leaked {what}",
+    traced: false,
+    ..ROW
+};
+
 /// Old kernels say `[ INFO: possible ... ]`, new ones `WARNING: possible ...`.
 pub(super) const ROWS: &[Format] = &[
     Format {
@@ -226,14 +236,15 @@ pub(super) const ROWS: &[Format] = &[
         guilty: Some(SPINLOCK),
         ..ROW
     },
+    // `last function: f` before 6.10, `preempt=0x00000001 lock=0->1 RCU=0->0 workfn=f` since.
     Format {
-        needle: "BUG: workqueue leaked ",
-        header: r"BUG: workqueue leaked (?P<what>lock or atomic|atomic, lock or RCU)",
-        body: &[r"last function: (?P<func>[a-zA-Z0-9_]+)"],
-        class: "lockdep",
+        body: &[r"(?:last function: |workfn=)(?P<func>[a-zA-Z0-9_]+)"],
         title: "BUG: workqueue leaked {what} in {func}",
-        traced: false,
-        ..ROW
+        ..WORK_LEAK
+    },
+    Format {
+        cut: Some("the line that names the function is missing"),
+        ..WORK_LEAK
     },
     Format {
         needle: "BUG: sleeping function called from invalid context",
