@@ -48,6 +48,8 @@ pub(super) struct Open {
     own_time: Option<f64>,
     time: Option<f64>,
     phase: Option<String>,
+    /// The kernel died of it, or the task that it is about.
+    fatal: bool,
     /// It said that it ends.
     pub(super) ended: bool,
     /// Another report began before this one ended.
@@ -84,6 +86,7 @@ impl Open {
             own_time: header.line.time,
             time: header.line.time,
             phase: phase.map(str::to_owned),
+            fatal: format.class == "oops",
             ended: false,
             interrupted: false,
             cut_off: false,
@@ -126,7 +129,9 @@ impl Open {
             return true;
         }
         match format.role {
-            Role::Sequel => true,
+            Role::Aftermath => true,
+            // A task that died of an oops does nothing of its own any more.
+            Role::Sequel => !self.ended || (self.fatal && format.class == "panic"),
             Role::Maybe | Role::Stamped => !self.ended,
             // A detector that crashes while it reports: the fault's stack is the report's.
             Role::Report => {
@@ -251,8 +256,7 @@ impl Open {
         if self.cut_off && splat.corrupted.is_none() {
             splat.corrupted = Some("the log ends in the middle of a stack".to_owned());
         }
-        let is_death = |line: &Entry| DEATHS.iter().any(|death| line.text.contains(death));
-        splat.fatal = self.format.class == "oops" || lines.iter().any(is_death);
+        splat.fatal = self.fatal;
         splat.start_line = self.start();
         splat.end_line = self.end();
         splat.time_s = self.time;
@@ -262,7 +266,9 @@ impl Open {
     }
 
     fn push(&mut self, line: &Numbered<'_>) {
-        self.lines.push(Entry::new(line.number, &line.line.text));
+        let text = &line.line.text;
+        self.fatal |= DEATHS.iter().any(|death| text.contains(death));
+        self.lines.push(Entry::new(line.number, text));
         self.raw.extend_from_slice(line.raw);
         self.raw.push(b'\n');
         self.ends.push(self.raw.len());
@@ -306,11 +312,6 @@ fn explains(text: &str) -> bool {
         "usercopy: ",
     ];
     BEFORE.iter().any(|start| text.starts_with(start))
-}
-
-/// Whether a header with that role may be the end of the report before it.
-pub(super) fn is_sequel(format: &Format) -> bool {
-    format.role == Role::Sequel
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::{
     formats::{self, Format, Role},
     line::{Caller, Line},
-    open::{Numbered, Open, banner, is_sequel},
+    open::{Numbered, Open, banner},
     phase::{self, Mark},
     prefilter,
     types::Splat,
@@ -167,7 +167,7 @@ impl Scanner {
         if mine.is_some_and(|at| self.open[at].absorbs(format)) {
             return false;
         }
-        if is_sequel(format) && format.cut.is_some() && !self.open.is_empty() {
+        if format.role == Role::Aftermath && format.cut.is_some() && !self.open.is_empty() {
             return false;
         }
         let before = self.lines_before(block, line.number);

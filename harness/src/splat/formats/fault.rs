@@ -93,7 +93,7 @@ pub(super) const ROWS: &[Format] = &[
     Format {
         alternatives: &[],
         guilty: Some(ONLY_PC),
-        role: Role::Sequel,
+        role: Role::Aftermath,
         ..oops(
             "invalid opcode: ",
             r"invalid opcode: ",
@@ -103,7 +103,7 @@ pub(super) const ROWS: &[Format] = &[
     Format {
         alternatives: &[],
         guilty: Some(ONLY_PC),
-        role: Role::Sequel,
+        role: Role::Aftermath,
         ..oops(
             "PANIC: double fault",
             r"PANIC: double fault",
@@ -111,7 +111,7 @@ pub(super) const ROWS: &[Format] = &[
         )
     },
     Format {
-        role: Role::Sequel,
+        role: Role::Aftermath,
         ..oops(
             "Internal error:",
             r"Internal error:",

@@ -309,7 +309,7 @@ pub(super) const ROWS: &[Format] = &[
         class: "other",
         title: "INFO: {what} in {func} age=NUM cpu=NUM pid=NUM",
         cut: Some("the report's first line is missing"),
-        role: Role::Sequel,
+        role: Role::Aftermath,
         ..ROW
     },
     Format {

@@ -21,6 +21,7 @@ const fn panic(header: &'static str, title: &'static str) -> Format {
 const fn aftermath(header: &'static str, title: &'static str) -> Format {
     Format {
         cut: Some("the report before the panic is missing"),
+        role: Role::Aftermath,
         ..panic(header, title)
     }
 }
@@ -93,6 +94,14 @@ pub(super) const ROWS: &[Format] = &[
         r"Kernel panic - not syncing: hung_task: blocked tasks",
         "kernel panic: hung_task: blocked tasks",
     ),
+    // A setting makes a panic of the report before it.
+    Format {
+        role: Role::Aftermath,
+        ..panic(
+            r"Kernel panic - not syncing: (?P<line>\S+ set \.\.\.|\w+: system warned too often)",
+            "kernel panic: {line}",
+        )
+    },
     panic(
         r"Kernel panic - not syncing: (?P<line>.*)",
         "kernel panic: {line}",

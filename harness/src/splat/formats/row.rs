@@ -42,8 +42,11 @@ pub(in super::super) struct Format {
 pub(in super::super) enum Role {
     /// It begins a report, whatever came before.
     Report,
-    /// It may be the end of the report before it (a panic after an oops); alone it is one itself.
+    /// It may be part of a report that has not said that it ends; else it is one itself.
     Sequel,
+    /// It says nothing that the report before it did not, ended or not (a panic after an oops); alone
+    /// it is one itself.
+    Aftermath,
     /// It begins a report only if a stack follows: many harmless lines look the same.
     Maybe,
     /// It begins a report if the kernel stamped it, or a stack follows: programs print such
@@ -132,7 +135,7 @@ pub(in super::super) fn unsure(format: &Format, stamped: bool) -> bool {
     match format.role {
         Role::Maybe => true,
         Role::Stamped => !stamped,
-        Role::Report | Role::Sequel | Role::Reboot => false,
+        Role::Report | Role::Sequel | Role::Aftermath | Role::Reboot => false,
     }
 }
 
