@@ -133,12 +133,14 @@ pub struct Foreseen {
     pub patches: Vec<String>,
 }
 
-/// Looks whether a run would be refused, and what it would exercise.
+/// Looks whether a run of one config would be refused, and what it would exercise.
 ///
 /// # Errors
 /// Bad input, as [`super::run`] refuses it before it brings a kernel.
 pub fn foresee(request: &Request, choose: &mut Chooser<'_>) -> Result<Foreseen> {
-    let Checked { subject, .. } = checked(&Home::here(), request, choose)?;
+    let home = Home::here();
+    configs::each(&home, &request.configs)?;
+    let Checked { subject, .. } = checked(&home, request, choose)?;
     let patches = subject
         .variants
         .into_iter()
@@ -245,6 +247,25 @@ pub(super) mod tests {
         let error = sourced(&Home::here(), &request, ways, &mut |_| None).map(drop);
         let error = error.unwrap_err().to_string();
         assert!(error.contains("./no-program"), "{error}");
+    }
+
+    #[test]
+    fn what_is_foreseen_has_one_config() {
+        let foresee = |config: &str| {
+            let request = Request {
+                configs: vec![config.into()],
+                variants: Variants::None,
+                ..Request::default()
+            };
+            super::foresee(&request, &mut |_| None)
+        };
+        foresee("kasan").unwrap();
+        for config in ["kassan", "all"] {
+            let error = foresee(config).unwrap_err();
+            assert!(error.chain().contains("no config"), "{error:?}");
+            let mend = error.mending().unwrap();
+            assert!(mend.contains("kasan") && !mend.contains("all"), "{mend}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::{
 /// The fragment under every config.
 const BASE: &str = "base";
 /// What `all` stands for, in this order.
-const ALL: [&str; 4] = ["kasan", "kcsan", "lockdep", "plain"];
+pub(crate) const ALL: [&str; 4] = ["kasan", "kcsan", "lockdep", "plain"];
 /// Fragments that serve the harness and are no config of their own.
 const NO_CONFIGS: [&str; 2] = [BASE, Q35];
 /// What a kernel needs besides on QEMU's q35.
@@ -54,8 +54,8 @@ pub(super) fn resolve(home: &Home, wanted: &[String]) -> Result<Vec<String>> {
         } else if known.contains(name) {
             resolved.push(name.clone());
         } else {
-            let error = Error::input(format!("no config {name:?}"));
-            return Err(error.mend(meant(name, &known)));
+            let with_all = known.iter().map(String::as_str).chain(["all"]);
+            return Err(unknown(name, with_all));
         }
     }
     let mut seen = Vec::new();
@@ -67,8 +67,24 @@ pub(super) fn resolve(home: &Home, wanted: &[String]) -> Result<Vec<String>> {
     Ok(resolved)
 }
 
+/// Refuses what names no config where each is named by itself: there `all` names none.
+///
+/// # Errors
+/// Bad input: an unknown name, with the nearest known.
+pub(super) fn each(home: &Home, wanted: &[String]) -> Result<()> {
+    let known = names(&home.configs())?;
+    match wanted.iter().find(|name| !known.contains(name)) {
+        Some(name) => Err(unknown(name, known.iter().map(String::as_str))),
+        None => Ok(()),
+    }
+}
+
+fn unknown<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Error {
+    Error::input(format!("no config {name:?}")).mend(meant(name, known))
+}
+
 /// What may have been meant by a name that is no config's.
-fn meant(name: &str, known: &[String]) -> String {
+fn meant<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> String {
     let path = Path::new(name);
     // The shell made several words of `--patch 000*.patch`, of which the option took the first.
     if path.is_file() || is_patchs_name(path) {
@@ -78,7 +94,7 @@ fn meant(name: &str, known: &[String]) -> String {
             quote(name)
         );
     }
-    did_you_mean(name, known.iter().map(String::as_str).chain(["all"]))
+    did_you_mean(name, known)
 }
 
 /// Each config's stack; every file is read here, once for all of a request's kernels. What is edited
@@ -172,6 +188,18 @@ mod tests {
         let error = resolve(&["kassan"]).unwrap_err();
         assert!(error.mending().unwrap().contains("kasan"), "{error:?}");
         assert_eq!(error.fault(), crate::Fault::Input);
+    }
+
+    #[test]
+    fn all_is_known_where_several_are_run_at_once() {
+        let home = Home::here();
+        let names = |name: &str| [name.to_owned()];
+        each(&home, &names("kasan")).unwrap();
+        let offers = |error: Error| error.mending().unwrap().contains("all");
+        assert!(offers(resolve(&home, &names("kassan")).unwrap_err()));
+        for name in ["kassan", "all"] {
+            assert!(!offers(each(&home, &names(name)).unwrap_err()), "{name}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub use build::build;
 pub use bundle::{Bundled, bundle};
 pub use check::{Foreseen, foresee};
 pub use claims::{Made, measure_claims};
+pub(crate) use configs::ALL as ALL_CONFIGS;
 pub use flow::{Done, run};
 pub use home::Home;
 pub use kernels::CHECKED_OUT;

@@ -6,11 +6,12 @@ use std::{
 };
 
 use super::{
-    raw::{Known, RawMatrix},
+    raw::{Known, RawMatrix, SEVERAL},
     types::{Expectation, Filter, Kernel, KernelFrom, Matrix, Patch, PatchFrom, Scenario},
 };
 use crate::{
     Error, Result,
+    engine::ALL_CONFIGS,
     error::Context,
     judge::verdict::Outcome,
     scenario::{Profile, explain},
@@ -35,7 +36,13 @@ pub fn load(path: &Path) -> Result<Matrix> {
 }
 
 pub(super) fn parse(text: &str, file: &Path) -> Result<Matrix> {
-    let raw: RawMatrix = serde_yaml::from_str(text).map_err(|error| explain(&error, text, file))?;
+    let raw: RawMatrix = serde_yaml::from_str(text).map_err(|error| {
+        let explained = explain(&error, text, file);
+        match error.to_string().contains(SEVERAL) {
+            true => explained.mend(format!("name each: {}", ALL_CONFIGS.join(", "))),
+            false => explained,
+        }
+    })?;
     let matrix = matrix(raw, file);
     matrix.map_err(|wrong| {
         let error = Error::input(format!("{}: {}", file.display(), wrong.what));
@@ -272,6 +279,12 @@ slurm: {partition: night, memory: 4G, cpus: 2, build-time: 1h, at-once: 4, optio
                 "[kasan, plain, kasan]",
                 "two are called config kasan",
                 "",
+            ),
+            (
+                "[kasan, plain]",
+                "[kasan, all]",
+                "m.yaml:4:10: configs: `all` is several configs, and a cell has one",
+                "name each: kasan, kcsan, lockdep, plain",
             ),
             ("smoke", "race", "two are called scenario race", ""),
             (

@@ -21,7 +21,7 @@ pub(super) struct RawMatrix {
     pub(super) name: Name,
     pub(super) kernels: Vec<Given<RawKernel>>,
     pub(super) patches: Vec<Given<RawPatch>>,
-    pub(super) configs: Vec<Name>,
+    pub(super) configs: Vec<Config>,
     pub(super) scenarios: Vec<Words>,
     #[serde(default)]
     pub(super) profiles: Vec<Name>,
@@ -134,6 +134,22 @@ pub(super) struct RawSlurm {
     at_once: Option<Within<1, 10_000>>,
     #[serde(default)]
     options: Vec<SbatchOption>,
+}
+
+/// How it is told that several configs stand where one does.
+pub(super) const SEVERAL: &str = "`all` is several configs, and a cell has one";
+
+/// The name of one config.
+#[derive(Debug)]
+pub(super) struct Config(pub(super) String);
+
+impl<'de> Deserialize<'de> for Config {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        match Name::deserialize(from)?.0 {
+            name if name == "all" => Err(D::Error::custom(SEVERAL)),
+            name => Ok(Self(name)),
+        }
+    }
 }
 
 /// A time such as `45s`, `90m` or `2h`, up to a week, in seconds.

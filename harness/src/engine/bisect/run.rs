@@ -45,7 +45,7 @@ pub fn bisect(
     };
     let home = Home::here();
     let config = asked.config()?;
-    configs::resolve(&home, &[config.to_owned()])?;
+    configs::each(&home, &[config.to_owned()])?;
     let request = &asked.request;
     let subject = subject::resolve(&home, request, &mut |_| None)?;
     asked.without_overlays(&subject.scenario)?;
