@@ -9,7 +9,7 @@ use super::{
     types::{Among, Outcome},
 };
 use crate::{
-    judge::by_chance,
+    judge::is_by_chance,
     judge::verdict::{self, Comparison, Finding, Kind, Status},
     splat,
 };
@@ -89,7 +89,7 @@ pub(super) fn none_new(comparison: &Comparison, among: &Among) -> (Outcome, Stri
     let cut_short = others.iter().any(|one| CUT_SHORT.contains(&one.kind));
     let nothing_lacks = comparison.reasons.iter().all(|reason| {
         let mut elsewhere = elsewhere.iter();
-        elsewhere.any(|one| reason.starts_with(&format!("{} (", by_chance(&one.title))))
+        elsewhere.any(|one| is_by_chance(reason, &one.title))
     });
     let looked = match comparison.outcome {
         verdict::Outcome::Pass => true,

@@ -245,8 +245,13 @@ fn time(seen: &Observation) -> f64 {
 }
 
 /// How the reason begins that an unconfirmed finding is.
-pub(crate) fn by_chance(title: &str) -> String {
+fn by_chance(title: &str) -> String {
     format!("on the variant only, and it may be chance: {title}")
+}
+
+/// Whether a reason is the one that an unconfirmed finding of this title is.
+pub(crate) fn is_by_chance(reason: &str, title: &str) -> bool {
+    reason.starts_with(&format!("{} (", by_chance(title)))
 }
 
 /// What one finding makes of the outcome.

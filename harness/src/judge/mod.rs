@@ -68,7 +68,7 @@ mod outcome_tests;
 mod touched_tests;
 
 pub use assemble::{RunFacts, verdict};
-pub(crate) use compare::by_chance;
+pub(crate) use compare::is_by_chance;
 pub use compare::{JudgeInput, Judged, Proof, judge};
 pub use followed::{Bound, Followed, Shown, When};
 pub(crate) use measures::median;

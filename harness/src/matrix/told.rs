@@ -40,10 +40,11 @@ impl<'a> Told<'a> {
         Some(format!("{CELLS}/{}/{}", cell.id, self.attempt.number))
     }
 
-    /// Why there is no verdict either way, as its run says it.
+    /// Why there is no verdict either way, as its run says it, and then as its record does.
     pub(super) fn reasons(&self) -> impl Iterator<Item = &String> {
         let comparisons = self.verdict.iter().flat_map(|own| &own.comparisons);
-        comparisons.flat_map(|comparison| &comparison.reasons)
+        let own = comparisons.flat_map(|comparison| &comparison.reasons);
+        own.chain(self.attempt.ended.iter().flat_map(|ended| &ended.reasons))
     }
 }
 
