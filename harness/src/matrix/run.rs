@@ -17,7 +17,7 @@ use crate::{
     engine::date::rfc3339,
     event::{Event, Watcher},
     exit,
-    judge::verdict::{Outcome, Verdict},
+    judge::verdict::{Comparison, Kind, Outcome, Status, Verdict},
 };
 
 /// What one command does in a matrix's folder.
@@ -196,15 +196,10 @@ fn ended(ran: Result<Verdict>, seconds: f64, limit: Option<u64>) -> Ended {
     let (outcome, reasons, for_good) = match (ran, limit) {
         (Ok(verdict), None) => (verdict.outcome, Vec::new(), false),
         (Ok(verdict), Some(limit)) => {
-            // What had been judged by then stands.
-            let judged = verdict.comparisons.iter().map(|one| one.outcome);
-            let judged: Vec<Outcome> = judged.filter(|o| *o != Outcome::Interrupted).collect();
-            let with = judged.iter().copied().chain([Outcome::Inconclusive]);
-            (
-                exit::combine(with.collect::<Vec<_>>().iter().copied()),
-                vec![spent(limit)],
-                true,
-            )
+            let judged = verdict.comparisons.iter().flat_map(by_then);
+            let all: Vec<Outcome> = judged.chain([Outcome::Inconclusive]).collect();
+            let outcome = exit::combine(all.iter().copied());
+            (outcome, vec![spent(limit)], true)
         }
         (Err(error), Some(limit)) if error.fault() == Fault::Interrupted => {
             (Outcome::Inconclusive, vec![spent(limit)], true)
@@ -218,6 +213,21 @@ fn ended(ran: Result<Verdict>, seconds: f64, limit: Option<u64>) -> Ended {
         reasons,
         for_good,
     }
+}
+
+/// What a comparison came to by the time at which its run was stopped. What had been judged stands, and
+/// what had been found: the boots that were not made could have found more, and would take nothing back.
+fn by_then(comparison: &Comparison) -> Vec<Outcome> {
+    if comparison.outcome != Outcome::Interrupted {
+        return vec![comparison.outcome];
+    }
+    let findings = comparison.findings.iter();
+    let new = findings.filter(|one| one.status == Status::New && one.accepted.is_none());
+    new.map(|one| match one.kind {
+        Kind::BootFailed | Kind::BuildFailed | Kind::PatchRejected => Outcome::Untestable,
+        _ => Outcome::Regression,
+    })
+    .collect()
 }
 
 /// Whose fault it was, in words, and whether another attempt would end the same.
@@ -415,6 +425,45 @@ budget: {cell: 1s, attempts: 2, confirm: 1}
             (summary.cells[1].attempts, summary.cells[1].cut_off),
             (2, 1)
         );
+    }
+
+    #[test]
+    fn what_was_found_before_a_budget_ran_out_stands() {
+        use Outcome::*;
+        let accepted = Some("known".to_owned());
+        let table = [
+            (Interrupted, Kind::Splat, Status::New, None, Regression),
+            (Interrupted, Kind::BootFailed, Status::New, None, Untestable),
+            (
+                Interrupted,
+                Kind::Splat,
+                Status::New,
+                accepted,
+                Inconclusive,
+            ),
+            (
+                Interrupted,
+                Kind::Splat,
+                Status::Unconfirmed,
+                None,
+                Inconclusive,
+            ),
+            (Interrupted, Kind::Splat, Status::Common, None, Inconclusive),
+            (Pass, Kind::Splat, Status::Common, None, Inconclusive),
+            (Regression, Kind::Splat, Status::Common, None, Regression),
+        ];
+        for (outcome, kind, status, accepted, expected) in table {
+            let mut verdict = sample();
+            verdict.comparisons.truncate(1);
+            let comparison = &mut verdict.comparisons[0];
+            comparison.outcome = outcome;
+            comparison.findings.truncate(1);
+            let finding = &mut comparison.findings[0];
+            (finding.kind, finding.status, finding.accepted) = (kind, status, accepted);
+            let ended = ended(Ok(verdict), 7.0, Some(7));
+            assert_eq!(ended.how, How::Outcome(expected), "{outcome:?} {status:?}");
+            assert!(ended.for_good && ended.reasons[0].contains("its budget"));
+        }
     }
 
     #[test]
