@@ -186,6 +186,25 @@ fn killed_at_random_moments_no_cell_is_lost_and_none_run_twice() {
     assert_eq!(bench.begun(), begun);
 }
 
+/// A folder that is named holds one night.
+#[test]
+fn a_night_that_had_ended_is_said_to_have() {
+    let bench = Bench::new(&MATRIX.replace("[race, hammer]", "[race]"), "0");
+    let said = |args: &[&str]| {
+        let output = bench.running(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        let warned = |line: &str| line.starts_with("warning: all of these cells had ended on 20");
+        (text.lines().any(warned), bench.begun())
+    };
+    assert_eq!(said(&["--only", "plain"]), (false, 2));
+    assert_eq!(said(&["--only", "plain"]), (true, 2));
+    assert_eq!(said(&["--only", "plain", "--again"]), (false, 4));
+    // Others of its cells have not.
+    assert_eq!(said(&[]), (false, 8));
+    assert_eq!(said(&[]), (true, 8));
+}
+
 #[test]
 fn infrastructure_flaky_and_expected_are_shown_as_such() {
     let expected = "expected:\n  - {cells: {patch: [ida-rhashtable]}, outcome: regression, reason: known, until: 2199-01-01}\n";

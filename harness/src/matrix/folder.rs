@@ -225,6 +225,22 @@ impl Folder {
         Ok(self.is_over(&seen))
     }
 
+    /// When the last of these cells ended, RFC 3339 in UTC; none while one of them has not.
+    ///
+    /// # Errors
+    /// Bad input: a record that is none.
+    pub fn ended(&self, wanted: &[usize]) -> Result<Option<String>> {
+        let mut all = Vec::new();
+        for at in wanted {
+            let seen = attempt::look(&self.cell_dir(&self.plan.cells[*at].cell))?;
+            if !self.is_over(&seen) {
+                return Ok(None);
+            }
+            times(&seen, &mut Vec::new(), &mut all);
+        }
+        Ok(all.into_iter().max())
+    }
+
     fn is_over(&self, seen: &Seen) -> bool {
         let last = seen.attempts.last();
         let open = last.is_some_and(|last| last.ended.is_none());
@@ -426,6 +442,8 @@ scenarios: [race]
                 .unwrap()
                 .is_some()
         );
+        assert_eq!(first.ended(&[0, 1]).unwrap(), None);
+        assert!(first.ended(&[0]).unwrap().is_some());
         // The other shard's cells go on in the same folder; those that have ended begin anew.
         assert_eq!(to_run(&[1], false).dir(), first.dir());
         let newer = to_run(&[0], false);

@@ -7,5 +7,5 @@ mod progress;
 
 pub(crate) use choose::chooser;
 pub(crate) use paint::Paint;
-pub(crate) use print::{ask, out, print_error, say};
+pub(crate) use print::{ask, out, print_error, say, warn};
 pub(crate) use progress::Progress;

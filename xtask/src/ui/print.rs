@@ -15,6 +15,15 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// Something that is not as it should be.
+pub(crate) fn warn(text: &str) {
+    say(&format!(
+        "{} {}",
+        Paint::stderr().yellow("warning:"),
+        harness::report::escape::terminal_line(text)
+    ));
+}
+
 /// A question, without its newline.
 pub(crate) fn ask(question: &str) -> io::Result<()> {
     let mut stderr = io::stderr().lock();

@@ -6,7 +6,6 @@ use harness::{
     cache::Cache,
     history::{self, History, Past},
     matrix::{Cell, Durations, Remembered},
-    report::escape::terminal_line,
 };
 
 use crate::ui;
@@ -22,11 +21,9 @@ pub(super) fn before() -> Result<Before> {
     let file = history::file()?.filter(|file| file.exists());
     let past = file.map_or(Ok(None), |file| History::at(&file)?.past());
     let past = past.unwrap_or_else(|error: Error| {
-        let text = format!("what past runs took is not known: {}", error.chain());
-        ui::say(&format!(
-            "{} {}",
-            ui::Paint::stderr().yellow("warning:"),
-            terminal_line(&text)
+        ui::warn(&format!(
+            "what past runs took is not known: {}",
+            error.chain()
         ));
         None
     });

@@ -24,7 +24,8 @@ use crate::{
 
 /// Run the cells that have not ended.
 ///
-/// The same command goes on after a kill. Once all of its cells have ended it begins a new night.
+/// The same command goes on after a kill. Once all of its cells have ended it begins a new night, in a
+/// folder of its own; one that --out names holds a single night, and nothing is run there any more.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  cargo xtask matrix run nightly.yaml --yes\n  cargo xtask matrix run nightly.yaml --shard 2/8 --out /shared/tonight\n  cargo xtask matrix run nightly.yaml --only plain+operations --again\n  cargo xtask matrix run nightly.yaml --notify 'jq -c .changes >>/var/tmp/changes'"
@@ -77,6 +78,13 @@ pub(super) fn run(options: Options) -> Result<u8> {
         (None, true) => Folder::again(plan, &root)?,
         (out, _) => Folder::to_run(plan, out.as_deref(), &root, &wanted, options.new)?,
     };
+    if let Some(at) = folder.ended(&wanted)?.filter(|_| !options.again) {
+        let day = at.split('T').next().unwrap_or_default();
+        ui::warn(&format!(
+            "all of these cells had ended on {day}, and nothing is run: name another folder with --out, or \
+             run them once more with --again"
+        ));
+    }
     let cache = Cache::open()?;
     let runner = options.runner.as_deref();
     if runner.is_none() {
