@@ -293,7 +293,7 @@ fn a_folder_goes_on_with_what_it_was_begun_with() {
     let matrix = "\
 name: m
 kernels: [{name: next, path: linux}]
-patches: [{name: mine, path: mine.diff}]
+patches: [{name: mine, path: mine.diff}, {name: tip, since: begin}]
 configs: [kasan]
 scenarios: [own.yaml]
 ";
@@ -324,6 +324,8 @@ accepted: []
     git(&["init", "--quiet"]);
     git(&["add", "."]);
     git(&["commit", "--quiet", "-m", "one"]);
+    git(&["branch", "begin"]);
+    git(&["commit", "--quiet", "--allow-empty", "-m", "its own"]);
     let (code, summary) = bench.run(&[]);
     assert_eq!((code, summary.outcome), (0, Some(Outcome::Pass)));
     let refused = |why: &str| {
@@ -335,11 +337,14 @@ accepted: []
     git(&["commit", "--quiet", "--allow-empty", "-m", "two"]);
     refused("the tree of the kernel next had ");
     git(&["reset", "--quiet", "--hard", "HEAD^"]);
+    git(&["branch", "--quiet", "--force", "begin", "HEAD"]);
+    refused("what tip is compared with was ");
+    git(&["branch", "--quiet", "--force", "begin", "HEAD^"]);
     assert_eq!(bench.run(&[]).0, 0);
     let longer = scenario.replace("seconds: 30", "seconds: 31");
     fs::write(bench.path("own.yaml"), longer).unwrap();
     refused("the file of the scenario own has changed");
-    assert_eq!(bench.begun(), 1);
+    assert_eq!(bench.begun(), 2);
 }
 
 /// Each shard runs its own cells in the shared folder, and knows them from the file.

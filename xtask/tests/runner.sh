@@ -2,6 +2,7 @@
 # Stands in for `cargo xtask run`: writes what a run leaves, and each begin into a ledger beside itself.
 set -eu
 here=$(dirname "$0")
+patch=tree
 while [ $# -gt 0 ]; do
     case $1 in
     --out) out=$2 ;;

@@ -1,18 +1,21 @@
 //! What can be wrong with a request before anything is built.
 
+use std::path::PathBuf;
+
 use protocol::Load;
 
 use super::{
-    Home, Request, configs, kernels, overlay,
+    Home, Kernel, Request, configs, kernels, overlay,
     subject::{self, Subject},
     watching,
 };
 use crate::{
     Error, Result,
     build::{ConfigText, locate},
+    hash::hex_sha256,
     patch::{Chooser, Series},
     scenario::{LoadSpec, Scenario, judges_costs},
-    source::{SourceTree, Ways},
+    source::{self, SourceTree, Ways},
 };
 
 /// A request whose names and files are there.
@@ -131,6 +134,10 @@ pub struct Foreseen {
     pub scenario: Scenario,
     /// SHA-256 of each variant's series; none without a patch, or where it comes from a git revision.
     pub patches: Vec<String>,
+    /// SHA-256 of what its configs ask for.
+    pub config: String,
+    /// The one file that says what base's source is, a lock or a tarball, where there is one.
+    pub kernel: Option<PathBuf>,
 }
 
 /// Looks whether a run of one config would be refused, and what it would exercise.
@@ -140,13 +147,25 @@ pub struct Foreseen {
 pub fn foresee(request: &Request, choose: &mut Chooser<'_>) -> Result<Foreseen> {
     let home = Home::here();
     configs::each(&home, &request.configs)?;
-    let Checked { subject, .. } = checked(&home, request, choose)?;
+    let checked = checked(&home, request, choose)?;
+    let Checked {
+        subject, stacks, ..
+    } = checked;
+    let fragments = stacks.iter().flat_map(|stack| &stack.fragments);
+    let texts: Vec<&[u8]> = fragments.map(|one| one.text.as_bytes()).collect();
+    let kernel = match &request.kernel {
+        Kernel::Locked => Some(kernels::lock_of(&home, &subject.scenario.subject)),
+        Kernel::Source(source::Request::Tarball(path)) => Some(path.clone()),
+        Kernel::Newest | Kernel::Source(_) => None,
+    };
     let patches = subject
         .variants
         .into_iter()
         .map(|variant| variant.series.sha256);
     Ok(Foreseen {
         patches: patches.collect(),
+        config: hex_sha256(&texts),
+        kernel,
         scenario: subject.scenario,
     })
 }
@@ -266,6 +285,29 @@ pub(super) mod tests {
             let mend = error.mending().unwrap();
             assert!(mend.contains("kasan") && !mend.contains("all"), "{mend}");
         }
+    }
+
+    #[test]
+    fn what_a_kernel_is_made_of_is_foreseen() {
+        let foresee = |config: &str, kernel: Kernel| {
+            let request = Request {
+                configs: vec![config.into()],
+                variants: Variants::None,
+                kernel,
+                ..Request::default()
+            };
+            super::foresee(&request, &mut |_| None).unwrap()
+        };
+        let newest = foresee("kasan", Kernel::Newest);
+        assert_eq!(newest.kernel, None);
+        let locked = foresee("kcsan", Kernel::Locked);
+        let lock = Home::here().subject("fuse-backing").join("kernel.lock");
+        assert_eq!(locked.kernel, Some(lock));
+        assert_ne!(locked.config, newest.config);
+        let tarball = Kernel::Source(source::Request::Tarball("/x.tar".into()));
+        let tarball = foresee("kasan", tarball);
+        assert_eq!(tarball.kernel, Some("/x.tar".into()));
+        assert_eq!(tarball.config, newest.config);
     }
 
     #[test]

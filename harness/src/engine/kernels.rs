@@ -60,16 +60,20 @@ pub(super) fn source(
         Kernel::Source(source) => source.clone(),
         Kernel::Newest => source::Request::Debian(None),
         Kernel::Locked => {
-            let own = home.subject(&subject.scenario.subject).join("kernel.lock");
-            let path = if !subject.scenario.subject.is_empty() && own.exists() {
-                own
-            } else {
-                home.subject(DEFAULT_SUBJECT).join("kernel.lock")
-            };
+            let path = lock_of(home, &subject.scenario.subject);
             source::Request::Debian(Some(Lock::read(&path)?))
         }
     };
     source::resolve(&wanted, ways, &|tree| fits(tree, subject, ways.cancel))
+}
+
+/// The lock of a run of a subject's scenario.
+pub(super) fn lock_of(home: &Home, subject: &str) -> PathBuf {
+    let own = home.subject(subject).join("kernel.lock");
+    match !subject.is_empty() && own.exists() {
+        true => own,
+        false => home.subject(DEFAULT_SUBJECT).join("kernel.lock"),
+    }
 }
 
 fn checked_out(diff: &[u8], rev: &str, ways: Ways<'_>) -> Result<Variant> {

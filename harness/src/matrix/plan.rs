@@ -57,6 +57,12 @@ pub struct Known {
     pub file: String,
     /// The commit that its kernel's git tree has checked out; empty where it comes from elsewhere.
     pub commit: String,
+    /// The commit that a patch begins at; empty where it is no git tree's.
+    pub since: String,
+    /// SHA-256 of its kernel's lock or tarball; empty where no such file says what the kernel is.
+    pub kernel: String,
+    /// SHA-256 of what its config asks for.
+    pub config: String,
 }
 
 /// Every cell that is not excluded. `look` reads a cell's files, and fails where a run of it would be
@@ -152,6 +158,9 @@ fn content(known: &Known) -> Content {
         },
         scenario: known.file.clone(),
         commit: known.commit.clone(),
+        since: known.since.clone(),
+        kernel: known.kernel.clone(),
+        config: known.config.clone(),
     }
 }
 
@@ -236,6 +245,9 @@ pub(super) mod tests {
                 patch: cell.patch.name.clone(),
                 file: format!("file of {}", cell.scenario.name),
                 commit: format!("commit of {}", cell.kernel.name),
+                since: format!("since of {}", cell.patch.name),
+                kernel: format!("lock of {}", cell.kernel.name),
+                config: format!("config {}", cell.config),
             })
         })
     }
@@ -292,7 +304,7 @@ exclude: [{config: [plain], scenario: [failing]}, {kernel: [newest], patch: [non
     fn what_changed_since_is_named() {
         let plan = of(TEXT).unwrap();
         type Change = fn(&mut Plan);
-        let table: [(Change, &str); 8] = [
+        let table: [(Change, &str); 11] = [
             (|plan| plan.name = "n".into(), "it is of m, and not of n"),
             (
                 |plan| drop(plan.cells.remove(1)),
@@ -319,6 +331,18 @@ exclude: [{config: [plain], scenario: [failing]}, {kernel: [newest], patch: [non
                 |plan| plan.cells[0].cell.content.commit = "0123456789abcdef".into(),
                 "kernel locked had commit of lo checked out, and now has 0123456789ab",
             ),
+            (
+                |plan| plan.cells[0].cell.content.since = "0123456789abcdef".into(),
+                "what a is compared with was since of a, and now is 0123456789ab",
+            ),
+            (
+                |plan| plan.cells[0].cell.content.kernel = "x".into(),
+                "file of the kernel locked has changed",
+            ),
+            (
+                |plan| plan.cells[0].cell.content.config = "x".into(),
+                "config kasan has changed",
+            ),
         ];
         for (change, cause) in table {
             let mut newer = plan.clone();
@@ -333,7 +357,9 @@ exclude: [{config: [plain], scenario: [failing]}, {kernel: [newest], patch: [non
         old.as_object_mut().unwrap().remove("night");
         for cell in old["cells"].as_array_mut().unwrap() {
             let content = cell["content"].as_object_mut().unwrap();
-            assert!(content.remove("scenario").is_some() && content.remove("commit").is_some());
+            for key in ["scenario", "commit", "since", "kernel", "config"] {
+                assert!(content.remove(key).is_some(), "{key}");
+            }
         }
         let old: Plan = serde_json::from_value(old).unwrap();
         assert_eq!(old.changed(&plan), None);

@@ -224,6 +224,17 @@ pub struct Content {
     /// plan that does not know it. Changes that are not committed are not in it.
     #[serde(default)]
     pub commit: String,
+    /// The commit that a patch of a git tree's begins at; empty for any other, or in a plan that does not
+    /// know it.
+    #[serde(default)]
+    pub since: String,
+    /// SHA-256 of the kernel's lock or tarball; empty where no such file says what the kernel is, or in a
+    /// plan that does not know it.
+    #[serde(default)]
+    pub kernel: String,
+    /// SHA-256 of the config's fragments; empty in a plan that does not know it.
+    #[serde(default)]
+    pub config: String,
 }
 
 impl Content {
@@ -241,8 +252,12 @@ impl Cell {
             ..cell.clone()
         };
         let (was, now) = (&self.content, &newer.content);
-        let [kernel, patch, _, scenario, _] = self.parts();
+        let [kernel, patch, config, scenario, _] = self.parts();
         let other = Content::is_other;
+        let now_is = |commit: &str| match commit {
+            "" => "no commit".to_owned(),
+            commit => format!("{commit:.12}"),
+        };
         let causes = [
             (
                 bare(self) != bare(newer),
@@ -259,12 +274,26 @@ impl Cell {
             (
                 other(&was.commit, &now.commit),
                 format!(
-                    "the tree of the kernel {kernel} had {:.12} checked out, and now has {:.12}",
+                    "the tree of the kernel {kernel} had {:.12} checked out, and now has {}",
                     was.commit,
-                    Some(now.commit.as_str())
-                        .filter(|commit| !commit.is_empty())
-                        .unwrap_or("no commit")
+                    now_is(&now.commit)
                 ),
+            ),
+            (
+                other(&was.since, &now.since),
+                format!(
+                    "what {patch} is compared with was {:.12}, and now is {}",
+                    was.since,
+                    now_is(&now.since)
+                ),
+            ),
+            (
+                other(&was.kernel, &now.kernel),
+                format!("the file of the kernel {kernel} has changed"),
+            ),
+            (
+                other(&was.config, &now.config),
+                format!("the config {config} has changed"),
             ),
         ];
         let mut causes = causes.into_iter();

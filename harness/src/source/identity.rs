@@ -258,7 +258,7 @@ mod tests {
         };
         assert_eq!(*commit, git(&tree, &["rev-parse", "HEAD"]));
         assert_eq!(
-            super::super::checked_out(&tree, ways(&there))
+            super::super::commit_of(&tree, "HEAD", ways(&there))
                 .unwrap()
                 .as_ref(),
             Some(commit)

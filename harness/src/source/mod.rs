@@ -129,15 +129,16 @@ pub fn since(tree: &Path, rev: &str, ways: Ways<'_>) -> Result<Since> {
     since::since(tree, rev, ways)
 }
 
-/// The commit that a git tree has checked out, whatever was changed since; none for any other source.
+/// The commit that a revision of a git tree is, `HEAD` for the one that it has checked out, whatever was
+/// changed since; none for any other source.
 ///
 /// # Errors
-/// Bad input for a git tree without a commit.
-pub fn checked_out(tree: &Path, ways: Ways<'_>) -> Result<Option<String>> {
+/// Bad input for an unknown revision.
+pub fn commit_of(tree: &Path, rev: &str, ways: Ways<'_>) -> Result<Option<String>> {
     if !tree.join(".git").exists() {
         return Ok(None);
     }
-    git::Shadow::new(tree, ways)?.resolve("HEAD").map(Some)
+    git::Shadow::new(tree, ways)?.resolve(rev).map(Some)
 }
 
 impl SourceTree {
