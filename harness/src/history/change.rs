@@ -36,13 +36,17 @@ pub struct Change {
     pub before_run: Option<String>,
 }
 
-/// The newest first. What was interrupted says nothing.
+/// The newest first. What was interrupted says nothing, and what somebody was to be told of and was not,
+/// which is all that is above 1, is no last time; nor are the other attempts at the same cell.
 const BEFORE: &str = "
 SELECT c.outcome, r.folder FROM comparisons c JOIN runs r ON r.id = c.run
 WHERE c.config = ?1 AND c.scenario = ?2 AND c.variant = ?3
     AND r.asked_kernel = ?4 AND r.program = ?5 AND r.profile = ?6
     AND r.key <> ?7 AND c.started <= ?8 AND c.outcome <> 'interrupted'
     AND (?9 = '' OR substr(r.folder, 1, length(?9)) <> ?9)
+    AND r.told <= 1 AND rtrim(r.folder, '0123456789') NOT IN (
+        SELECT rtrim(folder, '0123456789') FROM runs
+        WHERE told > 1 AND folder GLOB '*/cells/*/[0-9]*')
 ORDER BY c.started DESC, c.id DESC LIMIT 50";
 
 impl History {

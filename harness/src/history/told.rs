@@ -12,10 +12,19 @@ use crate::{
     report::read_verdict,
 };
 
+/// What `runs.told` says: nobody has been told of the run, or somebody has, or nothing was to be told.
+const UNTOLD: i64 = 0;
+const TOLD: i64 = 1;
+/// Somebody is being told, or was when that was cut off.
+const TELLING: i64 = 2;
+/// Whoever was to be told could not be.
+const FAILED: i64 = 3;
+
 impl History {
     /// Hands what changed by a recorded run to `tell`, if anything did and nobody has been told of the run
     /// yet. `made` is what a matrix makes of it, where it is an attempt at a cell. Of two that would tell
-    /// at once one does; where telling fails, the next who has somebody to tell does.
+    /// at once one does; where telling fails, the next who has somebody to tell does, and until then the
+    /// run is no last time to a later one.
     ///
     /// # Errors
     /// What `tell` ends with. Bad input: no run directory, or one without a verdict. The host's: the
@@ -41,7 +50,7 @@ impl History {
         tell: impl FnOnce(&[Change], &Verdict) -> Result<()>,
     ) -> Result<()> {
         let key = key(verdict);
-        if !self.mark(&key, true)? {
+        if !self.mark(&key, &[UNTOLD, FAILED], TELLING)? {
             return Ok(());
         }
         let told = match self.changes(&judged(verdict.clone(), made), run) {
@@ -49,20 +58,24 @@ impl History {
             Ok(changes) => tell(&changes, verdict),
             Err(error) => Err(error),
         };
-        if told.is_err() {
-            self.mark(&key, false)?;
-        }
+        let ended = if told.is_err() { FAILED } else { TOLD };
+        self.mark(&key, &[TELLING], ended)?;
         told
     }
 
-    /// False where it was so before, or the run is not there.
-    fn mark(&self, key: &str, told: bool) -> Result<bool> {
+    /// False where it was none of these before, or the run is not there.
+    fn mark(&self, key: &str, from: &[i64], to: i64) -> Result<bool> {
         let doing = || "failed to write to the history who has been told".to_owned();
-        let marked = self.connection.execute(
-            "UPDATE runs SET told = ?2 WHERE key = ?1 AND told <> ?2",
-            params![key, told],
-        );
-        Ok(marked.host(doing)? == 1)
+        for was in from {
+            let marked = self.connection.execute(
+                "UPDATE runs SET told = ?3 WHERE key = ?1 AND told = ?2",
+                params![key, was, to],
+            );
+            if marked.host(doing)? == 1 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -122,6 +135,70 @@ mod tests {
         assert_eq!(told(&mut history, &run, None, failed()), expected);
         assert_eq!(told(&mut history, &run, None, Ok(())), expected);
         assert_eq!(told(&mut history, &run, None, Ok(())), NOBODY, "once");
+    }
+
+    #[test]
+    fn of_two_that_would_tell_at_once_one_does() {
+        let (temp, mut history, run) = bench(Outcome::Regression);
+        assert!(history.import(&run).unwrap());
+        let mut both = 0;
+        let told = history.tell(&run, None, |_, _| {
+            both += 1;
+            let mut other = History::at(&temp.path().join("h.sqlite")).unwrap();
+            other.tell(&run, None, |_, _| {
+                both += 1;
+                Ok(())
+            })
+        });
+        told.unwrap();
+        assert_eq!(both, 1);
+    }
+
+    /// Whoever was not told of a night hears of it by the next.
+    #[test]
+    fn what_nobody_could_be_told_of_is_no_last_time() {
+        use Outcome::{Inconclusive, Pass, Regression};
+        let (temp, mut history, run) = bench(Pass);
+        let like = read_verdict(&run).unwrap();
+        let path = temp.path().join("h.sqlite");
+        // A night of one cell, the first of whose attempts tells.
+        let mut night = |day: u64, attempts: &[Outcome], hook: &dyn Fn() -> Result<()>| {
+            let cell = temp.path().join(format!("{day}/cells/x"));
+            for (number, outcome) in (1..).zip(attempts) {
+                let mut verdict = like.clone();
+                verdict.started = format!("2026-11-{day:02}T01:00:0{number}Z");
+                (verdict.seed, verdict.outcome) = (day * 10 + number, *outcome);
+                verdict.comparisons[0].outcome = *outcome;
+                let run = cell.join(number.to_string());
+                fs::create_dir_all(&run).unwrap();
+                let json = serde_json::to_vec(&verdict).unwrap();
+                fs::write(run.join("verdict.json"), json).unwrap();
+                assert!(history.import(&run).unwrap());
+            }
+            let mut told = Vec::new();
+            let _ = history.tell(&cell.join("1"), None, |changes, _| {
+                told.extend(changes.iter().map(|change| (change.before, change.after)));
+                hook()
+            });
+            told
+        };
+        let (works, fails) = (|| Ok(()), || Err(Error::infrastructure("no hook")));
+        // Its process is gone before it is known how the hook ended.
+        let dies = || {
+            let copy = History::at(&path).unwrap();
+            let told = "UPDATE runs SET told = 7 WHERE told = 2";
+            assert_eq!(copy.connection.execute(told, []).unwrap(), 1);
+            Ok(())
+        };
+        let news = [(Some(Pass), Regression)];
+        assert_eq!(night(1, &[Pass], &works), []);
+        assert_eq!(night(2, &[Regression, Regression], &fails), news);
+        // Nor is what was tried beside what was to be told of.
+        assert_eq!(night(3, &[Regression, Inconclusive], &dies), news);
+        assert_eq!(night(4, &[Regression, Regression], &works), news);
+        assert_eq!(night(5, &[Regression, Regression], &works), []);
+        assert_eq!(night(6, &[Pass], &fails), [(Some(Regression), Pass)]);
+        assert_eq!(night(7, &[Pass], &works), [(Some(Regression), Pass)]);
     }
 
     #[test]

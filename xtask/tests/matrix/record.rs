@@ -194,6 +194,21 @@ fn a_hook_that_fails_has_told_nobody() {
     assert_eq!(told.len(), 1, "{told:?}");
 }
 
+/// A night that nobody could be told of is not what the next one is compared with.
+#[test]
+fn the_next_night_tells_what_a_hook_that_failed_did_not() {
+    let bench = Bench::new(TWO, "0");
+    night(&bench, "first", &[]);
+    bench.ends(KASAN, &["regression", "regression"]);
+    let mut command = bench.running_in("second", &["--notify", "exit 7"]);
+    assert_eq!(command.output().unwrap().status.code(), Some(1));
+    for (out, news) in [("third", 1), ("fourth", 0)] {
+        bench.ends(KASAN, &["regression", "regression"]);
+        let (_, _, told) = night(&bench, out, &[]);
+        assert_eq!(told.len(), news, "{out}: {told:?}");
+    }
+}
+
 #[test]
 fn a_report_leaves_alone_what_has_not_ended() {
     let bench = Bench::new(TWO, "0");
