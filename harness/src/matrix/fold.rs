@@ -24,6 +24,18 @@ pub(super) enum Next {
     Ended,
 }
 
+/// A cell that was cut off so often in a row is given up: what ends its process may be the cell, and those
+/// behind it would never have their turn.
+pub(super) const MOST_CUT_OFF: usize = 5;
+
+/// How many attempts were cut off since one ended otherwise; the last may not be known to have ended.
+pub(super) fn cut_off_in_a_row(attempts: &[Attempt]) -> usize {
+    let cut = |ended: &Ended| ended.how == How::CutOff;
+    let last = attempts.iter().rev();
+    last.take_while(|attempt| attempt.ended.as_ref().is_none_or(cut))
+        .count()
+}
+
 /// What comes next. A run that was cut off or interrupted says nothing, and is run again. One that ended
 /// for infrastructure's sake is run again within the budget, and so is one that did not pass where the
 /// budget confirms: its outcome stays.
@@ -349,6 +361,22 @@ expected:
         let mut for_good = outcomes(&[Infrastructure]);
         for_good[0].ended.as_mut().unwrap().for_good = true;
         assert_eq!(next(&for_good, &budget(3, 0)), Next::Ended);
+    }
+
+    #[test]
+    fn attempts_that_were_cut_off_in_a_row() {
+        let cut = Some(How::CutOff);
+        let stopped = Some(How::Outcome(Interrupted));
+        let table: [(&[Option<How>], usize); 5] = [
+            (&[], 0),
+            (&[cut, cut, None], 3),
+            (&[cut, cut, stopped], 0),
+            (&[cut, stopped, cut], 1),
+            (&[Some(How::Outcome(Regression)), cut, cut], 2),
+        ];
+        for (how, expected) in table {
+            assert_eq!(cut_off_in_a_row(&attempts(how)), expected, "{how:?}");
+        }
     }
 
     fn cell(attempts: Vec<Attempt>, held: bool, title: &str, today: &str) -> CellSummary {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::{
     attempt::{Attempt, Claim, Ended, How},
-    fold::{Next, next},
+    fold::{MOST_CUT_OFF, Next, cut_off_in_a_row, next},
     folder::Folder,
     hears::Hears,
     limit::Limit,
@@ -24,7 +24,8 @@ use crate::{
 pub struct Work<'a> {
     /// The folder.
     pub folder: &'a Folder,
-    /// The cells, by their places in the plan, in the order in which they run.
+    /// The cells, by their places in the plan, in the order in which they run, but that those which were cut
+    /// off come last.
     pub wanted: &'a [usize],
     /// Run those that have ended once more; what they said before stays.
     pub again: bool,
@@ -54,7 +55,13 @@ pub fn run(work: &Work<'_>, runner: &mut dyn Runner, hears: &mut dyn Hears) -> R
     let total = work.folder.plan().budget.total_s.map(Duration::from_secs);
     let is_spent = || total.is_some_and(|total| began.elapsed() >= total);
     let mut held = Vec::new();
-    for (number, at) in work.wanted.iter().enumerate() {
+    let mut wanted = Vec::new();
+    for at in work.wanted {
+        let attempts = work.folder.attempts(&work.folder.plan().cells[*at].cell)?;
+        wanted.push((cut_off_in_a_row(&attempts), *at));
+    }
+    wanted.sort_by_key(|(cut_off, _)| *cut_off);
+    for (number, (_, at)) in wanted.iter().enumerate() {
         if work.cancel.is_cancelled() {
             return Ok(Stopped::Interrupted);
         }
@@ -126,6 +133,20 @@ impl Work<'_> {
         hears.left(cell, &left);
     }
 
+    /// Tells how an attempt ended.
+    fn tell(&self, cell: &Cell, ended: &Ended) {
+        if let How::Outcome(outcome) = ended.how {
+            self.watcher.event(&Event::Judged {
+                what: cell.id.clone(),
+                outcome,
+            });
+        }
+        for reason in &ended.reasons {
+            self.watcher
+                .event(&Event::Warning(format!("{}: {reason}", cell.id)));
+        }
+    }
+
     /// Attempts of one cell until it has ended.
     fn cell(
         &self,
@@ -137,6 +158,17 @@ impl Work<'_> {
         let budget = &self.folder.plan().budget;
         let mut once_more = self.again;
         while once_more || next(claim.attempts(), budget) == Next::Run {
+            let cut_off = cut_off_in_a_row(claim.attempts());
+            if !once_more && cut_off >= MOST_CUT_OFF {
+                let reason = format!(
+                    "it was cut off {cut_off} times in a row: it may be what ends its process or its machine"
+                );
+                let ended = given_up(&reason);
+                self.tell(cell, &ended);
+                end_at_once(self.folder, cell, claim, ended)?;
+                self.folder.keep(&self.folder.summary()?)?;
+                continue;
+            }
             once_more = false;
             let dir = claim.begin(&|number| self.folder.seed(cell, number))?;
             let seed = claim.attempts().last().map_or(0, |attempt| attempt.seed);
@@ -149,14 +181,7 @@ impl Work<'_> {
             let How::Outcome(outcome) = ended.how else {
                 continue;
             };
-            self.watcher.event(&Event::Judged {
-                what: cell.id.clone(),
-                outcome,
-            });
-            for reason in &ended.reasons {
-                self.watcher
-                    .event(&Event::Warning(format!("{}: {reason}", cell.id)));
-            }
+            self.tell(cell, &ended);
             claim.end(ended)?;
             if !matches!(outcome, Outcome::Interrupted | Outcome::Infrastructure) {
                 hears.took(cell, seconds)?;
@@ -180,14 +205,24 @@ pub fn give_up(folder: &Folder, at: usize, reason: &str, cancel: &Cancel) -> Res
     if next(claim.attempts(), &folder.plan().budget) == Next::Ended {
         return Ok(());
     }
-    claim.begin(&|number| folder.seed(cell, number))?;
-    claim.end(Ended {
+    end_at_once(folder, cell, &mut claim, given_up(reason))
+}
+
+/// How an attempt at a cell ends that cannot be run: no other would do better.
+fn given_up(reason: &str) -> Ended {
+    Ended {
         at: rfc3339(SystemTime::now()),
         how: How::Outcome(Outcome::Infrastructure),
         seconds: 0.0,
         reasons: vec![reason.to_owned()],
         for_good: true,
-    })
+    }
+}
+
+/// Records an attempt in which nothing was run.
+fn end_at_once(folder: &Folder, cell: &Cell, claim: &mut Claim, ended: Ended) -> Result<()> {
+    claim.begin(&|number| folder.seed(cell, number))?;
+    claim.end(ended)
 }
 
 /// How an attempt ended; `limit` is its budget in seconds, where it was stopped for it.
@@ -580,6 +615,46 @@ budget: {cell: 1s, attempts: 2, confirm: 1}
             (Some(Outcome::Infrastructure), 1)
         );
         assert_eq!(cell.reasons, ["it ends its nodes"]);
+    }
+
+    /// As a cell does that takes its process down, night after night.
+    #[test]
+    fn what_is_always_cut_off_lets_others_go_first_and_is_given_up() {
+        for (times, order) in [(4, &["b", "c", "a"][..]), (5, &["b", "c"])] {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = folder(dir.path(), TEXT);
+            let cell = &folder.plan().cells[0].cell;
+            for _ in 0..times {
+                let mut claim = folder.try_take(cell).unwrap().unwrap();
+                claim.begin(&u64::from).unwrap();
+            }
+            let mut script = Script::default();
+            let ran = |script: &Script| -> Vec<String> {
+                let ran = script.ran.iter();
+                ran.map(|(patch, _)| patch.clone()).collect()
+            };
+            for _ in 0..2 {
+                go(&folder, &mut script, false, &Cancel::new());
+                assert_eq!(ran(&script), order);
+            }
+            let own = folder.summary().unwrap().cells.remove(0);
+            let (expected, all) = match times {
+                4 => (Outcome::Pass, 5),
+                _ => (Outcome::Infrastructure, 6),
+            };
+            assert_eq!(
+                (own.outcome, own.state, own.cut_off, own.attempts),
+                (Some(expected), State::Done, times, all)
+            );
+            let said = own
+                .reasons
+                .iter()
+                .any(|one| one.contains("cut off 5 times"));
+            assert_eq!(said, times == 5, "{own:?}");
+            // Who asks for it by hand has it run.
+            go(&folder, &mut script, true, &Cancel::new());
+            assert_eq!(ran(&script).len(), order.len() + 3);
+        }
     }
 
     #[test]
