@@ -176,7 +176,8 @@ impl Work<'_> {
             let began = Instant::now();
             let ran = runner.run(cell, seed, &dir, limit.cancel());
             let seconds = began.elapsed().as_secs_f64();
-            let ended = ended(ran, seconds, limit.ran_out().then_some(budget.cell_s));
+            let spent = limit.ran_out().then_some(budget.cell_s);
+            let ended = ended(ran, seconds, spent, self.cancel.is_cancelled());
             drop(limit);
             let How::Outcome(outcome) = ended.how else {
                 continue;
@@ -225,8 +226,9 @@ fn end_at_once(folder: &Folder, cell: &Cell, claim: &mut Claim, ended: Ended) ->
     claim.end(ended)
 }
 
-/// How an attempt ended; `limit` is its budget in seconds, where it was stopped for it.
-fn ended(ran: Result<Verdict>, seconds: f64, limit: Option<u64>) -> Ended {
+/// How an attempt ended; `limit` is its budget in seconds, where it was stopped for it, and `stopped` whether
+/// the user wishes to stop.
+fn ended(ran: Result<Verdict>, seconds: f64, limit: Option<u64>, stopped: bool) -> Ended {
     let spent = |seconds| format!("stopped after the {seconds} s that its budget allows");
     let (outcome, reasons, for_good) = match (ran, limit) {
         (Ok(verdict), None) => (verdict.outcome, Vec::new(), false),
@@ -240,6 +242,14 @@ fn ended(ran: Result<Verdict>, seconds: f64, limit: Option<u64>) -> Ended {
             (Outcome::Inconclusive, vec![spent(limit)], true)
         }
         (Err(error), _) => of_error(&error),
+    };
+    let (outcome, reasons) = match outcome {
+        // Elsewhere somebody did, which is no wish of this command's user.
+        Outcome::Interrupted if !stopped => {
+            let reason = "the runner was stopped".to_owned();
+            (Outcome::Infrastructure, vec![reason])
+        }
+        outcome => (outcome, reasons),
     };
     Ended {
         at: rfc3339(SystemTime::now()),
@@ -463,6 +473,30 @@ budget: {cell: 1s, attempts: 2, confirm: 1}
     }
 
     #[test]
+    fn a_runner_that_was_stopped_stops_nothing_else() {
+        for end in [Ok(Outcome::Interrupted), Err(Fault::Interrupted)] {
+            let dir = tempfile::tempdir().unwrap();
+            let folder = folder(dir.path(), TEXT);
+            let mut script = Script::default();
+            script.ends.insert("a".into(), vec![end, end, end]);
+            let stopped = go(&folder, &mut script, false, &Cancel::new());
+            assert_eq!(stopped, Stopped::Ended);
+            let summary = folder.summary().unwrap();
+            let own = &summary.cells[0];
+            assert_eq!(
+                (own.outcome, own.attempts, own.infrastructure),
+                (Some(Outcome::Infrastructure), 2, 2)
+            );
+            let said = own
+                .reasons
+                .iter()
+                .any(|one| one == "the runner was stopped");
+            assert!(said, "{own:?}");
+            assert_eq!(script.ran.len(), 4);
+        }
+    }
+
+    #[test]
     fn what_was_found_before_a_budget_ran_out_stands() {
         use Outcome::*;
         let accepted = Some("known".to_owned());
@@ -495,7 +529,7 @@ budget: {cell: 1s, attempts: 2, confirm: 1}
             comparison.findings.truncate(1);
             let finding = &mut comparison.findings[0];
             (finding.kind, finding.status, finding.accepted) = (kind, status, accepted);
-            let ended = ended(Ok(verdict), 7.0, Some(7));
+            let ended = ended(Ok(verdict), 7.0, Some(7), false);
             assert_eq!(ended.how, How::Outcome(expected), "{outcome:?} {status:?}");
             assert!(ended.for_good && ended.reasons[0].contains("its budget"));
         }
