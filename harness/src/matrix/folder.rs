@@ -69,7 +69,12 @@ impl Folder {
         let _lock = lock
             .map_err(|(_, errno)| std::io::Error::from(errno))
             .host(failed)?;
-        if let Some(found) = going_on(&plan, &own, wanted)?.filter(|_| !fresh) {
+        // What cannot be read there is no obstacle to whoever begins anew.
+        let found = match fresh {
+            true => None,
+            false => going_on(&plan, &own, wanted)?,
+        };
+        if let Some(found) = found {
             return Self::at(plan, &found);
         }
         let stamp: String = rfc3339(SystemTime::now())
@@ -459,6 +464,14 @@ scenarios: [race]
         assert_ne!(to_run(&[0, 1], false).dir(), newer.dir());
         let fresh = to_run(&[0, 1], true);
         assert_ne!(to_run(&[0, 1], true).dir(), fresh.dir());
+        // Beside one that nobody can read, too.
+        let broken = root.path().join("m/99990101T000000Z");
+        fs::create_dir(&broken).unwrap();
+        fs::write(broken.join(PLAN), "{").unwrap();
+        let go_on = Folder::to_run(of(TEXT).unwrap(), None, root.path(), &[0], false);
+        assert!(go_on.unwrap_err().chain().contains(PLAN));
+        to_run(&[0, 1], true);
+        fs::remove_dir_all(&broken).unwrap();
         // Another file of the same name begins anew, too.
         let other = of(&TEXT.replace("[kasan]", "[kcsan]")).unwrap();
         let other = Folder::to_run(other, None, root.path(), &[0], false).unwrap();
