@@ -14,7 +14,7 @@ use crate::{
     engine::ALL_CONFIGS,
     error::Context,
     judge::verdict::Outcome,
-    scenario::{Profile, explain},
+    scenario::{Profile, explain, is_name},
 };
 
 /// No matrix file is longer.
@@ -90,7 +90,7 @@ fn matrix(raw: RawMatrix, file: &Path) -> Result<Matrix, Wrong> {
         .scenarios
         .into_iter()
         .map(|given| scenario(&given.0, folder));
-    let scenarios: Vec<Scenario> = scenarios.collect();
+    let scenarios: Vec<Scenario> = scenarios.collect::<Result<_, _>>()?;
     let profiles = match raw.profiles.is_empty() {
         true => vec![Profile::Quick],
         false => {
@@ -172,8 +172,9 @@ fn matrix(raw: RawMatrix, file: &Path) -> Result<Matrix, Wrong> {
     })
 }
 
-/// A path ends in `.yaml` or `.yml` and lies beside the file; anything else is a name.
-fn scenario(given: &str, folder: &Path) -> Scenario {
+/// A path ends in `.yaml` or `.yml` and lies beside the file; anything else is a name. Cells' folders are
+/// called after it.
+fn scenario(given: &str, folder: &Path) -> Result<Scenario, Wrong> {
     let path = Path::new(given);
     let is_path = path
         .extension()
@@ -184,13 +185,24 @@ fn scenario(given: &str, folder: &Path) -> Scenario {
             .map(|stem| stem.to_string_lossy().into_owned()),
         false => given.rsplit('/').next().map(str::to_owned),
     };
-    Scenario {
+    let name = name.unwrap_or_default();
+    if !is_name(&name) {
+        return Err(Wrong {
+            what: format!("no cell can be called after the scenario {given:?}"),
+            mend: Some(
+                "call its file by 64 letters, digits, dots, dashes and underscores at most, the first of \
+                 them a letter or a digit"
+                    .to_owned(),
+            ),
+        });
+    }
+    Ok(Scenario {
         given: match is_path {
             true => folder.join(path).display().to_string(),
             false => given.to_owned(),
         },
-        name: name.unwrap_or_default(),
-    }
+        name,
+    })
 }
 
 #[cfg(test)]
@@ -286,6 +298,14 @@ slurm: {partition: night, memory: 4G, cpus: 2, build-time: 1h, at-once: 4, optio
                 "m.yaml:4:10: configs: `all` is several configs, and a cell has one",
                 "name each: kasan, kcsan, lockdep, plain",
             ),
+            (
+                "own.yaml",
+                "./my race.yaml",
+                "no cell can be called after the scenario \"./my race.yaml\"",
+                "call its file by",
+            ),
+            ("own.yaml", "a+b.yaml", "called after the scenario", ""),
+            ("own.yaml", "-x.yaml", "called after the scenario", ""),
             ("smoke", "race", "two are called scenario race", ""),
             (
                 "[quick, full]",

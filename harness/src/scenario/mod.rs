@@ -27,4 +27,4 @@ pub use types::{
     RaceSpec, Scenario,
 };
 pub use value::parse_size_mib;
-pub(crate) use value::{Date, Name, Size, Within, Words};
+pub(crate) use value::{Date, Name, Size, Within, Words, is_name};

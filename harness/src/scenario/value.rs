@@ -79,7 +79,8 @@ fn is_inner_path(text: &str) -> bool {
         && text.split('/').all(|part| !matches!(part, "" | "." | ".."))
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a text is a [`Name`].
+pub(crate) fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.len() <= 64
         && text
