@@ -107,7 +107,7 @@ impl Recorder {
 }
 
 /// Says why something was left undone, and how that is mended.
-fn warn(watcher: &dyn Watcher, what: &str, error: &Error) {
+pub(crate) fn warn(watcher: &dyn Watcher, what: &str, error: &Error) {
     let mend = error.mending().map(|mend| format!("; mend: {mend}"));
     let text = format!("{what}: {}{}", error.chain(), mend.unwrap_or_default());
     watcher.event(&Event::Warning(text));

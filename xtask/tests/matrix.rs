@@ -186,6 +186,20 @@ fn killed_at_random_moments_no_cell_is_lost_and_none_run_twice() {
     assert_eq!(bench.begun(), begun);
 }
 
+#[test]
+fn what_cells_took_need_not_be_remembered() {
+    let bench = Bench::new(&MATRIX.replace("[race, hammer]", "[race]"), "0");
+    fs::create_dir(bench.path("cache")).unwrap();
+    fs::write(bench.path("cache/matrix"), "no folder").unwrap();
+    let output = bench.running(&["--only", "plain"]).output().unwrap();
+    assert_eq!((output.status.code(), bench.begun()), (Some(0), 2));
+    let text = String::from_utf8(output.stderr).unwrap();
+    let warned = text
+        .lines()
+        .filter(|line| line.starts_with("warning: what locked+"));
+    assert_eq!(warned.count(), 2, "{text}");
+}
+
 /// A folder that is named holds one night.
 #[test]
 fn a_night_that_had_ended_is_said_to_have() {

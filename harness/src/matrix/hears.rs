@@ -1,15 +1,11 @@
 //! Whoever hears of what came of cells.
 
 use super::{left::Left, types::Cell};
-use crate::Result;
 
 /// Hears of what came of cells; nothing that it does changes it.
 pub trait Hears {
     /// An attempt said something about the patch, after so many seconds.
-    ///
-    /// # Errors
-    /// The host's; they end the command.
-    fn took(&mut self, cell: &Cell, seconds: f64) -> Result<()>;
+    fn took(&mut self, cell: &Cell, seconds: f64);
 
     /// A command is done with a cell: it has ended, before this command did anything perhaps, or was
     /// interrupted. `attempts` are those that left something; of them the one tells whose outcome is the
@@ -23,9 +19,7 @@ pub trait Hears {
 pub struct Unheard;
 
 impl Hears for Unheard {
-    fn took(&mut self, _: &Cell, _: f64) -> Result<()> {
-        Ok(())
-    }
+    fn took(&mut self, _: &Cell, _: f64) {}
 
     fn left(&mut self, _: &Cell, _: &[Left]) {}
 }

@@ -185,7 +185,7 @@ impl Work<'_> {
             self.tell(cell, &ended);
             claim.end(ended)?;
             if !matches!(outcome, Outcome::Interrupted | Outcome::Infrastructure) {
-                hears.took(cell, seconds)?;
+                hears.took(cell, seconds);
             }
             self.folder.keep(&self.folder.summary()?)?;
             if outcome == Outcome::Interrupted {

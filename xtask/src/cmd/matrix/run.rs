@@ -130,8 +130,11 @@ struct Remembering<'a> {
 }
 
 impl Hears for Remembering<'_> {
-    fn took(&mut self, cell: &Cell, seconds: f64) -> harness::Result<()> {
-        self.before.add(cell, seconds)
+    fn took(&mut self, cell: &Cell, seconds: f64) {
+        if let Err(error) = self.before.add(cell, seconds) {
+            let what = format!("what {} took is not remembered", cell.id);
+            record::warn(self.watcher, &what, &error);
+        }
     }
 
     fn left(&mut self, _: &Cell, attempts: &[Left]) {
