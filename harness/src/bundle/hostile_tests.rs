@@ -264,6 +264,38 @@ fn a_bomb_is_put_out() {
     assert!(error.contains("too many"), "{error}");
 }
 
+/// Nothing is packed that is then refused.
+#[test]
+fn what_would_be_put_out_is_not_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = FILES.map(|(name, text)| {
+        let path = dir.path().join(name.replace('/', "-"));
+        fs::write(&path, text).unwrap();
+        (name.to_owned(), path)
+    });
+    let cancel = Cancel::new();
+    for (size, fits) in [(50 << 20, true), (200 << 20, false)] {
+        let disk = fs::File::options().write(true).open(&files[3].1).unwrap();
+        disk.set_len(size).unwrap();
+        let out = dir.path().join(format!("{size}.bundle"));
+        let packed = pack(facts(), &files, &out, &cancel);
+        assert_eq!((packed.is_ok(), out.exists()), (fits, fits), "{packed:?}");
+        if let Err(error) = packed {
+            assert_eq!(error.fault(), crate::Fault::Input);
+            let said = error.chain();
+            assert!(
+                said.contains("would be refused") && said.contains("too many"),
+                "{said}"
+            );
+            assert!(error.mending().unwrap().contains("mostly empty"));
+            continue;
+        }
+        let to = dir.path().join("to");
+        fs::create_dir(&to).unwrap();
+        unpack(&out, &to, &cancel).unwrap();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 

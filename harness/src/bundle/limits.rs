@@ -9,18 +9,20 @@ use std::{
 use crate::cancel::Cancel;
 
 /// Memory that a decompressor may want, as a power of two: 128 MiB.
-pub(super) const WINDOW_LOG: u32 = 27;
+const WINDOW_LOG: u32 = 27;
 /// The most bytes of an archive.
 const MOST: u64 = 10 << 30;
 /// An archive may be so many times what it is compressed, and so many bytes more. A kernel is
 /// five times that, a disk's empty parts a hundred.
 const RATIO: u64 = 100;
 const FREE: u64 = 64 << 20;
+/// How it is told that more came out.
+pub(super) const TOO_MUCH: io::ErrorKind = io::ErrorKind::FileTooLarge;
 
 /// Counts what was read.
-pub(super) struct Counted<R> {
-    pub inner: R,
-    pub count: Rc<Cell<u64>>,
+struct Counted<R> {
+    inner: R,
+    count: Rc<Cell<u64>>,
 }
 
 impl<R: Read> Read for Counted<R> {
@@ -31,13 +33,33 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
+/// What comes out of an archive, as far as it may.
+pub(super) fn expanded<'a, R: Read>(
+    from: R,
+    cancel: &'a Cancel,
+) -> io::Result<Bounded<'a, impl Read + use<R>>> {
+    let compressed = Rc::new(Cell::new(0));
+    let counted = Counted {
+        inner: from,
+        count: compressed.clone(),
+    };
+    let mut inner = zstd::Decoder::new(counted)?;
+    inner.window_log_max(WINDOW_LOG)?;
+    Ok(Bounded {
+        inner,
+        compressed,
+        expanded: 0,
+        cancel,
+    })
+}
+
 /// Ends with an error where more comes out of a decompressor than went in allows.
 pub(super) struct Bounded<'a, R> {
-    pub inner: R,
+    inner: R,
     /// What went in so far.
-    pub compressed: Rc<Cell<u64>>,
-    pub expanded: u64,
-    pub cancel: &'a Cancel,
+    compressed: Rc<Cell<u64>>,
+    expanded: u64,
+    cancel: &'a Cancel,
 }
 
 impl<R: Read> Read for Bounded<'_, R> {
@@ -49,11 +71,11 @@ impl<R: Read> Read for Bounded<'_, R> {
         self.expanded += read as u64;
         let most = FREE.saturating_add(self.compressed.get().saturating_mul(RATIO));
         match self.expanded > most.min(MOST) {
-            true => Err(io::Error::other(format!(
-                "{} bytes come out of {}: too many",
-                self.expanded,
-                self.compressed.get()
-            ))),
+            true => {
+                let (expanded, compressed) = (self.expanded, self.compressed.get());
+                let what = format!("{expanded} bytes come out of {compressed}: too many");
+                Err(io::Error::new(TOO_MUCH, what))
+            }
             false => Ok(read),
         }
     }

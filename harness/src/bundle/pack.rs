@@ -10,6 +10,7 @@ use std::{
 
 use super::{
     facts::Facts,
+    limits::{TOO_MUCH, expanded},
     manifest::{Manifest, Member, SCHEMA},
     members::MANIFEST,
 };
@@ -22,7 +23,8 @@ const LEVEL: i32 = 3;
 /// the bundle's size, in bytes.
 ///
 /// # Errors
-/// Bad input where `out` is there, or what was booted is out of bounds; the host's.
+/// Bad input where `out` is there, or where what was booted, or how much smaller it gets, is out of bounds;
+/// the host's.
 pub fn pack(boot: Facts, files: &[(String, PathBuf)], out: &Path, cancel: &Cancel) -> Result<u64> {
     let mut members = BTreeMap::new();
     for (name, path) in files {
@@ -60,6 +62,7 @@ pub fn pack(boot: Facts, files: &[(String, PathBuf)], out: &Path, cancel: &Cance
             .err()
             .unwrap_or_else(|| Error::infrastructure(failed()).because(e))
     })?;
+    is_taken(temp.path(), out, cancel)?;
     let readable = fs::Permissions::from_mode(0o644);
     temp.as_file().set_permissions(readable).host(failed)?;
     let file = temp
@@ -69,6 +72,28 @@ pub fn pack(boot: Facts, files: &[(String, PathBuf)], out: &Path, cancel: &Cance
             _ => Error::infrastructure(failed()).because(e.error),
         })?;
     Ok(file.metadata().host(failed)?.len())
+}
+
+/// Refuses a bundle that nobody would unpack: what is mostly empty looks like a bomb.
+fn is_taken(written: &Path, out: &Path, cancel: &Cancel) -> Result<()> {
+    let read = || {
+        io::copy(
+            &mut expanded(File::open(written)?, cancel)?,
+            &mut io::sink(),
+        )
+    };
+    read().map(drop).map_err(|cause| {
+        if let Err(stopped) = cancel.check() {
+            return stopped;
+        }
+        if cause.kind() != TOO_MUCH {
+            let failed = format!("failed to read what was written for {}", out.display());
+            return Error::infrastructure(failed).because(cause);
+        }
+        let what = format!("{} would be refused where it is replayed", out.display());
+        let mend = "have the command take along no files that are large and mostly empty";
+        Error::input(what).because(cause).mend(mend)
+    })
 }
 
 fn there(out: &Path) -> Error {

@@ -1,17 +1,15 @@
 //! Reads a bundle into an empty folder: plain files of known names and sane sizes, each once.
 
 use std::{
-    cell::Cell,
     collections::BTreeMap,
     fs::{self, File},
     io::{self, Read},
     path::Path,
-    rc::Rc,
     str,
 };
 
 use super::{
-    limits::{Bounded, Counted, WINDOW_LOG},
+    limits::expanded,
     manifest::{Manifest, Member},
     members::{MANIFEST, largest},
 };
@@ -40,19 +38,7 @@ pub fn unpack(bundle: &Path, to: &Path, cancel: &Cancel) -> Result<Manifest> {
 
 pub(super) fn read(from: impl Read, to: &Path, cancel: &Cancel) -> Result<Manifest> {
     let broken = || "the archive is broken".to_owned();
-    let compressed = Rc::new(Cell::new(0));
-    let counted = Counted {
-        inner: from,
-        count: compressed.clone(),
-    };
-    let mut inner = zstd::Decoder::new(counted).input(broken)?;
-    inner.window_log_max(WINDOW_LOG).input(broken)?;
-    let mut archive = tar::Archive::new(Bounded {
-        inner,
-        compressed,
-        expanded: 0,
-        cancel,
-    });
+    let mut archive = tar::Archive::new(expanded(from, cancel).input(broken)?);
     // Raw: extensions for long names and the like would be read whole, and are none of ours.
     let mut entries = archive.entries().input(broken)?.raw(true);
     let mut next = || entries.next().transpose().input(broken);
