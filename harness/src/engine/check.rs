@@ -140,6 +140,14 @@ pub struct Foreseen {
     pub kernel: Option<PathBuf>,
 }
 
+/// Refuses what is wrong with a request by itself.
+///
+/// # Errors
+/// Bad input, as [`super::run`] refuses it before it brings a kernel.
+pub fn refuse(request: &Request, choose: &mut Chooser<'_>) -> Result<()> {
+    checked(&Home::here(), request, choose).map(drop)
+}
+
 /// Looks whether a run of one config would be refused, and what it would exercise.
 ///
 /// # Errors
@@ -151,8 +159,8 @@ pub fn foresee(request: &Request, choose: &mut Chooser<'_>) -> Result<Foreseen> 
     let Checked {
         subject, stacks, ..
     } = checked;
-    let fragments = stacks.iter().flat_map(|stack| &stack.fragments);
-    let texts: Vec<&[u8]> = fragments.map(|one| one.text.as_bytes()).collect();
+    let texts: Vec<String> = stacks.iter().map(ConfigText::merged).collect();
+    let texts: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
     let kernel = match &request.kernel {
         Kernel::Locked => Some(kernels::lock_of(&home, &subject.scenario.subject)),
         Kernel::Source(source::Request::Tarball(path)) => Some(path.clone()),

@@ -32,7 +32,7 @@ mod watching;
 pub use bisect::{Asked, Commit, Ended, Found, Tried, bisect};
 pub use build::build;
 pub use bundle::{Bundled, bundle};
-pub use check::{Foreseen, foresee};
+pub use check::{Foreseen, foresee, refuse};
 pub use claims::{Made, measure_claims};
 pub(crate) use configs::ALL as ALL_CONFIGS;
 pub use flow::{Done, run};

@@ -275,9 +275,9 @@ fn compared(options: &Options) -> Result<u8> {
     let mut chooser = ui::chooser(&cancel);
     let mut chooser = patch::remembering(&mut chooser);
     // A misspelt name is told before anything is installed.
-    let foreseen = engine::foresee(&request, &mut chooser);
+    let refused = engine::refuse(&request, &mut chooser);
     cancel.check()?;
-    foreseen?;
+    refused?;
     host::prepare(&cache, &cancel, options.what.yes)?;
     let progress = ui::Progress::new();
     let done = engine::run(&request, &cache, &cancel, &progress, &mut chooser);
