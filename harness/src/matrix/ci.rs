@@ -101,6 +101,7 @@ struct Shards {
 }
 
 #[derive(Default, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Step {
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'static str>,
@@ -108,6 +109,8 @@ struct Step {
     condition: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uses: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout_minutes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<String>,
     #[serde(skip_serializing_if = "Map::is_empty")]
@@ -143,6 +146,9 @@ fn map(pairs: &[(&'static str, &str)]) -> Map {
 const CACHE: &str = "~/.cache/ktwin";
 /// What one job takes at most, in minutes: GitHub's own machines end it after six hours.
 const TIMEOUT_MIN: u64 = 360;
+/// What cells take at most, in minutes: a job that is ended keeps neither its kernels nor what became of
+/// its cells, and a step that is ended leaves the others the rest.
+const CELLS_MIN: u64 = 330;
 
 fn github(plan: &Plan, file: &str, shards: usize) -> Github {
     let key = format!("ktwin-{}-{shards}-${{{{ matrix.shard }}}}-", plan.name);
@@ -161,7 +167,10 @@ fn github(plan: &Plan, file: &str, shards: usize) -> Github {
             &[("path", CACHE), ("key", &tonight), ("restore-keys", &key)],
         ),
         Step::run("What the host lacks", "cargo xtask doctor --fix".to_owned()),
-        Step::run("Cells of this shard", run),
+        Step {
+            timeout_minutes: Some(CELLS_MIN),
+            ..Step::run("Cells of this shard", run)
+        },
         // After a night with a regression, too: its kernels are as good as any.
         Step {
             condition: always,
@@ -257,7 +266,7 @@ struct GitlabJob {
     #[serde(skip_serializing_if = "Option::is_none")]
     parallel: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    timeout: Option<&'static str>,
+    timeout: Option<String>,
     #[serde(skip_serializing_if = "Map::is_empty")]
     variables: Map,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -310,8 +319,11 @@ fn gitlab(plan: &Plan, file: &str, shards: usize) -> Gitlab {
             image: IMAGE,
             rules: rules("on_success"),
             parallel: (shards > 1).then_some(shards),
-            timeout: Some("6 hours"),
-            variables: map(&[("KTWIN_CACHE", "$CI_PROJECT_DIR/.cache/ktwin")]),
+            timeout: Some(format!("{TIMEOUT_MIN} minutes")),
+            variables: map(&[
+                ("KTWIN_CACHE", "$CI_PROJECT_DIR/.cache/ktwin"),
+                ("RUNNER_SCRIPT_TIMEOUT", &format!("{CELLS_MIN}m")),
+            ]),
             cache: Some(Cache {
                 key: format!("ktwin-{}-{shards}-$CI_NODE_INDEX", plan.name),
                 paths: [cache],
@@ -387,6 +399,15 @@ scenarios: [race]
                  --out matrix --yes",
             ]
         );
+        // What the cells leave is kept although they took too long.
+        let limit = |of: &Value| of["timeout-minutes"].as_u64();
+        let bounded = steps.iter().filter_map(limit);
+        assert_eq!(bounded.collect::<Vec<_>>(), [330]);
+        let at = steps.iter().position(|step| limit(step).is_some()).unwrap();
+        assert!(steps[at]["run"].as_str().unwrap().contains("matrix run"));
+        assert_eq!(limit(cells), Some(360));
+        let after = &steps[at + 1..];
+        assert!(!after.is_empty() && after.iter().all(|step| step["if"] == "${{ always() }}"));
         // Each step does one thing.
         for step in steps {
             assert!(
@@ -419,6 +440,10 @@ scenarios: [race]
         assert_eq!(yaml["cells"]["parallel"], 4);
         let script = yaml["cells"]["script"][1].as_str().unwrap();
         assert!(script.ends_with(r#"--shard "$CI_NODE_INDEX/$CI_NODE_TOTAL" --out matrix --yes"#));
+        let cells = &yaml["cells"];
+        assert_eq!(cells["timeout"], "360 minutes");
+        assert_eq!(cells["variables"]["RUNNER_SCRIPT_TIMEOUT"], "330m");
+        assert_eq!(cells["cache"]["when"], "always");
         assert_eq!(yaml["report"]["needs"][0]["job"], "cells");
         for job in ["cells", "report"] {
             let stages = yaml["stages"].as_sequence().unwrap();
