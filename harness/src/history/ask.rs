@@ -17,6 +17,10 @@ pub struct Sighting {
     pub config: String,
     /// The scenario.
     pub scenario: String,
+    /// `quick`, `standard` or `full`; empty where that is not known.
+    pub profile: String,
+    /// The program that ran instead of the scenario's loads; empty for none.
+    pub program: String,
     /// The variant that base was compared with.
     pub variant: String,
     /// `new`, `unconfirmed`, `common` or `fixed`; none where it was not seen.
@@ -30,7 +34,8 @@ pub struct Sighting {
 pub struct Since {
     /// The title.
     pub title: String,
-    /// The last comparison before `first` in the same config and scenario; none where there is none.
+    /// The last comparison before `first` in the same config, scenario and profile, and of the same
+    /// program; none where there is none.
     pub before: Option<Sighting>,
     /// The first that showed it.
     pub first: Sighting,
@@ -42,7 +47,8 @@ pub struct Since {
 
 /// What a comparison must have come to, to say that something was not seen.
 const JUDGED: &str = "c.outcome IN ('pass', 'regression', 'inconclusive')";
-const SIGHTING: &str = "r.started, r.kernel, c.config, c.scenario, c.variant, r.folder";
+const SIGHTING: &str =
+    "r.started, r.kernel, c.config, c.scenario, c.variant, r.folder, r.profile, r.program";
 
 impl History {
     /// Since when titles with a part in them are seen; without regard to ASCII's cases.
@@ -69,7 +75,7 @@ impl History {
                 ))?
                 .query_row([id], |row| {
                     Ok(Sighting {
-                        status: row.get(6)?,
+                        status: row.get(8)?,
                         ..sighting(row)?
                     })
                 })
@@ -81,10 +87,17 @@ impl History {
             .query_row([id], |row| row.get(0))?;
         let mut query = self.connection.prepare_cached(&format!(
             "SELECT {SIGHTING} FROM comparisons c JOIN runs r ON r.id = c.run
-             WHERE c.config = ?1 AND c.scenario = ?2 AND c.started < ?3 AND {JUDGED}
+             WHERE c.config = ?1 AND c.scenario = ?2 AND c.started < ?3
+                 AND r.profile = ?4 AND r.program = ?5 AND {JUDGED}
              ORDER BY c.started DESC LIMIT 1"
         ))?;
-        let place = params![first.config, first.scenario, first.started];
+        let place = params![
+            first.config,
+            first.scenario,
+            first.started,
+            first.profile,
+            first.program
+        ];
         let before = query.query_map(place, sighting)?.next().transpose()?;
         Ok(Since {
             title,
@@ -126,6 +139,8 @@ fn sighting(row: &Row<'_>) -> rusqlite::Result<Sighting> {
         variant: row.get(4)?,
         status: None,
         folder: row.get(5)?,
+        profile: row.get(6)?,
+        program: row.get(7)?,
     })
 }
 
@@ -192,5 +207,29 @@ pub(super) mod tests {
         assert_eq!(found.last.folder, "run-5");
         let none = history.since("100 %").unwrap_err();
         assert_eq!(none.fault(), crate::Fault::Input);
+    }
+
+    /// What ran something else, or for less time, did not look for it.
+    #[test]
+    fn since_is_asked_of_what_ran_the_same() {
+        let command = |day: u32, words: &str, status| {
+            let mut night = night(day, "7.3.4", status);
+            night.command = words.split(' ').map(str::to_owned).collect();
+            night
+        };
+        for same in ["run kasan --profile full", "run kasan -- ./repro"] {
+            let nights = [
+                command(2, same, None),
+                command(3, "run kasan", None),
+                command(4, "run kasan -- ./other", None),
+                command(5, same, Some(Status::New)),
+            ];
+            let (_temp, history) = history(&nights);
+            let found = history.since("use-after").unwrap().remove(0);
+            assert_eq!(found.before.unwrap().folder, "run-0", "{same}");
+            let (profile, program) = (found.first.profile.as_str(), found.first.program.as_str());
+            let expected = [("full", ""), ("quick", "./repro")];
+            assert!(expected.contains(&(profile, program)), "{:?}", found.first);
+        }
     }
 }

@@ -203,7 +203,12 @@ fn since(one: &Since) {
         let status = seen.status.as_deref().unwrap_or("not seen");
         line(&format!(
             "  {word:6}  {}  {}  {} {}  {}: {status}  {}",
-            seen.started, seen.kernel, seen.config, seen.scenario, seen.variant, seen.folder
+            seen.started,
+            seen.kernel,
+            seen.config,
+            what(&seen.scenario, &seen.profile, &seen.program),
+            seen.variant,
+            seen.folder
         ));
     };
     line(&format!(
