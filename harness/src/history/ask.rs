@@ -118,11 +118,17 @@ impl History {
             found.collect()
         };
         let found = read().host(doing)?;
-        if found.is_empty() {
-            let error = Error::input(format!("no {what} in the history has {part:?} in it"));
-            return Err(error.mend("import runs, or name a shorter part"));
+        match (found.is_empty(), part) {
+            (false, _) => Ok(found),
+            (true, "") => {
+                let error = Error::input(format!("the history holds no {what}s"));
+                Err(error.mend("record a run, or import some: cargo xtask history import DIR"))
+            }
+            (true, part) => {
+                let error = Error::input(format!("no {what} in the history has {part:?} in it"));
+                Err(error.mend("import runs, or name a shorter part"))
+            }
         }
-        Ok(found)
     }
 }
 
@@ -207,6 +213,29 @@ pub(super) mod tests {
         assert_eq!(found.last.folder, "run-5");
         let none = history.since("100 %").unwrap_err();
         assert_eq!(none.fault(), crate::Fault::Input);
+    }
+
+    #[test]
+    fn an_empty_history_is_said_to_be() {
+        let (_temp, history) = history(&[]);
+        for (error, said) in [
+            (
+                history.shifts("").unwrap_err(),
+                "the history holds no measures",
+            ),
+            (
+                history.since("").unwrap_err(),
+                "the history holds no titles",
+            ),
+            (
+                history.since("a").unwrap_err(),
+                "no title in the history has \"a\"",
+            ),
+        ] {
+            assert_eq!(error.fault(), crate::Fault::Input);
+            assert!(error.chain().contains(said), "{error:?}");
+            assert!(error.mending().unwrap().contains("import"), "{error:?}");
+        }
     }
 
     /// What ran something else, or for less time, did not look for it.
