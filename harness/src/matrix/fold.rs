@@ -4,7 +4,7 @@ use super::{
     attempt::{Attempt, Ended, How, Seen},
     plan::Plan,
     summary::{CellSummary, Expected, FindingSummary, MeasureSummary, State},
-    told::{self, Told, counts},
+    told::{self, Told},
     types::{Budget, Cell, Expectation},
 };
 use crate::{
@@ -229,7 +229,7 @@ fn excuse(plan: &Plan, cell: &Cell, told: &[Told<'_>], today: &str) -> Excuse {
 }
 
 fn excuse_of(plan: &Plan, cell: &Cell, told: &Told<'_>, today: &str) -> Excuse {
-    let counted = || told.findings.iter().filter(|finding| counts(finding));
+    let counted = || told.findings.iter().filter(|finding| finding.counts());
     // What failed without any finding did not fail for these.
     let shows = counted().next().is_some();
     // Nor did it for these alone where something else keeps it from a verdict.

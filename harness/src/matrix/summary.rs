@@ -157,6 +157,11 @@ impl CellSummary {
 }
 
 impl FindingSummary {
+    /// Whether an outcome may be for it.
+    pub fn counts(&self) -> bool {
+        matches!(self.status, Status::New | Status::Unconfirmed) && self.accepted.is_none()
+    }
+
     /// Every finding of a run.
     pub fn of(verdict: &Verdict) -> Vec<Self> {
         let findings = verdict.comparisons.iter().flat_map(|one| &one.findings);

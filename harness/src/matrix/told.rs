@@ -5,7 +5,7 @@ use super::{
     summary::FindingSummary,
     types::Cell,
 };
-use crate::judge::verdict::{Outcome, Status, Verdict};
+use crate::judge::verdict::{Outcome, Verdict};
 
 /// An attempt that the outcome is of, or another one that did not pass.
 pub(super) struct Told<'a> {
@@ -48,11 +48,6 @@ impl<'a> Told<'a> {
     }
 }
 
-/// Whether a finding is one that an outcome may be for.
-pub(super) fn counts(finding: &FindingSummary) -> bool {
-    matches!(finding.status, Status::New | Status::Unconfirmed) && finding.accepted.is_none()
-}
-
 /// All that the first attempt found, and of the others what none before them found alike, which then says
 /// in which run it lies.
 pub(super) fn findings(cell: &Cell, told: &[Told<'_>]) -> Vec<FindingSummary> {
@@ -76,7 +71,7 @@ pub(super) fn findings(cell: &Cell, told: &[Told<'_>]) -> Vec<FindingSummary> {
     }
     if all.len() > first.findings.len() {
         // A report shows so many, and what another attempt found last is not what it may leave out.
-        all.sort_by_key(|finding| !counts(finding));
+        all.sort_by_key(|finding| !finding.counts());
     }
     all
 }

@@ -5,7 +5,7 @@ use super::{
     words,
 };
 use crate::{
-    judge::verdict::{Outcome, Status},
+    judge::verdict::Outcome,
     matrix::summary::{CellSummary, Summary},
 };
 
@@ -41,8 +41,7 @@ fn says(cell: &CellSummary) -> String {
         return format!("expected: {} (until {})", expected.reason, expected.until);
     }
     let flaky = if cell.flaky { "flaky: " } else { "" };
-    let mut findings = cell.findings.iter();
-    let first = findings.find(|f| matches!(f.status, Status::New | Status::Unconfirmed));
+    let first = cell.findings.iter().find(|finding| finding.counts());
     let what = first.map(|finding| finding.title.as_str());
     let what = what.or(cell.reasons.first().map(String::as_str));
     let retried = "it passed after attempts that ended for infrastructure's sake";
@@ -71,5 +70,19 @@ mod tests {
             );
         }
         crate::report::tests::golden_is("matrix.actions", &(lines.join("\n") + "\n"));
+    }
+
+    #[test]
+    fn what_is_accepted_is_no_cause() {
+        let mut summary = summary();
+        let cells = summary.cells.iter_mut();
+        let mut regressed = cells.filter(|cell| cell.outcome == Some(Outcome::Regression));
+        let cell = regressed.next().unwrap();
+        cell.findings[0].accepted = Some("known".into());
+        cell.findings[1].title = "the cause".into();
+        assert_eq!(says(cell), "flaky: the cause");
+        cell.findings.truncate(1);
+        cell.reasons = vec!["why".into()];
+        assert_eq!(says(cell), "flaky: why");
     }
 }

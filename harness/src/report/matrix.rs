@@ -5,7 +5,7 @@ use super::{
     words,
 };
 use crate::{
-    judge::verdict::{Outcome, Status},
+    judge::verdict::Outcome,
     matrix::{
         Forecast,
         summary::{CellSummary, State, Summary},
@@ -213,11 +213,7 @@ fn notes(cell: &CellSummary) -> Vec<Text> {
     if !wants_a_look(cell) {
         return notes;
     }
-    let counts = |status| matches!(status, Status::New | Status::Unconfirmed);
-    let mine = cell
-        .findings
-        .iter()
-        .filter(|finding| counts(finding.status));
+    let mine = cell.findings.iter().filter(|finding| finding.counts());
     let mut mine: Vec<Text> = mine
         .map(|finding| {
             let (status, tone) = words::status(finding.status);
@@ -247,7 +243,7 @@ fn notes(cell: &CellSummary) -> Vec<Text> {
 pub(super) mod tests {
     use super::*;
     use crate::{
-        judge::verdict::Kind,
+        judge::verdict::{Kind, Status},
         matrix::summary::{Expected, FindingSummary, SCHEMA},
         report::{Format, render_matrix},
     };
@@ -346,6 +342,21 @@ pub(super) mod tests {
         assert!(!markdown.contains("<script>"), "{markdown}");
         let json = render_matrix(Format::Json, &summary()).unwrap();
         assert_eq!(serde_json::from_str::<Summary>(&json).unwrap(), summary());
+    }
+
+    #[test]
+    fn what_is_accepted_is_not_named() {
+        let mut summary = summary();
+        for cell in &mut summary.cells {
+            for (finding, number) in cell.findings.iter_mut().zip(0..) {
+                finding.title = format!("title {number}");
+                finding.accepted = (number < 3).then(|| "known".to_owned());
+            }
+        }
+        let text = render_matrix(Format::Markdown, &summary).unwrap();
+        for (title, named) in [("title 0", false), ("title 2", false), ("title 3", true)] {
+            assert_eq!(text.contains(title), named, "{text}");
+        }
     }
 
     #[test]
