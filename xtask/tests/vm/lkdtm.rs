@@ -15,7 +15,7 @@ const SURVIVED: &[Provoked] = &[
     ("WARNING_MESSAGE", "warning", "WARNING in lkdtm_WARNING_MESSAGE"),
     ("REFCOUNT_INC_ZERO", "refcount", "WARNING: refcount bug in lkdtm_REFCOUNT_INC_ZERO"),
     ("REFCOUNT_DEC_ZERO", "refcount", "WARNING: refcount bug in lkdtm_REFCOUNT_DEC_ZERO"),
-    ("CORRUPT_LIST_ADD", "warning", "WARNING in lkdtm_CORRUPT_LIST_ADD"),
+    ("CORRUPT_LIST_ADD", "list-corruption", "BUG: corrupted list in lkdtm_CORRUPT_LIST_ADD"),
     ("READ_AFTER_FREE", "kasan", "KASAN: slab-use-after-free Read in lkdtm_READ_AFTER_FREE"),
     ("WRITE_AFTER_FREE", "kasan", "KASAN: slab-use-after-free Write in lkdtm_WRITE_AFTER_FREE"),
     ("SLAB_FREE_DOUBLE", "kasan", "KASAN: invalid-free in lkdtm_SLAB_FREE_DOUBLE"),
