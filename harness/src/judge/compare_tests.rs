@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     collect::record::{End, Limit},
-    splat::Splat,
+    splat::{Splat, scan_bytes},
 };
 
 /// A command that fails in the only boot that ran it: others are no chance to show it.
@@ -465,6 +465,35 @@ fn reports_that_name_no_function() {
         let comparison = Setup::new(boot(base), boot(variant)).judge();
         let got: Vec<Status> = comparison.findings.iter().map(|one| one.status).collect();
         assert_eq!(got, *statuses, "{base:?} {variant:?}: {comparison:#?}");
+    }
+}
+
+/// The end of the log cuts a report off, as it may any.
+#[test]
+fn what_is_left_of_a_report_that_is_there_whole() {
+    let whole = |function: &str| {
+        format!(
+            "BUG: KASAN: slab-use-after-free in {function}+0x9c/0x180\nRead of size 4 at addr ffff88800a1b2c30 by task a/1\nCall Trace:\n dump_stack_lvl+0x5d/0x80\n {function}+0x9c/0x180\n vfs_read+0x1/0x2\n==================\n"
+        )
+    };
+    let cut = "BUG: KASAN: slab-use-after-free in f+0x9c/0x180\n";
+    let (full, part) = (
+        "KASAN: slab-use-after-free Read in f",
+        "KASAN: slab-use-after-free in f",
+    );
+    for (log, expected) in [
+        (whole("f") + cut, vec![full]),
+        (
+            whole("g") + cut,
+            vec!["KASAN: slab-use-after-free Read in g", part],
+        ),
+        (cut.repeat(2), vec![part]),
+    ] {
+        let boot = vec![splats(scan_bytes(log.as_bytes()))];
+        let comparison = Setup::new(vec![nothing()], boot).judge();
+        let findings = comparison.findings.iter();
+        let titles: Vec<&str> = findings.map(|one| one.title.as_str()).collect();
+        assert_eq!(titles, expected, "{log}");
     }
 }
 

@@ -1,5 +1,7 @@
 //! From a boot's record to what it showed, one observation each.
 
+use std::collections::BTreeSet;
+
 use protocol::{ExecResult, FindingKind, Load};
 
 use super::{
@@ -109,7 +111,15 @@ pub(super) fn observe(
         if end.is_some_and(|end| end.kind == Kind::BootFailed) {
             continue;
         }
-        let real = record.splats.iter().filter(|one| !is_notice(&one.splat));
+        let whole: BTreeSet<(&str, &str)> = record
+            .splats
+            .iter()
+            .filter(|one| !is_cut(&one.splat))
+            .flat_map(|one| named(&one.splat))
+            .collect();
+        let is_told = |splat| is_cut(splat) && named(splat).any(|one| whole.contains(&one));
+        let real = record.splats.iter();
+        let real = real.filter(|one| !is_notice(&one.splat) && !is_told(&one.splat));
         let splats: Vec<Observation> = real
             .map(|splat| of_splat(of, record, splat, touched, is_base))
             .collect();
@@ -145,6 +155,17 @@ pub(super) fn observe(
 /// them are leaks.
 pub(super) fn is_notice(splat: &Splat) -> bool {
     kind_of(splat) == Kind::Leak && splat.stacks.is_empty() && splat.context.is_empty()
+}
+
+/// Is it what is left of a report, which says less than a whole one of the same boot's does?
+fn is_cut(splat: &Splat) -> bool {
+    splat.corrupted.is_some() && splat.stacks.is_empty()
+}
+
+/// The functions that a splat names, each with its class.
+fn named(splat: &Splat) -> impl Iterator<Item = (&str, &str)> {
+    let functions = splat.functions.iter();
+    functions.map(|function| (splat.class.as_str(), function.as_str()))
 }
 
 fn of_splat(

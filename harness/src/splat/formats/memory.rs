@@ -119,7 +119,7 @@ pub(super) const ROWS: &[Format] = &[
     },
     Format {
         needle: "BUG: KASAN:",
-        header: r"BUG: KASAN: (?P<line>.*)",
+        header: r"BUG: KASAN: (?P<line>.* in {F}.*|.*)",
         class: "kasan",
         title: "KASAN: {line}",
         cut: Some("the header is not followed by the access"),
