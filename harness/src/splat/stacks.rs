@@ -22,7 +22,7 @@ pub(super) struct Stacks {
 const FAULT: &str = r"Call [Tt]race:|Backtrace:|^ *backtrace(?: \(crc .*\))?:$|^(?:read|write|race|assert no) .* (?:by|on cpu|at unknown)|^(?:Use-after-free|Out-of-bounds|Invalid|Corrupted|Memory)[a-z -]* (?:read|write|of|at)";
 
 /// Behind such a line stands one that explains.
-const CONTEXT: &str = r"^(?:Allocated|Freed)(?: by task \d+)?:|^(?:INFO: )?(?:Allocated|Freed) in |^Uninit was|^(?:Last|Second to last) potentially related|^page last |allocated by task \d+|freed by task \d+|^ *-> #\d|^which became|^the first lock|state was registered at:$|^Local variable|^Object was|^Preemption disabled at|lock-.*usage.*:$|^ *\.\.\.";
+const CONTEXT: &str = r"^(?:Allocated|Freed)(?: by task \d+[^:]*)?:|^(?:INFO: )?(?:Allocated|Freed) in |^Uninit was|^(?:Last|Second to last) potentially related|^page last |allocated by task \d+|freed by task \d+|^ *-> #\d|^which became|^the first lock|state was registered at:$|^Local variable|^Object was|^Preemption disabled at|lock-.*usage.*:$|^ *\.\.\.";
 
 /// Behind such a line RCU dumps what holds up its own kthread, call trace and all.
 const STARVED: &str =

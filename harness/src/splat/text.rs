@@ -53,8 +53,9 @@ pub(super) fn stack_start(text: &str) -> Option<usize> {
 /// `Call Trace:` that follows it.
 pub(super) const STACK_STARTS: &[&str] = &[
     r"Call [Tt]race",
-    r"Allocated(?: by task [0-9]+)?:",
-    r"Freed(?: by task [0-9]+)?:",
+    // With CONFIG_KASAN_EXTRA_INFO: `Allocated by task 56 on cpu 0 at 12.345678s:`.
+    r"Allocated(?: by task [0-9]+[^:]*)?:",
+    r"Freed(?: by task [0-9]+[^:]*)?:",
     r"(?:^ *|[^k] )backtrace(?: \(crc [[:xdigit:]]*\))?:",
     r"Backtrace:",
     r"Uninit was stored to memory at",
