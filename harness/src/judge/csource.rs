@@ -128,8 +128,8 @@ pub(super) fn functions(code: &str) -> Vec<Definition> {
         let trimmed = line.trim_end();
         let ends = trimmed.is_empty()
             || trimmed.starts_with(['#', '}'])
-            || trimmed.ends_with([';', '\\', ':'])
-            || trimmed.ends_with('{');
+            // A stub's body may stand on its header's line.
+            || trimmed.ends_with([';', '\\', ':', '{', '}']);
         if ends {
             header.clear();
         } else {
@@ -235,6 +235,13 @@ SYSCALL_DEFINE3(open, const char __user *, filename, int, flags)
 }
 EXPORT_SYMBOL(first);
 
+static inline bool stub(int a) { return false; }
+static inline void below(int a,
+			 int b) { }
+static int last(void)
+{
+}
+
 #define M(x) \\
 	f(x)
 
@@ -270,7 +277,8 @@ second(void)
                 ("__do_sys_open", 20, 22),
                 ("__se_sys_open", 20, 22),
                 ("__x64_sys_open", 20, 22),
-                ("second", 28, 33),
+                ("last", 28, 30),
+                ("second", 35, 40),
             ]
         );
     }
