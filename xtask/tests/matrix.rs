@@ -365,6 +365,10 @@ accepted: []
 #[test]
 fn shards_share_a_folder() {
     let bench = Bench::new(MATRIX, "0");
+    let nothing = bench.command("plan", &["--durations"]).output().unwrap();
+    assert_eq!((nothing.status.code(), nothing.stdout.len()), (Some(0), 0));
+    let said = String::from_utf8(nothing.stderr).unwrap();
+    assert!(said.contains("none of these cells was measured"), "{said}");
     let mut all = Vec::new();
     for number in 1..=3 {
         let (code, summary) = bench.run(&["--shard", &format!("{number}/3")]);
@@ -401,6 +405,12 @@ fn shards_share_a_folder() {
     fs::write(bench.path("m.yaml"), format!("{MATRIX}{durations}")).unwrap();
     let planned = json(&bench.command("plan", &["--json"]).output().unwrap());
     assert_eq!(planned["cells"].as_array().unwrap().len(), 12);
+    let twice = format!("{MATRIX}{durations}{durations}");
+    fs::write(bench.path("m.yaml"), twice).unwrap();
+    let twice = bench.command("plan", &[]).output().unwrap();
+    let said = String::from_utf8(twice.stderr).unwrap();
+    assert!(said.contains("duplicate key `durations`"), "{said}");
+    assert!(said.contains("mend: remove one of the two"), "{said}");
 }
 
 #[test]

@@ -32,6 +32,13 @@ fn about(text: &str) -> String {
     words.join(" ")
 }
 
+/// serde's words, and ours.
+const WORDS: [(&str, &str); 3] = [
+    ("unknown field", "unknown key"),
+    ("missing field", "missing key"),
+    ("duplicate field", "duplicate key"),
+];
+
 /// serde's error with our words around it.
 pub(crate) fn explain(error: &serde_yaml::Error, text: &str, file: &Path) -> Error {
     let location = error.location().map(|at| (at.line(), at.column()));
@@ -39,9 +46,8 @@ pub(crate) fn explain(error: &serde_yaml::Error, text: &str, file: &Path) -> Err
     let cause = location
         .and_then(|(line, column)| whole.strip_suffix(&format!(" at line {line} column {column}")))
         .unwrap_or(&whole);
-    let cause = cause
-        .replace("unknown field", "unknown key")
-        .replace("missing field", "missing key");
+    let say = |cause: String, (from, to): (&str, &str)| cause.replace(from, to);
+    let cause = WORDS.into_iter().fold(cause.to_owned(), say);
     let mend = mend(&cause);
     let mut message = match location {
         Some((line, column)) => {
@@ -73,6 +79,9 @@ pub(crate) fn explain(error: &serde_yaml::Error, text: &str, file: &Path) -> Err
 /// For an unknown key, the nearest known ones. serde's message is
 /// ``unknown field `x`, expected one of `a`, `b` `` or ``..., expected `a` or `b` ``.
 fn mend(cause: &str) -> Option<String> {
+    if cause.contains("duplicate key `") {
+        return Some("remove one of the two".to_owned());
+    }
     let (_, rest) = cause.split_once("unknown key `")?;
     let (key, rest) = rest.split_once("`, expected ")?;
     let known: Vec<&str> = rest.split('`').skip(1).step_by(2).collect();
@@ -354,8 +363,14 @@ stall: ['f+0x25:300us']
             (
                 "name: race\n",
                 "name: race\nname: race\n",
-                "duplicate",
-                "README",
+                "s/race.yaml:3:1: duplicate key `name`",
+                "remove one of the two",
+            ),
+            (
+                "cpus: 2}",
+                "cpus: 2, cpus: 3}",
+                "guest: duplicate key `cpus`",
+                "remove one of the two",
             ),
             ("guest: {", "guest: [", "s/race.yaml:", "README"),
         ];

@@ -21,7 +21,7 @@ use crate::{host, ui};
 /// Shards are split by the file alone, whatever the history says.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask matrix plan nightly.yaml\n  cargo xtask matrix plan nightly.yaml --shards 8 --json\n  cargo xtask matrix plan nightly.yaml --durations >>nightly.yaml"
+    after_help = "Examples:\n  cargo xtask matrix plan nightly.yaml\n  cargo xtask matrix plan nightly.yaml --shards 8 --json\n  cargo xtask matrix plan nightly.yaml --durations >>nightly.yaml\n                                 once: a file has one list of them"
 )]
 pub(super) struct Options {
     /// The matrix file.
@@ -53,7 +53,10 @@ pub(super) fn run(options: Options) -> Result<u8> {
     let wanted = options.which.of(&plan)?;
     let before = before()?;
     if options.durations {
-        ui::out(durations(&plan, &wanted, &before).trim_end());
+        match durations(&plan, &wanted, &before) {
+            Some(text) => ui::out(text.trim_end()),
+            None => ui::say("none of these cells was measured: run them first"),
+        }
         return Ok(exit::PASS);
     }
     let shards = match options.shards {
@@ -72,9 +75,10 @@ pub(super) fn run(options: Options) -> Result<u8> {
     Ok(exit::PASS)
 }
 
-/// What was measured, as the matrix file says it.
-fn durations(plan: &Plan, wanted: &[usize], before: &dyn Durations) -> String {
-    let mut out = String::from("durations:\n");
+/// What was measured, as the matrix file says it; none where nothing was. An empty list would be in the way
+/// of the next one.
+fn durations(plan: &Plan, wanted: &[usize], before: &dyn Durations) -> Option<String> {
+    let mut out = String::new();
     for at in wanted {
         let cell = &plan.cells[*at].cell;
         if let Some(seconds) = before.seconds(cell) {
@@ -86,5 +90,5 @@ fn durations(plan: &Plan, wanted: &[usize], before: &dyn Durations) -> String {
             out.push_str(&format!("  - {{cells: {{{names}}}, takes: {takes}s}}\n"));
         }
     }
-    out
+    (!out.is_empty()).then(|| format!("durations:\n{out}"))
 }
