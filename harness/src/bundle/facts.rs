@@ -207,7 +207,7 @@ pub(super) mod tests {
     use super::*;
     use crate::{plan::Purpose, plugin::Place};
 
-    pub(in super::super) fn facts() -> Facts {
+    pub(crate) fn facts() -> Facts {
         let hash = |c: &str| c.repeat(64);
         Facts {
             started: "2026-01-02T03:04:05Z".into(),

@@ -23,6 +23,8 @@ mod unpack;
 mod hostile_tests;
 
 pub use facts::Facts;
+#[cfg(test)]
+pub(crate) use facts::tests::facts;
 pub use manifest::Manifest;
 pub use members::{BOOT, CONFIG, RECIPE, RECORD, TOOLS, VMLINUX};
 pub use pack::pack;

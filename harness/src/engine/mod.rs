@@ -40,6 +40,6 @@ pub use home::Home;
 pub use kernels::CHECKED_OUT;
 pub use lab::Lab;
 pub use overlay::Overlay;
-pub use replay::{Replayed, replay};
+pub use replay::{Again, Replayed, replay};
 pub use request::{AccelChoice, Kernel, Request, Stalls, VariantSpec, Variants, Workload};
 pub use shell::{Shell, prepare_shell};

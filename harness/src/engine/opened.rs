@@ -7,25 +7,35 @@ use std::path::Path;
 
 use crate::{
     Error, Result,
+    boot::settings::Accel,
     build::{Builder, KernelImage, Patched, Source},
     bundle::{self, BOOT, CONFIG, Facts, Manifest, RECIPE, RECORD, TOOLS, VMLINUX},
     cache::{Entry, Kind},
     collect::{Recipe, read_json},
-    engine::{kernels::patched_tree, replay::Repeat},
+    engine::{
+        kernels::patched_tree,
+        replay::{Repeat, accel_of},
+    },
     hash::{file_sha256, hex_sha256},
     source::Ways,
 };
 
-/// Opens a bundle. `kernel` is a tree or tarball that has its source.
+/// Opens a bundle. `kernel` is a tree or tarball that has its source, `accel` how its guest is to be run.
 ///
 /// # Errors
-/// It is not to be trusted; its kernel can neither be had nor made.
-pub(super) fn open(bundle: &Path, kernel: Option<&Path>, ways: Ways<'_>) -> Result<Repeat> {
+/// It is not to be trusted; its guest cannot be run so; its kernel can neither be had nor made.
+pub(super) fn open(
+    bundle: &Path,
+    kernel: Option<&Path>,
+    accel: Option<Accel>,
+    ways: Ways<'_>,
+) -> Result<Repeat> {
     let dir = ways.cache.temp()?;
     let to = dir.path();
     let manifest = bundle::unpack(bundle, to, ways.cancel)?;
     let facts = manifest.boot.clone();
     agrees(&facts, &manifest)?;
+    let accel = accel_of(&facts, accel)?;
     let recipe = match manifest.has_recipe() {
         true => Some(Recipe::read(&to.join(RECIPE), &facts.cell.config)?),
         false => None,
@@ -45,6 +55,7 @@ pub(super) fn open(bundle: &Path, kernel: Option<&Path>, ways: Ways<'_>) -> Resu
         // It decides nothing: without it the boot is repeated all the same.
         then: read_json(&to.join(RECORD)).ok(),
         facts,
+        accel,
         _held: held,
         _unpacked: Some(dir),
     })

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Error, Result,
-    boot::settings::Accel,
+    boot::{accel::Choice, settings::Accel},
     build::KernelImage,
     bundle::Facts,
     cache::{Cache, Entry, Kind, Temp},
@@ -20,8 +20,24 @@ use crate::{
     event::{Event, Watcher},
     hash::file_sha256,
     judge::{Touched, verdict::Outcome},
+    plan::Purpose,
     source::Ways,
 };
+
+/// Which boot is repeated, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Again<'a> {
+    /// A boot's folder or a run directory, of which `cell` names the boot; or a bundle.
+    pub run: &'a Path,
+    /// Which boot of a run.
+    pub cell: Option<&'a str>,
+    /// A tree or tarball that has a bundle's source, where nothing else has.
+    pub kernel: Option<&'a Path>,
+    /// How the guest is run; none as it was then.
+    pub accel: Option<Accel>,
+    /// The new run directory.
+    pub out: Option<&'a Path>,
+}
 
 /// A boot, then and now.
 #[derive(Debug)]
@@ -38,6 +54,8 @@ pub struct Replayed {
 #[derive(Debug)]
 pub(super) struct Repeat {
     pub(super) facts: Facts,
+    /// How the guest is run now.
+    pub(super) accel: Accel,
     pub(super) image: KernelImage,
     pub(super) recipe: Option<Recipe>,
     /// The disk with its commands' programs; none takes this host's.
@@ -49,17 +67,13 @@ pub(super) struct Repeat {
     pub(super) _unpacked: Option<Temp>,
 }
 
-/// Repeats a boot: `run` is its folder, or a run directory, of which `cell` names the boot; or a
-/// bundle. `kernel` is a tree or tarball that has a bundle's source, where nothing else has.
+/// Repeats a boot.
 ///
 /// # Errors
-/// There is no such boot, its kernel is no longer in the cache and cannot be made, the bundle is not
-/// to be trusted, or what any run fails by.
+/// There is no such boot, its guest cannot be run here as it was, its kernel is no longer in the cache and
+/// cannot be made, the bundle is not to be trusted, or what any run fails by.
 pub fn replay(
-    run: &Path,
-    cell: Option<&str>,
-    kernel: Option<&Path>,
-    out: Option<&Path>,
+    which: &Again<'_>,
     cache: &Cache,
     cancel: &Cancel,
     watcher: &dyn Watcher,
@@ -69,8 +83,9 @@ pub fn replay(
         cancel,
         watcher,
     };
-    let repeat = match (run.is_file(), cell, kernel) {
-        (true, None, kernel) => opened::open(run, kernel, ways)?,
+    let Again { run, accel, .. } = *which;
+    let repeat = match (run.is_file(), which.cell, which.kernel) {
+        (true, None, kernel) => opened::open(run, kernel, accel, ways)?,
         (true, Some(_), _) => {
             return Err(Error::input("a bundle holds one boot: leave --cell out"));
         }
@@ -79,20 +94,40 @@ pub fn replay(
                 "--kernel is for bundles: a run's kernel is in the cache",
             ));
         }
-        (false, cell, None) => of_run(&find(run, cell)?, ways)?,
+        (false, cell, None) => of_run(&find(run, cell)?, accel, ways)?,
     };
-    again(&repeat, out, ways)
+    again(&repeat, which.out, ways)
+}
+
+/// How a boot's guest is run: as it was, or as is asked for.
+///
+/// # Errors
+/// The boot takes emulation: bad input. This host has no KVM: the host's.
+pub(super) fn accel_of(facts: &Facts, asked: Option<Accel>) -> Result<Accel> {
+    let accel = asked.unwrap_or(facts.accel);
+    let held = facts.watched.as_ref().map_or(0, |it| it.specs.len()) > 0;
+    let emulated = held || matches!(facts.cell.purpose, Purpose::Widened | Purpose::Counted);
+    let mend = "--accel tcg runs its guest under emulation";
+    if emulated && accel == Accel::Kvm {
+        let what = "vCPUs are held or instructions counted in this boot, which takes emulation";
+        return Err(Error::input(what).mend(mend));
+    }
+    // Not after an hour's build.
+    Choice::as_before(accel).map_err(|error| error.mend(mend))?;
+    Ok(accel)
 }
 
 /// A boot of a past run on this host.
-fn of_run(from: &Path, ways: Ways<'_>) -> Result<Repeat> {
+fn of_run(from: &Path, accel: Option<Accel>, ways: Ways<'_>) -> Result<Repeat> {
     let was = CellDir::open(from);
     let facts = Facts::of(&was.read_cell()?);
+    let accel = accel_of(&facts, accel)?;
     let entry = kernel_of(&facts, from, ways)?;
     let recipe = recipe_of(&facts, from)?;
     Ok(Repeat {
         image: KernelImage::load(&entry.path)?,
         facts,
+        accel,
         recipe,
         tools: None,
         then: was.read_record().ok(),
@@ -128,14 +163,14 @@ pub(super) fn recipe_of(facts: &Facts, from: &Path) -> Result<Option<Recipe>> {
 
 fn again(repeat: &Repeat, out: Option<&Path>, ways: Ways<'_>) -> Result<Replayed> {
     let Repeat { facts, image, .. } = repeat;
-    let request = request(facts);
+    let request = request(facts, repeat.accel);
     let phases = &facts.cell.plan.phases;
     let guests = match &repeat.tools {
         Some(disk) => Guests::with_disk(&request, phases, disk.clone(), ways)?,
         None => Guests::prepare(&request, phases, &[], ways)?,
     };
     guests.settle(image)?;
-    differs(facts, image, &guests, ways.watcher)?;
+    differs(repeat, &guests, ways.watcher)?;
     let configs = [facts.cell.config.clone()];
     let (runs, seed) = (Home::here().runs(), facts.cell.plan.seed);
     let mut dir = RunDir::create(out, &runs, &configs, seed, SystemTime::now())?;
@@ -191,7 +226,7 @@ pub(super) fn find(run: &Path, cell: Option<&str>) -> Result<PathBuf> {
     }
 }
 
-fn request(facts: &Facts) -> Request {
+fn request(facts: &Facts, accel: Accel) -> Request {
     let stalls = match &facts.watched {
         None => Stalls::Off,
         Some(watched) if !watched.specs.is_empty() => Stalls::At(watched.specs.clone()),
@@ -202,7 +237,7 @@ fn request(facts: &Facts) -> Request {
         configs: vec![facts.cell.config.clone()],
         seed: facts.cell.plan.seed,
         // Never found out by a trial: a bundle's kernel must not decide what is remembered.
-        accel: match facts.accel {
+        accel: match accel {
             Accel::Kvm => AccelChoice::Kvm,
             Accel::Tcg => AccelChoice::Tcg,
         },
@@ -213,16 +248,18 @@ fn request(facts: &Facts) -> Request {
 }
 
 /// Says what is not as it was.
-fn differs(
-    facts: &Facts,
-    image: &KernelImage,
-    guests: &Guests<'_>,
-    watcher: &dyn Watcher,
-) -> Result<()> {
+fn differs(repeat: &Repeat, guests: &Guests<'_>, watcher: &dyn Watcher) -> Result<()> {
+    let Repeat {
+        facts,
+        image,
+        accel,
+        ..
+    } = repeat;
     let agent = file_sha256(guests.initramfs())?;
     let kernel = file_sha256(&image.boot)?;
     let then = &facts.kernel;
     for (what, then, now) in [
+        ("the accelerator", facts.accel.name(), accel.name()),
         ("QEMU", facts.qemu_version.as_str(), guests.qemu_line()),
         ("the agent", &facts.initramfs_sha256, &agent),
         ("the compiler", &then.compiler, &image.compiler),
@@ -244,6 +281,37 @@ fn differs(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{boot::accel, bundle::facts};
+
+    #[test]
+    fn a_guest_is_run_as_it_was_or_as_is_asked_for() {
+        use Accel::{Kvm, Tcg};
+        let held = facts().watched;
+        let here = accel::device().is_ok();
+        // How it was run, whether vCPUs were held, and what for; how it is to be run; how it is, if it can be.
+        let table = [
+            (Tcg, false, Purpose::Loads, None, Some(Tcg)),
+            (Kvm, false, Purpose::Loads, Some(Tcg), Some(Tcg)),
+            (Kvm, false, Purpose::Loads, None, here.then_some(Kvm)),
+            (Tcg, false, Purpose::Loads, Some(Kvm), here.then_some(Kvm)),
+            (Tcg, true, Purpose::Loads, None, Some(Tcg)),
+            (Tcg, true, Purpose::Loads, Some(Kvm), None),
+            (Tcg, false, Purpose::Counted, Some(Kvm), None),
+        ];
+        for (was, holds, purpose, asked, expected) in table {
+            let mut facts = facts();
+            (facts.accel, facts.cell.purpose) = (was, purpose);
+            facts.watched = held.clone().filter(|_| holds);
+            let got = accel_of(&facts, asked);
+            if let Err(error) = &got {
+                assert!(
+                    error.mending().unwrap().contains("--accel tcg"),
+                    "{error:?}"
+                );
+            }
+            assert_eq!(got.ok(), expected, "{was:?} {holds} {purpose:?} {asked:?}");
+        }
+    }
 
     #[test]
     fn the_boot_that_is_meant_is_found_or_asked_for() {

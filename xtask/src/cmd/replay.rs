@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use harness::{
+    boot::settings::Accel,
     cache::Cache,
     collect::record::{End, RunRecord},
-    engine, exit,
+    engine::{self, Again},
+    exit,
     report::escape::terminal_line,
 };
 
@@ -17,7 +19,7 @@ use crate::{host, ui};
 /// stall points. Nothing in a bundle is run on the host.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask replay target/ktwin/runs/20260102-030405-kasan-1a2b3c4d --cell kasan-my-1\n  cargo xtask replay kasan-my-1.ktwin.tar.zst\n\nExit codes: 0 nothing went wrong this time, 1 something did, 4 the host's fault."
+    after_help = "Examples:\n  cargo xtask replay target/ktwin/runs/20260102-030405-kasan-1a2b3c4d --cell kasan-my-1\n  cargo xtask replay kasan-my-1.ktwin.tar.zst\n  cargo xtask replay kasan-my-1.ktwin.tar.zst --accel tcg    where there is no KVM\n\nExit codes: 0 nothing went wrong this time, 1 something did, 4 the host's fault."
 )]
 pub(crate) struct Options {
     /// A run directory, a boot's folder in one, or a bundle.
@@ -33,6 +35,10 @@ pub(crate) struct Options {
     #[arg(long, value_name = "TREE|TARBALL")]
     kernel: Option<PathBuf>,
 
+    /// How the guest runs, where that is not to be as it was: under KVM, or emulated.
+    #[arg(long, value_enum)]
+    accel: Option<AccelName>,
+
     /// The new run directory, instead of one under target/ktwin/runs.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -42,14 +48,34 @@ pub(crate) struct Options {
     yes: bool,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum AccelName {
+    Kvm,
+    Tcg,
+}
+
+impl From<AccelName> for Accel {
+    fn from(name: AccelName) -> Self {
+        match name {
+            AccelName::Kvm => Accel::Kvm,
+            AccelName::Tcg => Accel::Tcg,
+        }
+    }
+}
+
 pub(crate) fn run(options: Options) -> Result<u8> {
     let cancel = host::cancel_on_signals()?;
     let cache = Cache::open()?;
     host::prepare(&cache, &cancel, options.yes)?;
     let progress = ui::Progress::new();
-    let (cell, out) = (options.cell.as_deref(), options.out.as_deref());
-    let (run, kernel) = (&options.run, options.kernel.as_deref());
-    let done = engine::replay(run, cell, kernel, out, &cache, &cancel, &progress);
+    let which = Again {
+        run: &options.run,
+        cell: options.cell.as_deref(),
+        kernel: options.kernel.as_deref(),
+        accel: options.accel.map(Accel::from),
+        out: options.out.as_deref(),
+    };
+    let done = engine::replay(&which, &cache, &cancel, &progress);
     progress.finish();
     let done = done?;
     if let Some(then) = &done.then {
