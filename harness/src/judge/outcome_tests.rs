@@ -7,7 +7,7 @@ use super::{
     fixtures::*,
     touched::Touched,
     unjudged::{Broken, untestable},
-    verdict::{Kind, Outcome, Status},
+    verdict::{Finding, Kind, Outcome, Status},
 };
 use crate::{
     collect::record::{End, Limit},
@@ -365,6 +365,23 @@ fn a_patch_of_which_the_compiler_makes_nothing() {
              option that is off?"
         ]
     );
+    // What shows on one side alone shows there by chance.
+    let races = [
+        race(1, 2),
+        splat(
+            "kcsan",
+            "KCSAN: data-race in touched_fn / h",
+            &[("touched_fn", Some(14))],
+        ),
+    ];
+    let [one, other] = races.map(|race| splats(vec![race]));
+    let mut chance = Setup::new(vec![one], vec![other]);
+    chance.unchanged = true;
+    let comparison = chance.judge();
+    assert_eq!(comparison.outcome, Outcome::Inconclusive);
+    let common = |finding: &Finding| finding.status == Status::Common;
+    assert!(comparison.findings.len() == 2 && comparison.findings.iter().all(common));
+
     // A file that is left out says more.
     setup.compiled.clear();
     let reasons = setup.judge().reasons;

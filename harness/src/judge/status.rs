@@ -43,6 +43,16 @@ pub(super) fn of(group: &Group<'_>, known: &Known, input: &JudgeInput<'_>) -> Ju
     if input.alone {
         return settled(Status::New, "one kernel alone: every finding counts".into());
     }
+    if input.unchanged {
+        let why = format!(
+            "in {} of {} of base, {} of {} of the variant, whose kernel is the same in code and data",
+            base.hits,
+            of_boots(base),
+            variant.hits,
+            of_boots(variant)
+        );
+        return settled(Status::Common, why);
+    }
     match (base.hits, variant.hits) {
         (0, _) => {}
         (hits, 0) => {
