@@ -77,10 +77,10 @@ fn is_asked(record: &RunRecord, group: &Group<'_>) -> bool {
 /// did all of its plan, while its detector was on.
 fn watches(record: &RunRecord, group: &Group<'_>) -> f64 {
     let since = |at_s: f64| at_s - record.hello_s.unwrap_or_default();
-    let lived = match record.end {
-        _ if group.kind == Kind::BootFailed => f64::INFINITY,
-        End::Finished => f64::INFINITY,
-        _ => since(record.elapsed_s),
+    let is_whole = record.end == End::Finished || group.kind == Kind::BootFailed;
+    let lived = match is_whole {
+        true => f64::INFINITY,
+        false => since(record.elapsed_s),
     };
     let seen = group.base.iter().chain(&group.variant);
     let class = seen

@@ -351,7 +351,8 @@ fn requirements(input: &JudgeInput<'_>, findings: &[Finding], reasons: &mut Reas
         return;
     }
     reasons.inconclusive(conditions::exercised(input.variant, input.boots));
-    reasons.inconclusive(ran::coverage(input).as_ref().and_then(ran::nothing));
+    let coverage = ran::coverage(input);
+    reasons.inconclusive(coverage.as_ref().and_then(ran::nothing));
     if !input.alone && input.base_broken.is_none() {
         reasons.inconclusive(conditions::exercised("base", input.base));
         let (base, boots) = (input.base, input.boots);
@@ -363,8 +364,8 @@ fn requirements(input: &JudgeInput<'_>, findings: &[Finding], reasons: &mut Reas
         }
         _ => Vec::new(),
     };
-    if lacking.is_empty() {
-        reasons.inconclusive(ran::unchanged(input));
+    if lacking.is_empty() && input.unchanged {
+        reasons.inconclusive(ran::unchanged(input.config, coverage.as_ref()));
     }
     reasons.inconclusive(lacking);
 }

@@ -47,15 +47,14 @@ pub(super) fn nothing(coverage: &Coverage) -> Option<String> {
     ))
 }
 
-/// Why a patch was not tried, if the compiler made nothing of it. Where lines that it wrote own code,
+/// Why a patch that leaves the kernel as it was has not been tried, if it was not. Where lines that it wrote own code,
 /// that code does what base's did, and has been tried.
-pub(super) fn unchanged(input: &JudgeInput<'_>) -> Option<String> {
-    let owns = coverage(input).is_some_and(|coverage| !coverage.lines.is_empty());
-    (input.unchanged && !owns).then(|| {
+pub(super) fn unchanged(config: &str, coverage: Option<&Coverage>) -> Option<String> {
+    let owns = coverage.is_some_and(|coverage| !coverage.lines.is_empty());
+    (!owns).then(|| {
         format!(
-            "the patch makes no other kernel of {}, in code or data: is what it changes under an option \
-             that is off?",
-            input.config
+            "the patch makes no other kernel of {config}, in code or data: is what it changes under an \
+             option that is off?"
         )
     })
 }
